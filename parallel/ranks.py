@@ -1,0 +1,78 @@
+"""Who am I among the ranks of this job: torchrun, Slurm and MPI say it in different words. No torch here."""
+
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from taixue import UserError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One rank's place. address and port: where rank 0 listens; attempt counts in-place restarts of the group."""
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+    address: str
+    port: int
+    attempt: str = "0"
+    launcher: str = "alone"
+
+
+_LAUNCHERS = {
+    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    "Open MPI": (
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+    ),
+    "MPI (PMI)": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    "Slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
+}
+"""Launcher -> its names for (rank, world, local rank, local world), in the order they are looked for: mpirun inside a
+Slurm allocation sets both families, and MPI's is the one that counts the started processes."""
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | None:
+    """The place the launcher gave this process, or None when no launcher started it.
+
+    A Slurm allocation alone (an interactive shell, one task) is not a launch. Raises UserError when the address of
+    rank 0 cannot be known.
+    """
+    for launcher, names in _LAUNCHERS.items():
+        rank, world, local_rank, local_world = (environment.get(name) for name in names)
+        if rank is None or world is None:
+            continue
+        if launcher == "Slurm" and (world == "1" or "SLURM_STEP_ID" not in environment):
+            continue
+        size = int(world)
+        local_size = int(local_world) if local_world and local_world.isdigit() else size
+        address, port = _rendezvous(environment, launcher, single_node=local_size >= size)
+        attempt = environment.get("TORCHELASTIC_RESTART_COUNT", environment.get("SLURM_RESTART_COUNT", "0"))
+        return Ranks(int(rank), size, int(local_rank or 0), local_size, address, port, attempt, launcher)
+    return None
+
+
+def _rendezvous(environment: Mapping[str, str], launcher: str, single_node: bool) -> tuple[str, int]:
+    address, port = environment.get("MASTER_ADDR"), environment.get("MASTER_PORT")
+    if address and port:
+        return address, int(port)
+    job = (
+        environment.get("SLURM_JOB_ID")
+        or environment.get("PMIX_NAMESPACE")
+        or environment.get("PMI_JOBID")
+        or ""
+    )
+    free_port = 20000 + zlib.crc32(job.encode()) % 20000
+    if single_node:
+        return address or "127.0.0.1", int(port or free_port)
+    if launcher == "Slurm" and environment.get("SLURM_LAUNCH_NODE_IPADDR"):
+        return address or environment["SLURM_LAUNCH_NODE_IPADDR"], int(port or free_port)
+    raise UserError(
+        f"{launcher} started this job on several nodes, but MASTER_ADDR and MASTER_PORT are not set. "
+        "Export MASTER_ADDR=<host of rank 0> and MASTER_PORT=<free port> before the launch."
+    )

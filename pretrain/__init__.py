@@ -1,0 +1,1 @@
+"""What is learned: configuration, models, objectives, data order, optimizer, the loop, checkpoints, export."""

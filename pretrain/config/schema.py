@@ -1,0 +1,201 @@
+"""The schema of a training run: one frozen tree of pydantic models; unknown keys are errors. No torch here.
+
+A run is one YAML file. Defaults are the values a T5 v1.1 pretraining run starts from; presets under configs/
+only say what differs. Checks that look at one field live here; checks that compare fields live in validate.py.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+
+
+class T5Config(Section):
+    """Shape of a T5. v1.0: ffn relu, tie_embeddings true. v1.1 and mT5: gated-gelu, untied."""
+
+    family: Literal["t5"] = "t5"
+    vocab_size: PositiveInt = 32128
+    d_model: PositiveInt = 512
+    d_kv: PositiveInt = 64
+    d_ff: PositiveInt = 1024
+    num_heads: PositiveInt = 6
+    num_encoder_layers: PositiveInt = 8
+    num_decoder_layers: PositiveInt = 8
+    ffn: Literal["gated-gelu", "relu"] = "gated-gelu"
+    tie_embeddings: bool = False
+    relative_buckets: PositiveInt = 32
+    relative_max_distance: PositiveInt = 128
+    layer_norm_eps: PositiveFloat = 1e-6
+    dropout: Fraction = 0.0
+
+
+class BertConfig(Section):
+    """Shape of a BERT. norm post: BERT as published; norm pre: Megatron-BERT (LayerNorm before each sub-layer)."""
+
+    family: Literal["bert"] = "bert"
+    vocab_size: PositiveInt = 21128
+    d_model: PositiveInt = 768
+    d_ff: PositiveInt = 3072
+    num_heads: PositiveInt = 12
+    num_layers: PositiveInt = 12
+    norm: Literal["post", "pre"] = "post"
+    max_positions: PositiveInt = 512
+    token_types: PositiveInt = 2
+    layer_norm_eps: PositiveFloat = 1e-12
+    dropout: Fraction = 0.1
+
+
+ModelConfig = Annotated[T5Config | BertConfig, Field(discriminator="family")]
+
+
+class SourceConfig(Section):
+    """One part of the mixture: a source of one corpus folder. weight null: in proportion to its tokens."""
+
+    corpus: str
+    source: str | None = Field(
+        None, description="name inside corpus.json; null takes every source of the folder"
+    )
+    weight: PositiveFloat | None = None
+
+
+class DataConfig(Section):
+    """What is read. Paths are relative to the working directory."""
+
+    tokenizer: str = Field(
+        "", description="tokenizer folder written by `taixue tokenizer train` or an HF folder"
+    )
+    sources: tuple[SourceConfig, ...] = ()
+    prefetch: NonNegativeInt = Field(4, description="steps of batches prepared ahead by a background thread")
+
+
+class SpanCorruptionConfig(Section):
+    """T5 span corruption. The raw window and the target length follow from these three numbers."""
+
+    kind: Literal["span-corruption"] = "span-corruption"
+    input_length: PositiveInt = 512
+    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    mean_span_length: Annotated[float, Field(ge=1.0)] = 3.0
+
+
+class MlmConfig(Section):
+    """BERT masked-language modelling: mask_probability of the real tokens, 80 % [MASK], 10 % random, 10 % kept."""
+
+    kind: Literal["mlm"] = "mlm"
+    input_length: PositiveInt = 512
+    mask_probability: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    sentence_order: bool = Field(True, description="sentence-order prediction on two consecutive segments")
+
+
+ObjectiveConfig = Annotated[SpanCorruptionConfig | MlmConfig, Field(discriminator="kind")]
+
+
+class BatchConfig(Section):
+    """Samples per optimizer step over all ranks, and per forward pass of one rank."""
+
+    global_size: PositiveInt = 128
+    micro_size: PositiveInt = 8
+
+
+class OptimizerConfig(Section):
+    """adamw: decoupled AdamW. adamw-rms: AdamW whose step is scaled by the RMS of the parameter. adafactor: T5's."""
+
+    name: Literal["adamw", "adamw-rms", "adafactor"] = "adamw-rms"
+    lr: PositiveFloat = Field(0.02, description="peak learning rate")
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: NonNegativeFloat = Field(1.0, description="global gradient norm; 0 turns clipping off")
+
+
+class ScheduleConfig(Section):
+    """Learning rate over steps; warm-up is linear from 0."""
+
+    name: Literal["inverse-sqrt", "cosine", "linear", "wsd", "constant"] = "cosine"
+    warmup_steps: NonNegativeInt = 1000
+    decay_steps: NonNegativeInt = Field(
+        0, description="wsd: length of the final decay; 0 means a tenth of the run"
+    )
+    min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
+
+
+class ComputeConfig(Section):
+    """How a step is computed. Weights, gradients' reduction and optimizer states are fp32 in every precision."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    allow_fp16: bool = Field(
+        False, description="T5 overflows in fp16; set to insist on fp16 with loss scaling"
+    )
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    compile: bool = Field(False, description="torch.compile each block in place")
+    deterministic: bool = False
+    float64: bool = Field(False, description="for tests: everything in double precision")
+
+
+class ParallelConfig(Section):
+    """The mesh: pp x dp_replicate x dp_shard x tp ranks. dp_shard 0 takes the ranks that are left."""
+
+    tp: PositiveInt = 1
+    pp: PositiveInt = 1
+    dp_replicate: PositiveInt = 1
+    dp_shard: NonNegativeInt = 1
+    sequence_parallel: bool = Field(
+        True, description="with tp > 1: norms and residuals sharded along the sequence"
+    )
+    pipeline_schedule: Literal["auto", "1f1b", "interleaved", "v"] = "auto"
+    timeout_seconds: PositiveInt = Field(1800, description="a collective that takes longer ends the run")
+
+
+class CheckpointConfig(Section):
+    """When to save and what to keep."""
+
+    every: PositiveInt = 1000
+    keep: PositiveInt = Field(3, description="newest checkpoints kept")
+    asynchronous: bool = True
+
+
+class LoggingConfig(Section):
+    """Metrics always go to metrics.jsonl in the run folder; the rest is optional."""
+
+    every: PositiveInt = 10
+    tensorboard: bool = False
+    wandb: Literal["off", "offline", "online"] = "off"
+    wandb_project: str = "taixue"
+
+
+class RunConfig(Section):
+    """One run."""
+
+    name: str = "run"
+    runs: str = Field("runs", description="folder that holds run folders; this run is written to runs/name")
+    seed: NonNegativeInt = 1
+    steps: PositiveInt = 100_000
+    eval_every: NonNegativeInt = Field(1000, description="0: never")
+    eval_windows: PositiveInt = Field(256, description="held-out windows per source and evaluation")
+    dry_run: bool = Field(True, description="one forward and backward pass on the first batch before step 1")
+    init_from: str = Field("", description="HF folder whose weights start the run (continual pretraining)")
+    model: ModelConfig = T5Config()
+    data: DataConfig = DataConfig()
+    objective: ObjectiveConfig = SpanCorruptionConfig()
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    compute: ComputeConfig = ComputeConfig()
+    parallel: ParallelConfig = ParallelConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    logging: LoggingConfig = LoggingConfig()

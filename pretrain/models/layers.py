@@ -1,0 +1,144 @@
+"""The building blocks of every model: norms, attention, feed-forward, embeddings, heads.
+
+Letters: B batch, S sequence length, T length of what is attended to, D model width, H heads, K head dim, F
+feed-forward width, V vocabulary. Blocks work on however many heads or hidden units their weights hold.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from taixue.kernels.attention import attention, attention_bias
+from taixue.kernels.loss import cross_entropy_sum
+from taixue.kernels.norm import layer_norm, rms_norm
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """The tanh approximation of GELU, as T5 v1.1 uses it."""
+    return F.gelu(x, approximate="tanh")
+
+
+class RMSNorm(nn.Module):
+    """T5's layer norm: no mean, no bias. (..., D) -> (..., D)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)
+
+
+class LayerNorm(nn.Module):
+    """LayerNorm with bias. (..., D) -> (..., D)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class Attention(nn.Module):
+    """Multi-head attention. x (B, S, D), memory (B, T, D) or None for self-attention -> (B, S, D)."""
+
+    def __init__(
+        self, width: int, heads: int, head_dim: int, *, bias: bool, scale: float, dropout: float
+    ) -> None:
+        super().__init__()
+        self.head_dim, self.scale, self.dropout = head_dim, scale, dropout
+        self.q = nn.Linear(width, heads * head_dim, bias=bias)
+        self.k = nn.Linear(width, heads * head_dim, bias=bias)
+        self.v = nn.Linear(width, heads * head_dim, bias=bias)
+        self.o = nn.Linear(heads * head_dim, width, bias=bias)
+
+    def forward(self, x: Tensor, bias: Tensor | None, memory: Tensor | None = None) -> Tensor:
+        memory = x if memory is None else memory
+        query, key, value = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
+        dropout = self.dropout if self.training else 0.0
+        out = attention(query, key, value, bias, scale=self.scale, dropout=dropout)
+        return self.o(out.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """wo(activation(wi(x))). (B, S, D) -> (B, S, D); dropout on the F hidden units."""
+
+    def __init__(
+        self, width: int, hidden: int, activation: Activation, *, bias: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.wi = nn.Linear(width, hidden, bias=bias)
+        self.wo = nn.Linear(hidden, width, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.wo(self.dropout(self.activation(self.wi(x))))
+
+
+class GatedFeedForward(nn.Module):
+    """wo(gelu(wi_0(x)) * wi_1(x)) (Shazeer 2020). (B, S, D) -> (B, S, D); dropout on the F hidden units."""
+
+    def __init__(self, width: int, hidden: int, *, dropout: float) -> None:
+        super().__init__()
+        self.wi_0 = nn.Linear(width, hidden, bias=False)
+        self.wi_1 = nn.Linear(width, hidden, bias=False)
+        self.wo = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.wo(self.dropout(gelu_tanh(self.wi_0(x)) * self.wi_1(x)))
+
+
+class RelativeBias(nn.Module):
+    """T5's relative position bias of one stack: a (buckets, H) table shared by all its layers."""
+
+    def __init__(self, buckets: int, heads: int, max_distance: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(buckets, heads))
+        self.max_distance = max_distance
+
+    def forward(
+        self, length: int, key_mask: Tensor | None, causal: bool, dtype: torch.dtype
+    ) -> Tensor | None:
+        """Bias for `attention` over `length` positions; key_mask (B, length) bool."""
+        return attention_bias(
+            length,
+            length,
+            table=self.weight,
+            max_distance=self.max_distance,
+            causal=causal,
+            key_mask=key_mask,
+            dtype=dtype,
+            device=self.weight.device,
+        )
+
+
+class LMHead(nn.Module):
+    """Projection to the vocabulary and its loss, in one place so that the logits need not outlive it.
+
+    With its own (V, D) weight unless `tied`, then the embedding's weight is handed in.
+    """
+
+    def __init__(self, width: int, vocabulary: int, *, tied: bool, bias: bool) -> None:
+        super().__init__()
+        self.weight = None if tied else nn.Parameter(torch.zeros(vocabulary, width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
+
+    def forward(self, x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
+        """x (B, S, D) -> logits (B, S, V), or with labels (B, S) the 0-dim sum of cross-entropies."""
+        weight = self.weight if tied_weight is None else tied_weight
+        assert weight is not None
+        logits = F.linear(x, weight, self.bias)
+        return logits if labels is None else cross_entropy_sum(logits, labels)

@@ -1,0 +1,289 @@
+"""`taixue verify`: any layout of ranks against one process, in float64, on the CPU of this machine.
+
+The model is the run's own family and options in a small shape; what is compared is what parallelism could break: the
+loss, every gradient, the gradient norm, and the weights after a few clipped AdamW steps.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from torch import Tensor
+
+from taixue import UserError
+from taixue.kernels.loss import IGNORE
+from taixue.parallel.mesh import Layout
+from taixue.parallel.runtime import Runtime
+from taixue.parallel.spawn import run_ranks
+from taixue.parallel.stages import SCHEDULES
+
+from .config.schema import BertConfig, RunConfig, T5Config
+from .models import build_model, model_spec
+
+LAYOUTS = ("tp2", "pp2", "dp2", "tp2xpp2", "tp2xdp2", "pp2xdp2", "tp2xpp2xdp2", "hsdp2x2")
+"""What is verified when nothing is named."""
+
+GRADIENT_TOLERANCE = 1e-12
+WEIGHT_TOLERANCE = 1e-10
+"""AdamW divides by the root of tiny second moments, which magnifies rounding. Weights smaller than the learning rate
+are measured against it."""
+
+_SOURCE, _TARGET = 16, 10  # the target length is no multiple of 4: padding for sequence shards is exercised
+_STEPS, _MICRO_BATCHES, _LEARNING_RATE, _DEADLINE = 3, 4, 1e-2, 300.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One layout beside one process. loss: of the layout, step 1; the others are largest relative differences."""
+
+    layout: Layout
+    loss: float
+    loss_difference: float
+    gradient: float
+    worst_parameter: str
+    norm: float
+    weights: float
+
+    @property
+    def equal(self) -> bool:
+        return max(self.loss_difference, self.gradient, self.norm) <= GRADIENT_TOLERANCE and (
+            self.weights <= WEIGHT_TOLERANCE
+        )
+
+
+def verify(run: RunConfig, layouts: list[str] | None = None) -> bool:
+    """Verify `layouts` (names like tp2xpp2xdp2, hsdp2x2, tp2xpp2:v, tp2:nosp; default LAYOUTS), print a table.
+
+    A name without schedule or sequence-parallel choice stands for all of them. Returns whether all are equal.
+    """
+    cases = [layout for name in layouts or LAYOUTS for layout in parse_layout(name)]
+    model = small(run.model, max(layout.pp for layout in cases), max(layout.tp for layout in cases))
+    console = Console(emoji=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    differences = []
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("verifying", total=len(cases))
+        for layout in cases:
+            progress.update(task, description=describe(layout))
+            differences.append(compare(model, layout))
+            progress.advance(task)
+    console.print(_table(run.model.family, differences))
+    failed = [describe(difference.layout) for difference in differences if not difference.equal]
+    if failed:
+        console.print(
+            f"[red]{len(failed)} of {len(cases)} layouts differ from one process:[/] {', '.join(failed)}"
+        )
+    else:
+        console.print(
+            f"all {len(cases)} layouts equal one process: gradients to {GRADIENT_TOLERANCE:g}, "
+            f"weights after {_STEPS} AdamW steps to {WEIGHT_TOLERANCE:g} (relative, float64)"
+        )
+    return not failed
+
+
+def parse_layout(name: str) -> list[Layout]:
+    """Layouts meant by a name: parts tpN, ppN, dpN or hsdpRxS joined by x, then optional :schedule, :sp or :nosp."""
+    axes, *options = name.split(":")
+    pattern = r"(?:(?:tp\d+|pp\d+|dp\d+|hsdp\d+x\d+)(?:x|$))+"
+    schedules = [option for option in options if option in SCHEDULES]
+    sequence = [option == "sp" for option in options if option in ("sp", "nosp")]
+    if (
+        not re.fullmatch(pattern, axes)
+        or axes.endswith("x")
+        or len(schedules) + len(sequence) != len(options)
+    ):
+        raise UserError(
+            f"layout {name!r} is not understood: join tpN, ppN, dpN or hsdpRxS by x, then add :1f1b, :interleaved, "
+            f":v, :sp or :nosp, for example tp2xpp2:v:sp or hsdp2x2"
+        )
+    size, (replicate, shard) = dict[str, int](), (1, 0)
+    for part in re.finditer(r"hsdp(\d+)x(\d+)|(tp|pp|dp)(\d+)", axes):
+        if part[1]:
+            replicate, shard = int(part[1]), int(part[2])
+        else:
+            size[part[3]] = int(part[4])
+    base = Layout(
+        pp=size.get("pp", 1),
+        dp_replicate=replicate,
+        dp_shard=shard or size.get("dp", 1),
+        tp=size.get("tp", 1),
+    )
+    return [
+        replace(base, schedule=schedule, sequence_parallel=sharded)
+        for schedule in (schedules or SCHEDULES if base.pp > 1 else ("auto",))
+        for sharded in (sequence or (True, False) if base.tp > 1 else (False,))
+    ]
+
+
+def describe(layout: Layout) -> str:
+    """The name of one layout, as parse_layout reads it."""
+    sizes = [f"tp{layout.tp}"] * (layout.tp > 1) + [f"pp{layout.pp}"] * (layout.pp > 1)
+    if layout.dp_replicate > 1:
+        sizes.append(f"hsdp{layout.dp_replicate}x{layout.dp_shard}")
+    elif layout.dp_shard > 1 or not sizes:
+        sizes.append(f"dp{layout.dp_shard}")
+    options = [layout.schedule] * (layout.pp > 1) + [("sp" if layout.sequence_parallel else "nosp")] * (
+        layout.tp > 1
+    )
+    return ":".join(["x".join(sizes), *options])
+
+
+def small(model: T5Config | BertConfig, pp: int, tp: int) -> T5Config | BertConfig:
+    """The model's options in a shape that is cheap on a CPU and fits pp stages and tp ranks."""
+    heads = 4 * tp if tp > 4 or 4 % tp else 4
+    shape = {
+        "vocab_size": 24 * heads,
+        "d_model": 8 * heads,
+        "d_ff": 12 * heads,
+        "num_heads": heads,
+        "dropout": 0.0,
+    }
+    if isinstance(model, T5Config):
+        encoder, decoder = (min(n, max(2, pp)) for n in (model.num_encoder_layers, model.num_decoder_layers))
+        if (
+            encoder + decoder < 2 * pp
+        ):  # the run itself has too few layers for two stages a rank: verify as if not
+            encoder = decoder = pp
+        layers = {"num_encoder_layers": encoder, "num_decoder_layers": decoder, "d_kv": 4}
+        return model.model_copy(
+            update={**shape, **layers, "relative_buckets": 8, "relative_max_distance": 12}
+        )
+    return model.model_copy(update={**shape, "num_layers": max(4, 2 * pp), "max_positions": _SOURCE})
+
+
+def compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
+    """Run `layout` on local gloo ranks; every rank compares what it holds with its own single-process reference."""
+    return max(
+        run_ranks(_compare, layout.world, model, layout, deadline=_DEADLINE),
+        key=lambda d: (d.gradient, d.weights),
+    )
+
+
+def _compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
+    """On one rank of a started group."""
+    samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
+    batches = [_random_batch(model, samples, step) for step in range(_STEPS)]
+    expected = _Reference(model, batches)
+    spec = model_spec(model, 1, (_SOURCE, _TARGET))
+    runtime = Runtime(spec, layout, torch.device("cpu"), micro_batches=_MICRO_BATCHES, dtype=torch.float64)
+    optimizer = _adamw(parameter for _, parameter in runtime.named_parameters())
+    gradient, worst, norm, losses = 0.0, "", 0.0, []
+    for step, batch in enumerate(batches):
+        size = samples // runtime.mesh.dp_size
+        block = slice(runtime.mesh.dp_rank * size, (runtime.mesh.dp_rank + 1) * size)
+        mean = runtime.forward_backward({name: value[block] for name, value in batch.items()}, _counts(batch))
+        assert mean is not None
+        losses.append(mean.sum().item())
+        norm = max(norm, _relative(runtime.grad_norm(), expected.norms[step]))
+        if step == 0:
+            grads = {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[union-attr, attr-defined]
+            gradient, worst = worst_difference(grads, expected.grads)
+        runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
+        optimizer.step()
+    weights = {name: parameter.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[attr-defined]
+    loss_difference = max(abs(a - b) / abs(b) for a, b in zip(losses, expected.losses, strict=True))
+    weight_difference, _ = worst_difference(weights, expected.weights, floor=_LEARNING_RATE)
+    return Difference(layout, losses[0], loss_difference, gradient, worst, norm, weight_difference)
+
+
+class _Reference:
+    """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
+
+    def __init__(self, config: T5Config | BertConfig, batches: list[dict[str, Tensor]]) -> None:
+        spec = model_spec(config, 1, (_SOURCE, _TARGET))
+        model = build_model(config).double()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(spec.init(name, tuple(parameter.shape)))
+        optimizer = _adamw(model.parameters())
+        self.losses: list[float] = []
+        self.norms: list[Tensor] = []
+        self.grads: dict[str, Tensor] = {}
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = (model(**batch) / _counts(batch)).sum()
+            loss.backward()
+            self.grads = self.grads or {
+                n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
+            }
+            self.losses.append(loss.item())
+            self.norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+            optimizer.step()
+        self.weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def worst_difference(
+    values: dict[str, Tensor], reference: dict[str, Tensor], floor: float = 0.0
+) -> tuple[float, str]:
+    """Largest difference of a tensor relative to that tensor's largest entry, and its name.
+
+    Entries below `floor`, by default a millionth of the largest of all, are measured against the floor: a tensor that
+    is zero in exact arithmetic (the gradient of a key bias) must not be compared with its own rounding noise.
+    """
+    floor = floor or 1e-6 * max(tensor.abs().max().item() for tensor in reference.values())
+    return max(
+        ((value - reference[name]).abs().max().item() / max(reference[name].abs().max().item(), floor), name)
+        for name, value in values.items()
+    )
+
+
+def _relative(value: Tensor, reference: Tensor) -> float:
+    return ((value - reference).abs() / reference.abs()).item()
+
+
+def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
+
+
+def _random_batch(config: T5Config | BertConfig, samples: int, step: int) -> dict[str, Tensor]:
+    """Random tokens; some targets are ignored, so that ranks and micro-batches hold unequal counts."""
+    generator = torch.Generator().manual_seed(step)
+
+    def ids(length: int) -> Tensor:
+        return torch.randint(1, config.vocab_size, (samples, length), generator=generator)
+
+    def drop(labels: Tensor, share: float) -> Tensor:
+        return labels.masked_fill(torch.rand(labels.shape, generator=generator) < share, IGNORE)
+
+    mask = torch.arange(_SOURCE)[None] < torch.randint(
+        _SOURCE // 2, _SOURCE + 1, (samples, 1), generator=generator
+    )
+    if isinstance(config, T5Config):
+        labels = drop(ids(_TARGET), 0.2)
+        return {
+            "input_ids": ids(_SOURCE),
+            "decoder_input_ids": ids(_TARGET),
+            "labels": labels,
+            "attention_mask": mask,
+        }
+    types = (torch.arange(_SOURCE) >= _SOURCE // 2).long().expand(samples, -1).contiguous()
+    return {
+        "input_ids": ids(_SOURCE),
+        "token_type_ids": types,
+        "labels": drop(ids(_SOURCE), 0.8),
+        "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
+        "attention_mask": mask,
+    }
+
+
+def _counts(batch: dict[str, Tensor]) -> Tensor:
+    """Predictions in the batch, one count for each loss."""
+    counts = [(batch["labels"] != IGNORE).sum()]
+    if "sop_labels" in batch:
+        counts.append(torch.tensor(len(batch["sop_labels"])))
+    return torch.stack(counts).double()
+
+
+def _table(family: str, differences: list[Difference]) -> Table:
+    table = Table(title=f"{family}: layouts beside one process, float64")
+    for heading in ("layout", "ranks", "loss", "loss diff", "worst gradient", "grad norm", "weights", ""):
+        table.add_column(heading, justify="left" if heading == "layout" else "right", no_wrap=True)
+    for d in differences:
+        verdict = "[green]equal[/]" if d.equal else f"[red]DIFFERS[/] {d.worst_parameter}"
+        row = [f"{value:.1e}" for value in (d.loss_difference, d.gradient, d.norm, d.weights)]
+        table.add_row(describe(d.layout), str(d.layout.world), f"{d.loss:.6f}", *row, verdict)
+    return table

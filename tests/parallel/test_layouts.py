@@ -1,0 +1,53 @@
+"""Every layout equals one process in float64: loss, gradients, norm, weights after AdamW steps (`taixue verify`)."""
+
+import pytest
+
+from taixue import UserError
+from taixue.parallel.mesh import Layout
+from taixue.pretrain.config.schema import BertConfig, T5Config
+from taixue.pretrain.verify import LAYOUTS, compare, describe, parse_layout, small
+
+ALL = [layout for name in LAYOUTS for layout in parse_layout(name)]
+SOME = [
+    layout for name in ("tp2:sp", "pp2", "tp2xpp2:v:nosp", "hsdp2x2xpp2:v") for layout in parse_layout(name)
+]
+
+T5_V1_1 = T5Config()
+T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True)
+BERT = BertConfig(norm="post")
+MEGATRON_BERT = BertConfig(norm="pre")
+
+CASES = [
+    *[(T5_V1_1, layout) for layout in ALL],
+    *[(BERT, layout) for layout in ALL],
+    *[(T5_V1_0, layout) for layout in SOME],
+    *[(MEGATRON_BERT, layout) for layout in SOME],
+]
+
+
+def _name(value: object) -> str:
+    if isinstance(value, Layout):
+        return describe(value)
+    kind = value.ffn if isinstance(value, T5Config) else value.norm  # type: ignore[attr-defined]
+    return f"{value.family}-{kind}"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("model", "layout"), CASES, ids=_name)
+def test_equals_one_process(model: T5Config | BertConfig, layout: Layout) -> None:
+    difference = compare(small(model, layout.pp, layout.tp), layout)
+    assert difference.equal, difference
+
+
+def test_names_of_layouts_are_read_back() -> None:
+    assert len(ALL) == 24
+    for layout in ALL:
+        assert parse_layout(describe(layout)) == [layout]
+    assert parse_layout("pp2xhsdp2x4:v") == [
+        Layout(pp=2, dp_replicate=2, dp_shard=4, schedule="v", sequence_parallel=False)
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "tp", "tp2x", "tp2pp2", "zp2", "tp2:fast", "hsdp2"])
+def test_a_name_that_is_not_understood_is_answered(name: str) -> None:
+    with pytest.raises(UserError, match=r"not understood.*for example"):
+        parse_layout(name)

@@ -1,0 +1,134 @@
+"""Options of the runtime that must not change what is learned, and the seams the loop relies on."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from taixue.parallel.mesh import Layout
+from taixue.parallel.runtime import Runtime, pad_targets
+from taixue.parallel.spawn import run_ranks
+from taixue.pretrain.config.schema import BertConfig, T5Config
+from taixue.pretrain.models import model_spec
+from taixue.pretrain.verify import _counts, _random_batch, small, worst_difference
+
+T5 = small(T5Config(), 2, 2)
+BERT = small(BertConfig(), 2, 2)
+LENGTHS = (16, 10)
+CPU = torch.device("cpu")
+
+
+def _runtime(model: T5Config | BertConfig, layout: Layout, **options: object) -> Runtime:
+    options = {"micro_batches": 2, "dtype": torch.float64, **options}
+    return Runtime(model_spec(model, 1, LENGTHS), layout, CPU, **options)  # type: ignore[arg-type]
+
+
+def _gradients(runtime: Runtime, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
+    runtime.forward_backward({name: x[block] for name, x in batch.items()}, _counts(batch))
+    return {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}
+
+
+def _same_with(layout: Layout, options: dict[str, object]) -> float:
+    batch = _random_batch(T5, 4 * layout.dp_shard, 1)
+    plain = _gradients(_runtime(T5, layout), batch)
+    return worst_difference(_gradients(_runtime(T5, layout, **options), batch), plain)[0]
+
+
+@pytest.mark.parametrize("mode", ["full", "selective"])
+@pytest.mark.parametrize("layout", [Layout(dp_shard=2), Layout(tp=2), Layout(pp=2, schedule="v")], ids=str)
+def test_activation_checkpointing_changes_nothing(mode: str, layout: Layout) -> None:
+    assert max(run_ranks(_same_with, 2, layout, {"activation_checkpointing": mode})) <= 1e-14
+
+
+def test_compiled_blocks_compute_the_same() -> None:
+    assert run_ranks(_same_with, 1, Layout(), {"compile_blocks": True}, deadline=240)[0] <= 1e-12
+
+
+def _bfloat16(layout: Layout) -> tuple[float, list[torch.dtype], float]:
+    batch = _random_batch(T5, 4 * layout.dp_shard, 1)
+    runtime = _runtime(T5, layout, dtype=torch.float32, compute_dtype=torch.bfloat16)
+    grads = _gradients(runtime, batch)
+    exact = _gradients(_runtime(T5, layout), batch)
+    cosine = min(
+        torch.nn.functional.cosine_similarity(
+            grads[name].double().flatten(), exact[name].flatten(), dim=0
+        ).item()
+        for name in grads
+    )
+    dtypes = [parameter.dtype for _, parameter in runtime.named_parameters()]
+    return cosine, sorted({*dtypes, *(grad.dtype for grad in grads.values())}, key=str), 0.0
+
+
+@pytest.mark.parametrize("layout", [Layout(dp_shard=2), Layout(tp=2), Layout(pp=2, schedule="1f1b")], ids=str)
+def test_bfloat16_computes_on_fp32_masters(layout: Layout) -> None:
+    for cosine, dtypes, _ in run_ranks(_bfloat16, 2, layout):
+        assert dtypes == [torch.float32]
+        assert cosine > 0.99
+
+
+def _evaluate(model: T5Config | BertConfig, layout: Layout) -> tuple[float, float]:
+    batch = _random_batch(model, 4 * layout.dp_shard, 2)
+    runtime = _runtime(model, layout)
+    block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
+    mine = {name: x[block] for name, x in batch.items()}
+    trained = runtime.forward_backward(mine, _counts(batch))
+    evaluated = runtime.evaluate(mine, micro_batches=2) / _counts(batch)
+    again = runtime.forward_backward(mine, _counts(batch))
+    assert trained is not None
+    assert again is not None
+    return (trained - evaluated).abs().max().item(), (trained - again).abs().max().item()
+
+
+@pytest.mark.parametrize("model", [T5, BERT], ids=["t5", "bert"])
+@pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "v"])
+def test_evaluation_gives_the_training_loss_and_disturbs_nothing(
+    model: T5Config | BertConfig, schedule: str
+) -> None:
+    for first, second in run_ranks(_evaluate, 2, model, Layout(pp=2, schedule=schedule)):
+        assert max(first, second) <= 1e-14
+
+
+def _dropout(layout: Layout) -> tuple[list[float], list[float]]:
+    model = BERT.model_copy(update={"dropout": 0.3})
+    runtime = _runtime(model, layout, dropout=True)
+    batch = _random_batch(model, 4, 0)
+    norms, masks = [], []
+    for step in (1, 2, 1):
+        runtime.seed(step)
+        runtime.forward_backward(batch, _counts(batch))
+        norms.append(runtime.grad_norm().item())
+    for module in runtime.parts[0].modules():
+        if type(module).__name__ == "BertLayer":
+            module.register_forward_hook(lambda _, args, out: masks.append(out.sum().item()))
+    runtime.seed(1)
+    runtime.forward_backward(batch, _counts(batch))
+    return norms, masks
+
+
+def test_dropout_follows_the_seed_and_stays_equal_where_activations_are_replicated() -> None:
+    (first, states), (second, other_states) = run_ranks(_dropout, 2, Layout(tp=2, sequence_parallel=False))
+    assert first == second
+    assert first[0] == first[2] != first[1]
+    assert states == other_states  # the residual stream is the same on both ranks
+
+
+def _stops() -> tuple[bool, bool]:
+    runtime = _runtime(T5, Layout())
+    batch = _random_batch(T5, 4, 0)
+    asked = iter([False, True])
+    given_up = runtime.forward_backward(batch, _counts(batch), should_stop=lambda: next(asked)) is None
+    return given_up, all(parameter.grad is None for _, parameter in runtime.named_parameters())
+
+
+def test_a_step_can_be_given_up_between_micro_batches() -> None:
+    assert run_ranks(_stops, 1) == [(True, True)]
+
+
+def test_padding_of_targets_is_ignored_by_the_loss() -> None:
+    batch = {
+        "decoder_input_ids": torch.ones(2, 5, dtype=torch.long),
+        "labels": torch.ones(2, 5, dtype=torch.long),
+    }
+    padded = pad_targets(batch, 4)
+    assert padded["labels"].shape == padded["decoder_input_ids"].shape == (2, 8)
+    assert (padded["labels"][:, 5:] == -100).all()
