@@ -54,6 +54,9 @@ class BertConfig(Section):
     num_heads: PositiveInt = 12
     num_layers: PositiveInt = 12
     norm: Literal["post", "pre"] = "post"
+    activation: Literal["gelu", "gelu_new", "relu"] = Field(
+        "gelu", description="gelu_new: the tanh approximation"
+    )
     max_positions: PositiveInt = 512
     token_types: PositiveInt = 2
     layer_norm_eps: PositiveFloat = 1e-12

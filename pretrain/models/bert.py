@@ -6,14 +6,13 @@ Letters: B batch, S sequence length, D model width, V vocabulary.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import attention_bias
 from taixue.kernels.loss import cross_entropy_sum
 
 from ..config.schema import BertConfig
-from .layers import Attention, FeedForward, LayerNorm, LMHead
+from .layers import ACTIVATIONS, Attention, FeedForward, LayerNorm, LMHead
 
 
 class Bert(nn.Module):
@@ -106,7 +105,9 @@ class BertLayer(nn.Module):
             dropout=config.dropout,
         )
         self.ffn_norm = LayerNorm(config.d_model, config.layer_norm_eps)
-        self.ffn = FeedForward(config.d_model, config.d_ff, F.gelu, bias=True, dropout=0.0)
+        self.ffn = FeedForward(
+            config.d_model, config.d_ff, ACTIVATIONS[config.activation], bias=True, dropout=0.0
+        )
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -119,15 +120,16 @@ class BertLayer(nn.Module):
 
 
 class MlmTransform(nn.Module):
-    """norm(gelu(dense(x))) before the vocabulary projection. (B, S, D) -> (B, S, D)."""
+    """norm(activation(dense(x))) before the vocabulary projection. (B, S, D) -> (B, S, D)."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
         self.dense = nn.Linear(config.d_model, config.d_model)
         self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(F.gelu(self.dense(x)))
+        return self.norm(self.activation(self.dense(x)))
 
 
 class Pooler(nn.Linear):

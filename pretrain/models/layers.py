@@ -22,6 +22,9 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+ACTIVATIONS: dict[str, Activation] = {"gelu": F.gelu, "gelu_new": gelu_tanh, "relu": F.relu}
+
+
 class RMSNorm(nn.Module):
     """T5's layer norm: no mean, no bias. (..., D) -> (..., D)."""
 

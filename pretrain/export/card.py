@@ -1,0 +1,205 @@
+"""The model card: README.md and loss.svg of an exported folder. It states what the run recorded, nothing else."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+import yaml
+
+import taixue
+from taixue.data_tools.files import sha256_of_file
+from taixue.data_tools.tokenizer import Tokenizer
+
+from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..objectives import build_objective
+from .checkpoint import Trained
+from .config import HF_CLASSES, model_type
+
+Curve = Sequence[tuple[int, float]]
+
+_CARD = """\
+---
+language: zh
+library_name: transformers
+tags: [taixue, {kind}]
+---
+
+# {name}
+
+A {kind} model of {parameters:,} parameters, pretrained with Taixue {version}. It has seen pretraining only: it is not
+tuned for any task, and nothing has been measured beyond the losses below.
+
+## Load
+
+```python
+from transformers import AutoTokenizer, {hf_class}
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = {hf_class}.from_pretrained("path/to/this/folder")
+```
+
+{example}
+
+The weights are {dtype}. Before publication this folder was loaded with transformers and its fp32 logits compared with
+those of the training code: largest difference {difference:.1e}.
+
+## Training
+
+| | |
+|---|---|
+| steps | {step:,} |
+| samples | {samples:,} of {sample} |
+| tokens seen | {tokens:,} (raw, before masking) |
+| objective | {objective} |
+| started from | {origin} |
+| data fingerprint | `{fingerprint}` |
+| tokenizer | `{tokenizer_sha256}` ({vocabulary:,} ids; the embedding has {rows:,} rows) |
+{corpora}
+{losses}
+
+## Configuration
+
+```yaml
+{settings}```
+"""
+
+_T5_EXAMPLE = """\
+Blanks in the text are `<extra_id_0>`, `<extra_id_1>`, ...; the model writes what belongs into them:
+
+```python
+inputs = tokenizer("今天天气很<extra_id_0>,我们去公园散步。", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))
+```
+
+{dropout}"""
+
+_BERT_EXAMPLE = """\
+`prediction_logits` are the masked-language-model scores; `seq_relationship_logits` are {sop}."""
+
+
+def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str, difference: float) -> None:
+    """Write README.md, and loss.svg when the run's losses are known. difference: what verify_folder measured."""
+    run, config = trained.run, trained.run.model
+    kind = model_type(config)
+    objective = build_objective(run.objective, tokenizer)
+    if len(trained.losses) > 1:
+        (folder / "loss.svg").write_text(loss_svg(trained.losses), encoding="utf-8")
+    card = _CARD.format(
+        kind=kind,
+        hf_class=HF_CLASSES[kind],
+        name=run.name,
+        version=taixue.__version__,
+        parameters=sum(tensor.numel() for tensor in trained.weights.values()),
+        example=_example(run),
+        dtype=dtype,
+        difference=difference,
+        step=trained.step,
+        samples=trained.samples,
+        sample=_sample(objective.shapes),
+        tokens=trained.samples * objective.raw_length,
+        objective=_objective(run),
+        origin=Path(run.init_from).name if run.init_from else f"random weights, seed {run.seed}",
+        fingerprint=trained.fingerprint,
+        tokenizer_sha256=tokenizer.sha256,
+        vocabulary=tokenizer.vocab_size,
+        rows=config.vocab_size,
+        corpora=_corpora(run),
+        losses=_loss_section(trained.losses, trained.held_out),
+        settings=_settings(run),
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def loss_svg(curve: Curve, width: int = 640, height: int = 320) -> str:
+    """The curve (at least two points, steps ascending) as a small picture with two labels per axis."""
+    left, top, right, bottom = 56, 16, width - 16, height - 36
+    points = thinned(curve, 400)
+    first, last = points[0][0], points[-1][0]
+    low, high = min(loss for _, loss in points), max(loss for _, loss in points)
+    span = (high - low) or 1.0
+    line = " ".join(
+        f"{left + (step - first) / (last - first) * (right - left):.1f},"
+        f"{bottom - (loss - low) / span * (bottom - top):.1f}"
+        for step, loss in points
+    )
+    labels = (
+        (left, bottom + 20, "start", str(first)),
+        (right, bottom + 20, "end", f"step {last}"),
+        (left - 6, top + 6, "end", f"{high:.2f}"),
+        (left - 6, bottom, "end", f"{low:.2f}"),
+    )
+    texts = "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>\n' for x, y, anchor, text in labels
+    )
+    view = f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view}>\n<title>training loss by step</title>\n'
+        f'<rect width="{width}" height="{height}" fill="white"/>\n'
+        f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#888"/>\n'
+        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="1.5"/>\n{texts}</svg>\n'
+    )
+
+
+def thinned(curve: Curve, count: int) -> list[tuple[int, float]]:
+    """At most `count` points of the curve, evenly spread over its indices, first and last among them."""
+    if len(curve) <= count:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (count - 1))] for i in range(count)]
+
+
+def _loss_section(curve: Curve, held_out: Mapping[str, float]) -> str:
+    if not curve:
+        return "The run's metrics were not beside the checkpoint: no loss is reported."
+    rows = "\n".join(f"| {step:,} | {loss:.4f} |" for step, loss in thinned(curve, 12))
+    picture = "\n\n![training loss](loss.svg)" if len(curve) > 1 else ""
+    evaluated = "".join(f"\n| held out, {name} | {loss:.4f} |" for name, loss in held_out.items())
+    return f"## Loss (nats per predicted token)\n\n| step | loss |\n|---|---|\n{rows}{evaluated}{picture}"
+
+
+def _sample(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Words for the arrays of one sample."""
+    source, target = shapes["input_ids"][0], shapes.get("decoder_input_ids")
+    return f"{source} input and {target[0]} target tokens" if target else f"{source} tokens"
+
+
+def _objective(run: RunConfig) -> str:
+    objective = run.objective
+    if isinstance(objective, MlmConfig):
+        order = ", sentence order" if objective.sentence_order else ""
+        return f"masked language model ({objective.mask_probability:g} of the tokens){order}"
+    return f"span corruption (noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
+
+
+def _example(run: RunConfig) -> str:
+    if isinstance(run.model, T5Config):
+        note = "`dropout_rate` in config.json is what pretraining used"
+        advice = "; fine-tuning usually wants 0.1." if run.model.dropout == 0 else "."
+        return _T5_EXAMPLE.format(dropout=note + advice)
+    assert isinstance(run.model, BertConfig)
+    trained = isinstance(run.objective, MlmConfig) and run.objective.sentence_order
+    sop = (
+        "sentence order (0 in order, 1 swapped)"
+        if trained
+        else "untrained: the run had no sentence-order task"
+    )
+    return _BERT_EXAMPLE.format(sop=sop)
+
+
+def _corpora(run: RunConfig) -> str:
+    """A row per source, with the digest of its corpus.json where the folder is still there."""
+    rows = []
+    for source in run.data.sources:
+        manifest = Path(source.corpus) / "corpus.json"
+        digest = f" `{sha256_of_file(manifest)}`" if manifest.is_file() else ""
+        part = f", source {source.source}" if source.source else ""
+        weight = f", weight {source.weight:g}" if source.weight else ""
+        rows.append(f"| corpus | {Path(source.corpus).name}{part}{weight}{digest} |\n")
+    return "".join(rows)
+
+
+def _settings(run: RunConfig) -> str:
+    """What was learned and how, without paths and without the layout, which changes no result."""
+    sections = ("model", "objective", "batch", "optimizer", "schedule")
+    shown = {name: orjson.loads(getattr(run, name).model_dump_json()) for name in sections}
+    shown["batch"] = {"global_size": run.batch.global_size}
+    return yaml.safe_dump({"seed": run.seed, **shown}, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,88 @@
+"""What an export needs of a training checkpoint, read in one process without any group."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from torch import Tensor
+
+from taixue import UserError
+
+from ..checkpoint import layout, read_state, read_tensors
+from ..config.schema import RunConfig
+
+log = logging.getLogger("taixue")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Weights of a checkpoint by our names, and how they came about."""
+
+    path: Path
+    run: RunConfig
+    weights: dict[str, Tensor]
+    step: int
+    samples: int
+    fingerprint: str
+    losses: list[tuple[int, float]]
+    """(step, training loss) from the run's metrics.jsonl up to this step; empty when the file is not there."""
+    held_out: dict[str, float]
+    """Last held-out loss by "source/objective", from the same file."""
+
+
+def read_trained(source: Path) -> Trained:
+    """Read a checkpoint folder, or the newest intact one of a run folder. Verifies every byte. Raises UserError."""
+    path = _choose(source)
+    state = read_state(path)
+    try:
+        run = RunConfig.model_validate(state["config"])
+    except ValidationError as error:
+        raise UserError(
+            f"{path}: its configuration is not one this Taixue knows: {error.errors()[0]['msg']}"
+        ) from None
+    step = int(state["step"])
+    losses, held_out = _history(path.parent.parent / "metrics.jsonl", step)
+    return Trained(
+        path=path,
+        run=run,
+        weights=read_tensors(path),
+        step=step,
+        samples=int(state["samples"]),
+        fingerprint=str(state["fingerprint"]),
+        losses=losses,
+        held_out=held_out,
+    )
+
+
+def _choose(source: Path) -> Path:
+    if layout.step_of(source) is not None and source.is_dir():
+        if found := layout.problems(source):
+            raise UserError(f"{source}: damaged ({found[0]}); export another checkpoint of the run")
+        return source
+    candidates = layout.committed(source / "checkpoints")
+    for path in candidates:
+        if not (found := layout.problems(path)):
+            return path
+        log.warning("checkpoint %s is damaged (%s); trying the one before it", path, found[0])
+    raise UserError(
+        f"{source}: {'no intact checkpoint' if candidates else 'no checkpoint'} there; expected a run folder with "
+        "checkpoints/step-* or one of its step-* folders"
+    )
+
+
+def _history(path: Path, last: int) -> tuple[list[tuple[int, float]], dict[str, float]]:
+    """Training losses by step, and the last held-out losses, of metrics.jsonl up to step `last`."""
+    losses: list[tuple[int, float]] = []
+    held_out: dict[str, float] = {}
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            record: dict[str, Any] = orjson.loads(line)
+        except orjson.JSONDecodeError:  # a killed run leaves half a line
+            continue
+        if record["step"] <= last:
+            losses += [(record["step"], record["loss"])] if "loss" in record else []
+            held_out |= {name[5:]: value for name, value in record.items() if name.startswith("eval/")}
+    return losses, held_out

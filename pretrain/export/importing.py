@@ -1,0 +1,67 @@
+"""From a Hugging Face folder to the start of a run: a preset that names its shape, weights and tokenizer."""
+
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from taixue import UserError
+from taixue.data_tools import files
+from taixue.data_tools.tokenizer import load_tokenizer
+
+from ..config.schema import BertConfig, T5Config
+from .config import model_type
+from .folder import read_hf
+from .tokenizer import copy_tokenizer
+from .verify import verify_tokenizer
+
+
+def import_hf(folder: Path, out: Path) -> Path:
+    """Write out/model.yaml and out/tokenizer for a run that starts from `folder`, and print how to go on.
+
+    Checks that weights fit a model of ours and that transformers and we tokenize alike. Returns the preset's path.
+    The weights stay where they are. Raises UserError.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists; choose another folder")
+    config, state, fresh = read_hf(folder)
+    tokenizer = load_tokenizer(folder)
+    kind = "t5" if isinstance(config, T5Config) else "bert"
+    if tokenizer.kind != kind:
+        raise UserError(f"{folder}: a {kind} model with a {tokenizer.kind} tokenizer")
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the embedding only {config.vocab_size} rows"
+        )
+    verify_tokenizer(folder, tokenizer)
+    (out / "tokenizer").mkdir(parents=True)
+    copy_tokenizer(folder, out / "tokenizer")
+    preset = out / "model.yaml"
+    files.write(preset, _preset(folder, out, config, kind).encode())
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    parameters = sum(tensor.numel() for tensor in state.values())
+    console.print(
+        f"{folder}: {model_type(config)}, {parameters:,} parameters, {tokenizer.vocab_size:,} token ids"
+    )
+    if fresh:
+        console.print(f"not in the folder, will start untrained: {', '.join(fresh)}")
+    console.print(
+        f"Wrote {preset}. To pretrain on, build a corpus with the tokenizer {out / 'tokenizer'}, then name"
+    )
+    console.print(f"the preset first in your run's file (base: [{preset.resolve()}, ...]) or run\n")
+    console.print(f"  taixue train {preset} --data.sources '[{{corpus: YOUR_CORPUS}}]' --steps 1000")
+    return preset
+
+
+def _preset(folder: Path, out: Path, config: T5Config | BertConfig, kind: str) -> str:
+    objective: dict[str, str | int] = {"kind": "span-corruption" if kind == "t5" else "mlm"}
+    if isinstance(config, BertConfig):
+        objective["input_length"] = config.max_positions
+    values = {
+        "init_from": str(folder.resolve()),
+        "model": config.model_dump(mode="json"),
+        "data": {"tokenizer": str((out / "tokenizer").resolve())},
+        "objective": objective,
+    }
+    return f"# Imported from {folder.name}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
