@@ -1,0 +1,196 @@
+"""The data of a run: sample k is a pure function of (run.seed, k)."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from taixue import UserError
+from taixue.data_tools import files
+from taixue.data_tools.corpus import Corpus, open_corpus
+from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.pretrain.config.schema import RunConfig, SourceConfig
+
+from ..objectives import rng
+from ..objectives.base import Objective
+from .order import Mixture, permute
+from .windows import Windows
+
+# Streams of the run's key; validation has a key of its own, so that runs with other seeds compare.
+_ORDER, _MASKS = 1, 2
+_VALIDATION_KEY = np.uint64(0x7461697875650001)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the mixture. corpus: its folder's name; weight: its part of the samples, relative to the
+    others; digests: of its training shards."""
+
+    name: str
+    corpus: str
+    weight: float
+    train: Windows
+    held_out: Windows
+    digests: tuple[str, ...]
+
+
+class TrainingData:
+    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction."""
+
+    def __init__(
+        self, sources: Sequence[Source], objective: Objective, seed: int, eval_windows: int, identity: object
+    ) -> None:
+        self.sources = tuple(sources)
+        self.objective = objective
+        self._mixture = Mixture([source.weight for source in sources])
+        self._eval_windows = eval_windows
+        self._identity = identity
+        run_key = rng.mix(np.array([seed % 2**64], np.uint64))
+        self._mask_key = rng.derive(run_key, _MASKS)
+        self._order_keys = rng.derive(rng.derive(run_key, _ORDER), np.arange(len(sources)))
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in self.sources)
+
+    def batch(self, samples: range | np.ndarray) -> dict[str, np.ndarray]:
+        """The objective's arrays for global sample numbers (B,), in their order."""
+        numbers = np.asarray(samples, dtype=np.int64)
+        source, window = self._locate(numbers)
+        tokens = np.empty((len(numbers), self.objective.raw_length), np.int32)
+        for index, part in enumerate(self.sources):
+            rows = np.flatnonzero(source == index)
+            if len(rows):
+                gathered = np.empty((len(rows), tokens.shape[1]), np.int32)
+                part.train.gather(window[rows], gathered)
+                tokens[rows] = gathered
+        return self.objective(tokens, rng.derive(self._mask_key, numbers))
+
+    def sources_of(self, samples: range | np.ndarray) -> np.ndarray:
+        """Index into source_names of each sample, int64 (B,)."""
+        return self._mixture(np.asarray(samples, dtype=np.int64))[0]
+
+    @property
+    def validation_sources(self) -> tuple[str, ...]:
+        """Sources with at least one held-out window."""
+        return tuple(source.name for source in self.sources if len(source.held_out))
+
+    def validation(self, source: str) -> range:
+        """Indices of the held-out windows that evaluations use: at most run.eval_windows of them."""
+        return range(min(self._eval_windows, len(self._source(source).held_out)))
+
+    def validation_batch(self, source: str, indices: range | np.ndarray) -> dict[str, np.ndarray]:
+        """The objective's arrays for held-out windows (B,). The same for every run, whatever its seed."""
+        held_out = self._source(source).held_out
+        numbers = np.asarray(indices, dtype=np.int64)
+        tokens = np.empty((len(numbers), self.objective.raw_length), np.int32)
+        held_out.gather(permute(numbers, len(held_out), rng.derive(_VALIDATION_KEY, 0)), tokens)
+        return self.objective(tokens, rng.derive(_VALIDATION_KEY, numbers + 1))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides what sample k is. A resumed run must find the same."""
+        return hashlib.sha256(files.canonical_json(self._identity)).hexdigest()
+
+    def _source(self, name: str) -> Source:
+        return self.sources[self.source_names.index(name)]
+
+    def _locate(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) samples -> source (B,), window within the source (B,)."""
+        source, number = self._mixture(samples)
+        window = np.empty_like(number)
+        for index, part in enumerate(self.sources):
+            rows = source == index
+            epoch, place = np.divmod(number[rows], len(part.train))
+            window[rows] = permute(place, len(part.train), rng.derive(self._order_keys[index], epoch))
+        return source, window
+
+
+def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> TrainingData:
+    """Open the corpora of a run. UserError when they do not fit the tokenizer or the model, or hold too
+    little.
+    """
+    if tokenizer.vocab_size > run.model.vocab_size:
+        raise UserError(
+            f"model.vocab_size {run.model.vocab_size} is smaller than the tokenizer's {tokenizer.vocab_size} "
+            f"({run.data.tokenizer}); at least {tokenizer.vocab_size} is needed"
+        )
+    if not run.data.sources:
+        raise UserError(
+            "data.sources is empty; name at least one corpus folder, e.g. data.sources: [{corpus: corpus}]"
+        )
+    given = [source for source in run.data.sources if source.weight is not None]
+    if 0 < len(given) < len(run.data.sources):
+        raise UserError(
+            f"data.sources: {len(given)} of {len(run.data.sources)} have a weight; give all of them one, or none"
+        )
+    sources = [part for entry in run.data.sources for part in _open(entry, tokenizer, objective.raw_length)]
+    sources = _with_distinct_names(sources)
+    if run.eval_every and not any(len(source.held_out) for source in sources):
+        most = max(source.held_out.tokens for source in sources)
+        raise UserError(
+            f"evaluation needs a held-out window of {objective.raw_length} tokens, but no source holds out more than "
+            f"{most}; build the corpus with a larger validation_fraction, or set eval_every: 0"
+        )
+    identity = {
+        "version": 1,
+        "seed": run.seed,
+        "tokenizer": tokenizer.sha256,
+        "objective": run.objective.model_dump(),
+        "sources": [[source.name, source.weight, source.digests] for source in sources],
+    }
+    return TrainingData(sources, objective, run.seed, run.eval_windows, identity)
+
+
+def _with_distinct_names(sources: list[Source]) -> list[Source]:
+    """Sources of two corpora that share a name get the folder's name in front."""
+    names = Counter(source.name for source in sources)
+    sources = [
+        replace(source, name=f"{source.corpus}/{source.name}") if names[source.name] > 1 else source
+        for source in sources
+    ]
+    twice = [name for name, count in Counter(source.name for source in sources).items() if count > 1]
+    if twice:
+        raise UserError(f"data.sources: source {', '.join(twice)} is named twice")
+    return sources
+
+
+def _open(entry: SourceConfig, tokenizer: Tokenizer, length: int) -> list[Source]:
+    """The sources of one entry; several share its weight in proportion to their tokens."""
+    train, held_out = open_corpus(entry.corpus, "train"), open_corpus(entry.corpus, "validation")
+    made_by = train.manifest.tokenizer
+    if made_by.sha256 != tokenizer.sha256:
+        raise UserError(
+            f"{entry.corpus}: its ids were made by another tokenizer ({made_by.kind}, {made_by.vocab_size} ids, digest "
+            f"{made_by.sha256[:12]}) than data.tokenizer ({tokenizer.kind}, {tokenizer.vocab_size} ids, digest "
+            f"{tokenizer.sha256[:12]}); use that tokenizer or build the corpus again"
+        )
+    names = (entry.source,) if entry.source else train.source_names
+    windows = {name: _windows(train, name, length) for name in names}
+    for name, found in windows.items():
+        if not len(found):
+            raise UserError(
+                f"{entry.corpus}: source {name!r} has {found.tokens} training tokens, one window needs {length}; "
+                "build the corpus from more text or shorten objective.input_length"
+            )
+    total = sum(found.tokens for found in windows.values())
+    weight = total if entry.weight is None else entry.weight
+    several = entry.source is None and len(names) > 1
+    return [
+        Source(
+            name=name,
+            corpus=train.folder.resolve().name,
+            weight=weight * windows[name].tokens / total if several else weight,
+            train=windows[name],
+            held_out=_windows(held_out, name, length),
+            digests=tuple(shard.entry.bin_sha256 for shard in train.shards_of(name)),
+        )
+        for name in names
+    ]
+
+
+def _windows(corpus: Corpus, source: str, length: int) -> Windows:
+    return Windows([shard.reader.tokens for shard in corpus.shards_of(source)], length)

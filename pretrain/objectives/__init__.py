@@ -1,0 +1,19 @@
+"""Objectives: (tokens, key) -> arrays of fixed shape. No torch, no model."""
+
+from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.pretrain.config.schema import ObjectiveConfig, SpanCorruptionConfig
+
+from .base import Objective
+from .mlm import MaskedLanguageModel
+from .span import SpanCorruption
+
+__all__ = ["Objective", "build_objective"]
+
+
+def build_objective(config: ObjectiveConfig, tokenizer: Tokenizer) -> Objective:
+    """The objective of a run. UserError when its lengths are impossible or the tokenizer is of the other
+    kind.
+    """
+    if isinstance(config, SpanCorruptionConfig):
+        return SpanCorruption(config, tokenizer)
+    return MaskedLanguageModel(config, tokenizer)

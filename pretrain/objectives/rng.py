@@ -1,0 +1,77 @@
+"""Random numbers without state: splitmix64 of (key, stream, counter).
+
+A number depends on nothing but these three, so a sample's masks are the same in any batch, rank, worker or
+resumed run. Arithmetic is modulo 2**64. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
+Generators", 2014.
+"""
+
+import numpy as np
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
+_27, _30, _31, _32 = (np.uint64(bits) for bits in (27, 30, 31, 32))
+_LOW_32 = np.uint64(0xFFFFFFFF)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """splitmix64's finaliser: a bijection of uint64, any shape; new array."""
+    mixed = values ^ (values >> _30)
+    mixed *= _MULTIPLY_1
+    mixed ^= mixed >> _27
+    mixed *= _MULTIPLY_2
+    mixed ^= mixed >> _31
+    return mixed
+
+
+def derive(keys: np.ndarray | np.uint64, number: int | np.ndarray) -> np.ndarray:
+    """Independent keys: one uint64 per pair of key and number (broadcast)."""
+    with np.errstate(over="ignore"):
+        counter = (np.asarray(number).astype(np.uint64) + np.uint64(1)) * _GOLDEN
+        return mix(mix(np.asarray(keys, np.uint64)) + counter)
+
+
+def draw(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
+    """uint64 (B, count): the first `count` numbers of a stream for each key of (B,)."""
+    return draw_at(derive(keys, stream)[:, None], np.arange(count))
+
+
+def draw_at(stream_keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """uint64 numbers at chosen positions of streams; stream_keys = derive(keys, stream), broadcast with
+    positions.
+    """
+    return mix(stream_keys + (positions.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+
+
+def below(numbers: np.ndarray, limit: int | np.ndarray) -> np.ndarray:
+    """int64 in [0, limit) from the low 32 bits of uint64 numbers; limit < 2**32. Bias at most limit / 2**32."""
+    return (((numbers & _LOW_32) * np.asarray(limit).astype(np.uint64)) >> _32).astype(np.int64)
+
+
+def high(numbers: np.ndarray) -> np.ndarray:
+    """The high 32 bits: a second number, independent of the low ones."""
+    return numbers >> _32
+
+
+def order_keys(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
+    """uint64 (B, count), distinct in a row: 44 random bits above the position (count <= 2**20).
+
+    The k smallest of a row sit at a uniformly random k-subset of the positions.
+    """
+    position = np.arange(count, dtype=np.uint64)
+    return (draw(keys, stream, count) & ~POSITION_MASK) | position
+
+
+POSITION_MASK = np.uint64(2**20 - 1)
+
+
+def random_subset(keys: np.ndarray, stream: int, count: int, size: int) -> np.ndarray:
+    """int64 (B, size), ascending in a row: a uniformly random subset of range(count) for each key."""
+    if size == 0:
+        return np.zeros((len(keys), 0), np.int64)
+    ranked = order_keys(keys, stream, count)
+    if size < count:
+        ranked.partition(size - 1, axis=1)
+    chosen = (ranked[:, :size] & POSITION_MASK).astype(np.int64)
+    chosen.sort(axis=1)
+    return chosen
