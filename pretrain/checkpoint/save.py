@@ -1,0 +1,96 @@
+"""Saving a run: at most one checkpoint in flight, in the background when asked for, old ones dropped last."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
+
+from taixue import UserError
+
+from . import layout
+from .storage import Writer
+
+log = logging.getLogger("taixue")
+
+
+class Saver:
+    """Writes the checkpoints of one run. Every method is to be called on every rank.
+
+    group is a gloo group of all ranks that nothing else uses: with asynchronous set, a background thread
+    issues DCP's collectives (gathers of plans and results) on it while training goes on. A save that fails
+    leaves earlier checkpoints alone and training running: it is reported by the next save() or poll(), and
+    raised by finish().
+    """
+
+    def __init__(self, folder: Path, keep: int, asynchronous: bool, group: dist.ProcessGroup) -> None:
+        self._folder, self._keep, self._group = folder, keep, group
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if asynchronous else None
+        self._pending: Future[None] | None = None
+        self._failure: str | None = None
+
+    def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Save tensors (plain or DTensor, by flat key) and state (JSON) as the checkpoint of `step`.
+
+        On return the tensors may change. Waits for the save before this one, if it is still under way.
+        """
+        self._settle()
+        if self._thread is None:
+            self._pending = Future()
+            try:
+                self._write(step, tensors, state)
+                self._pending.set_result(None)
+            except CheckpointException as error:
+                self._pending.set_exception(error)
+            self._settle()
+        else:
+            staged = BlockingAsyncStager().stage(tensors)
+            self._pending = self._thread.submit(self._write, step, staged, state)
+
+    def poll(self) -> None:
+        """Report a background save that failed meanwhile. Never waits, issues no collective."""
+        if self._pending is not None and self._pending.done():
+            self._settle()
+
+    def finish(self) -> None:
+        """Wait until the last save is on disk. Raises UserError if it is not."""
+        self._settle()
+        if self._thread is not None:
+            self._thread.shutdown()
+        if self._failure is not None:
+            raise UserError(self._failure)
+
+    def _settle(self) -> None:
+        if self._pending is None:
+            return
+        pending, self._pending, self._failure = self._pending, None, None
+        try:
+            pending.result()
+        except CheckpointException as error:
+            reasons = sorted({f"rank {rank}: {failure[0]}" for rank, failure in error.failures.items()})
+            self._failure = f"a checkpoint could not be saved in {self._folder}: {reasons[0]}"
+            if dist.get_rank() == 0:
+                log.error("%s. Training goes on; earlier checkpoints are intact", self._failure)
+
+    def _write(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        writer = Writer(layout.path_of(self._folder, step), step, state)
+        planner = dcp.DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+        try:
+            dcp.save(tensors, storage_writer=writer, planner=planner, process_group=self._group)
+        finally:
+            if dist.get_rank() == 0:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop the oldest checkpoints, and what a failed save left: a full disk needs the room."""
+        try:
+            layout.clear_unfinished(self._folder)
+            for old in layout.committed(self._folder)[self._keep :]:
+                layout.discard(old)
+        except OSError as error:
+            log.warning("old checkpoints could not be removed: %s", error)

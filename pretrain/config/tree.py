@@ -1,0 +1,189 @@
+"""YAML files to one plain tree of values that remembers where each value came from: `base:` and merging.
+
+The YAML read here is the 1.2 core reading of safe YAML: only true and false are booleans (`wandb: off` stays the
+word off), 1e-4 is a number, 012 is no octal. Duplicate keys, anchors and files above 1 MB are refused.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import taixue
+from taixue import UserError
+
+MAX_BYTES = 1_000_000
+DISCRIMINATORS = ("family", "kind")
+"""A section where one of these keys changes describes something else: it is replaced, not merged."""
+
+Where = tuple[str | int, ...]
+"""Path of a value inside the tree: ("model", "d_ff"), ("data", "sources", 0, "corpus")."""
+
+
+@dataclass
+class Tree:
+    """Merged values, and for every path the file (or "command line") that said so last."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origin: dict[Where, str] = field(default_factory=dict)
+
+    def merge(self, values: Mapping[str, Any], source: str) -> None:
+        """Lay `values` over what is there: mappings key by key, anything else as a whole."""
+        self._merge(self.values, values, (), source)
+
+    def said_by(self, where: Where) -> str:
+        """Source of the value at `where`, or of the nearest section above it; "" when nobody named it."""
+        for length in range(len(where), 0, -1):
+            if where[:length] in self.origin:
+                return self.origin[where[:length]]
+        return ""
+
+    def _merge(self, below: dict[str, Any], above: Mapping[str, Any], where: Where, source: str) -> None:
+        for key, value in above.items():
+            here = (*where, key)
+            self.origin[here] = source
+            old = below.get(key)
+            if isinstance(value, Mapping):
+                merges = isinstance(old, dict) and not _describes_another(old, value)
+                below[key] = old if merges else {}
+                self._merge(below[key], value, here, source)
+            else:
+                below[key] = value
+
+
+def _describes_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return any(key in new and new[key] != old.get(key, new[key]) for key in DISCRIMINATORS)
+
+
+def preset_folders() -> list[Path]:
+    """Where presets are looked for: inside the installed package, or at the root of the checkout."""
+    package = Path(taixue.__file__).resolve().parent
+    return [folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()]
+
+
+def find(name: str, beside: Path | None = None) -> Path:
+    """The file a config name means: a path (relative to `beside`, the file that names it), else a preset.
+
+    `model/t5-tiny` is configs/model/t5-tiny.yaml of this distribution. Raises UserError with the known presets.
+    """
+    path = (beside.parent if beside else Path()) / name
+    if path.is_file():
+        return path
+    for folder in preset_folders():
+        preset = folder / f"{name.removesuffix('.yaml').removeprefix('configs/')}.yaml"
+        if preset.is_file() and preset.resolve().is_relative_to(folder):
+            return preset
+    known = sorted(
+        str(preset.relative_to(folder).with_suffix(""))
+        for folder in preset_folders()
+        for preset in folder.rglob("*.yaml")
+    )
+    asked = f"{beside}: base: " if beside else ""
+    raise UserError(
+        f"{asked}no file and no preset called {name!r}; looked for {path}.\nPresets: {', '.join(known)}"
+    )
+
+
+def read_tree(path: Path, tree: Tree | None = None, above: tuple[Path, ...] = ()) -> Tree:
+    """Read a file and the bases it names, nearest last. Raises UserError (syntax, cycles, missing bases)."""
+    tree = tree or Tree()
+    chain = (*above, path.resolve())
+    if path.resolve() in above:
+        raise UserError(f"{above[-1]}: base: the files inherit in a circle: {' -> '.join(map(str, chain))}")
+    values = read_yaml(path)
+    given = values.pop("base", [])
+    bases = [given] if isinstance(given, str) else given
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UserError(f"{path}: base: should be a name or a list of names, was given {given!r}")
+    for base in bases:
+        read_tree(find(base, beside=path), tree, chain)
+    tree.merge(values, str(path))
+    return tree
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping a YAML file holds. Raises UserError naming file and line."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: {size} bytes; a config has at most {MAX_BYTES}")
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: should be a mapping of sections, was given {type(values).__name__}")
+    return values
+
+
+def parse_yaml(text: str) -> Any:
+    """One YAML document as plain values. Raises yaml.YAMLError."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def dump_yaml(values: Any) -> str:
+    """Text that parse_yaml reads back to equal values."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without its surprises."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(
+                None, None, "aliases (*name) are not supported; use base:", mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+            if key.value in seen:
+                problem = f"key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes exactly the words that _Loader would not read as words."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+_WHOLE = r"[-+]?(0|[1-9][0-9_]*)"
+for _tag, _pattern, _first in (
+    ("null", "~|null|", ["~", "n", ""]),
+    ("bool", "true|false|True|False", list("tfTF")),
+    ("int", _WHOLE, list("-+0123456789")),
+    (
+        "float",
+        rf"({_WHOLE}(\.[0-9]*)?|[-+]?\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
+        list("-+.0123456789"),
+    ),
+):
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)

@@ -1,0 +1,191 @@
+"""What must hold between the fields of a run. Every message has both numbers and a legal value. No torch.
+
+`validate` collects all problems and raises them as one UserError, before any process group starts.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from taixue import UserError
+
+from .schema import RunConfig
+
+OBJECTIVE_OF = {"t5": "span-corruption", "bert": "mlm"}
+VIRTUAL_STAGES = {"auto": 1, "1f1b": 1, "interleaved": 2, "v": 2}
+"""Stages each pipeline rank holds under a schedule; auto settles for one where two do not fit."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run meets: the configuration, and numbers known from outside it (None: not known)."""
+
+    run: RunConfig
+    world: int | None
+    tokenizer_vocab: int | None
+
+    @property
+    def dp(self) -> int | None:
+        """Number of data-parallel groups."""
+        layout = self.run.parallel
+        if layout.dp_shard:
+            return layout.dp_replicate * layout.dp_shard
+        return self.world // (layout.tp * layout.pp) if self.world else None
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers that pipeline stages share out."""
+        model = self.run.model
+        if model.family == "t5":
+            return model.num_encoder_layers + model.num_decoder_layers
+        return model.num_layers
+
+
+def validate(run: RunConfig, world: int | None, tokenizer_vocab: int | None = None) -> None:
+    """Raise UserError with every problem of `run` on `world` ranks with a tokenizer of so many ids.
+
+    None skips the checks that need the number.
+    """
+    facts = Facts(run, world, tokenizer_vocab)
+    problems = [problem for check in CHECKS for problem in check(facts)]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def run_folder(run: RunConfig) -> Path:
+    """Folder that belongs to this run: resolved config, metrics, checkpoints."""
+    return Path(run.runs) / run.name
+
+
+def _world(facts: Facts) -> Iterator[str]:
+    layout, world = facts.run.parallel, facts.world
+    if world is None:
+        return
+    shares = {
+        "pp": layout.pp,
+        "dp_replicate": layout.dp_replicate,
+        "dp_shard": layout.dp_shard,
+        "tp": layout.tp,
+    }
+    fixed = prod(share for share in shares.values() if share)
+    product = " x ".join(f"{name} {share}" for name, share in shares.items() if share)
+    if layout.dp_shard and fixed != world:
+        rest = fixed // layout.dp_shard
+        legal = f"start {fixed} ranks"
+        if world % rest == 0:
+            legal += f", or set parallel.dp_shard to {world // rest} (0 takes the ranks that are left)"
+        yield f"parallel: {product} = {fixed} ranks, but {world} are started; {legal}"
+    if not layout.dp_shard and world % fixed:
+        yield f"parallel: {product} = {fixed} does not divide the {world} ranks started; start a multiple of {fixed}"
+
+
+def _tensor_parallel(facts: Facts) -> Iterator[str]:
+    run, tp = facts.run, facts.run.parallel.tp
+    split = [("model.num_heads", run.model.num_heads), ("model.d_ff", run.model.d_ff)]
+    if tp > 1 and run.parallel.sequence_parallel:
+        split.append(("objective.input_length", run.objective.input_length))
+    for name, number in split:
+        if number % tp:
+            hint = ", or turn parallel.sequence_parallel off" if name == "objective.input_length" else ""
+            legal = ", ".join(str(n) for n in range(1, number + 1) if number % n == 0 and n <= 64)
+            yield f"parallel.tp: {name} {number} is not divisible by tp {tp}; tp may be {legal}{hint}"
+    vocab = run.model.vocab_size
+    if vocab % tp:
+        padded = -(-vocab // (64 * tp)) * 64 * tp
+        yield f"parallel.tp: model.vocab_size {vocab} is not divisible by tp {tp}; pad model.vocab_size to {padded}"
+
+
+def _pipeline(facts: Facts) -> Iterator[str]:
+    pp, schedule = facts.run.parallel.pp, facts.run.parallel.pipeline_schedule
+    stages = pp * VIRTUAL_STAGES[schedule]
+    if pp > 1 and facts.layers < stages:
+        yield (
+            f"parallel.pp: {facts.layers} layers are fewer than the {stages} stages of pp {pp} with schedule "
+            f"{schedule}; pp may be at most {facts.layers // VIRTUAL_STAGES[schedule]}"
+        )
+
+
+def _batch(facts: Facts) -> Iterator[str]:
+    batch = facts.run.batch
+    unit = facts.dp * batch.micro_size if facts.dp else 1
+    if batch.global_size % unit:
+        near = sorted({max(unit, batch.global_size // unit * unit), -(-batch.global_size // unit) * unit})
+        yield (
+            f"batch.global_size: {batch.global_size} is not a multiple of dp {facts.dp} x micro_size "
+            f"{batch.micro_size} = {unit}; legal near it: {' or '.join(map(str, near))}"
+        )
+
+
+def _objective(facts: Facts) -> Iterator[str]:
+    model, objective = facts.run.model, facts.run.objective
+    fits = OBJECTIVE_OF[model.family]
+    if objective.kind != fits:
+        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {fits}"
+    if model.family == "bert" and objective.input_length > model.max_positions:
+        yield (
+            f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
+            f"at most {model.max_positions}"
+        )
+    if model.family == "bert" and model.d_model % model.num_heads:
+        yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"
+
+
+def _vocabulary(facts: Facts) -> Iterator[str]:
+    model, vocab = facts.run.model, facts.tokenizer_vocab
+    if vocab is not None and vocab > model.vocab_size:
+        yield (
+            f"model.vocab_size: {model.vocab_size} rows are too few for the {vocab} ids of tokenizer "
+            f"{facts.run.data.tokenizer}; set it to {-(-vocab // 128) * 128} (a multiple of 128 is fast)"
+        )
+
+
+def _precision(facts: Facts) -> Iterator[str]:
+    compute = facts.run.compute
+    if compute.precision == "fp16" and facts.run.model.family == "t5" and not compute.allow_fp16:
+        yield (
+            "compute.precision: fp16 with a T5 overflows: its activations pass fp16's largest number, 65504, and its "
+            "authors trained in bfloat16; set bf16, or compute.allow_fp16 true to insist"
+        )
+    if compute.float64 and compute.precision != "fp32":
+        yield f"compute.float64: true contradicts compute.precision {compute.precision}; set precision to fp32"
+
+
+def _schedule(facts: Facts) -> Iterator[str]:
+    schedule, steps = facts.run.schedule, facts.run.steps
+    if schedule.warmup_steps >= steps:
+        yield f"schedule.warmup_steps: {schedule.warmup_steps} leaves nothing of {steps} steps; at most {steps - 1}"
+    elif schedule.name == "wsd" and schedule.warmup_steps + schedule.decay_steps > steps:
+        yield (
+            f"schedule.decay_steps: {schedule.decay_steps} and {schedule.warmup_steps} of warm-up exceed {steps} "
+            f"steps; at most {steps - schedule.warmup_steps}"
+        )
+
+
+def _folder(facts: Facts) -> Iterator[str]:
+    name, folder = facts.run.name, run_folder(facts.run).absolute()
+    if Path(name).name != name or name in ("", ".", ".."):
+        yield f"name: {name!r} should be the name of one folder, without /"
+        return
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        yield (
+            f"runs: the run folder {folder} cannot be written ({existing}: {error.strerror}); "
+            "set runs to a folder that can"
+        )
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
+    _world,
+    _tensor_parallel,
+    _pipeline,
+    _batch,
+    _objective,
+    _vocabulary,
+    _precision,
+    _schedule,
+    _folder,
+)

@@ -1,0 +1,87 @@
+"""What a person sees while a run goes on: messages, a line per report, a progress bar where there is a
+terminal.
+"""
+
+import logging
+import time
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+STDERR = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+"""Shared by messages and progress bar, so that they do not write into each other."""
+
+
+def show_messages(on_main: bool) -> None:
+    """Send what Taixue logs to stderr, from the main rank only."""
+    log = logging.getLogger("taixue")
+    log.handlers = [_Messages()] if on_main else [logging.NullHandler()]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class _Messages(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        style = (
+            "red"
+            if record.levelno >= logging.ERROR
+            else "yellow"
+            if record.levelno >= logging.WARNING
+            else None
+        )
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        STDERR.print(f"{clock} {record.getMessage()}", style=style, markup=False)
+
+
+class Console:
+    """A progress bar with a line per report on a terminal, plain lines elsewhere."""
+
+    def __init__(self, name: str, steps: int, start: int, console: RichConsole | None = None) -> None:
+        self._steps = steps
+        self._console = console or STDERR
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self._console)
+            self._task = self._bar.add_task(name, total=steps, completed=start)
+            self._bar.start()
+
+    def write(self, record: dict[str, Any]) -> None:
+        self._console.print(line(record, self._steps), markup=False)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=record["step"])
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def line(record: dict[str, Any], steps: int) -> str:
+    """A record as one line for people."""
+    parts = [f"step {record['step']}/{steps}"]
+    parts += [f"{name} {value:.4f}" for name, value in record.items() if _is_loss(name, record)]
+    for name, text in (
+        ("grad_norm", "norm {:.3f}"),
+        ("lr", "lr {:.3g}"),
+        ("tokens_per_second", "{:,.0f} tokens/s"),
+    ):
+        if name in record:
+            parts.append(text.format(record[name]))
+    if "mfu" in record:
+        parts.append(f"mfu {100 * record['mfu']:.1f}%")
+    if "memory" in record:
+        parts.append(f"{record['memory']:.1f} GiB")
+    if record.get("skipped"):
+        parts.append(f"skipped (overflow), loss scale {record['loss_scale']:g}")
+    return "  ".join(parts)
+
+
+def _is_loss(name: str, record: dict[str, Any]) -> bool:
+    several = sum(key.startswith("loss/") for key in record) > 1
+    return name == "loss" or name.startswith("eval/") or (several and name.startswith("loss/"))

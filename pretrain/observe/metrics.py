@@ -1,0 +1,88 @@
+"""What a run reports: one flat dict per report, every name and unit listed in METRICS."""
+
+import resource
+import sys
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+
+from .peak import peak_flops
+
+METRICS = {
+    "step": "updates done so far; a checkpoint of that number holds the weights after it",
+    "samples": "samples learned from so far",
+    "tokens": "raw tokens (before the objective cut or masked them) learned from so far",
+    "loss": "sum of the losses below, nats",
+    "loss/<objective>": "mean over the predictions of the step's global batch, nats",
+    "grad_norm": "global L2 norm of the gradient before clipping",
+    "lr": "learning rate of the step",
+    "loss_scale": "fp16 only: factor on the loss",
+    "skipped": "fp16 only: 1 when the step overflowed and was left out",
+    "step_seconds": "wall time of a step, mean since the last report, evaluation and saving excluded",
+    "data_wait": "part of step_seconds spent waiting for data, seconds",
+    "samples_per_second": "over all ranks, since the last report",
+    "tokens_per_second": "raw tokens, over all ranks, since the last report",
+    "mfu": "model FLOPs (3 x forward, recomputation not counted) / peak FLOPs of all devices; known devices only",
+    "memory": "GiB: most that was allocated on rank 0's GPU, or resident in rank 0's process on CPU",
+    "eval/<source>/<objective>": "loss on held-out windows, nats per prediction",
+}
+
+
+@dataclass
+class Meter:
+    """Times steps and turns them into metrics.
+
+    raw_length: raw tokens of a sample; forward_flops: of the model for one sample; world: number of ranks.
+    """
+
+    batch_size: int
+    raw_length: int
+    forward_flops: float
+    world: int
+    device: torch.device
+    precision: str
+    _steps: int = 0
+    _seconds: float = 0.0
+    _waited: float = 0.0
+    _began: float = field(default_factory=perf_counter)
+
+    def begin(self) -> None:
+        """A step begins."""
+        self._began = perf_counter()
+
+    def got_data(self) -> None:
+        """Its batch has arrived."""
+        self._waited += perf_counter() - self._began
+
+    def end(self) -> None:
+        """It is done (its loss is on the host, so the device has done the work)."""
+        self._steps += 1
+        self._seconds += perf_counter() - self._began
+
+    def report(self, done: int) -> dict[str, float]:
+        """Counters after `done` updates, and speeds since the last report."""
+        steps, seconds = max(self._steps, 1), max(self._seconds, 1e-9)
+        samples_per_second = steps * self.batch_size / seconds
+        metrics: dict[str, float] = {
+            "samples": done * self.batch_size,
+            "tokens": done * self.batch_size * self.raw_length,
+            "step_seconds": seconds / steps,
+            "data_wait": self._waited / steps,
+            "samples_per_second": samples_per_second,
+            "tokens_per_second": samples_per_second * self.raw_length,
+            "memory": memory(self.device),
+        }
+        peak = peak_flops(self.device, self.precision)
+        if peak is not None:
+            metrics["mfu"] = 3 * self.forward_flops * samples_per_second / (peak * self.world)
+        self._steps, self._seconds, self._waited = 0, 0.0, 0.0
+        return metrics
+
+
+def memory(device: torch.device) -> float:
+    """GiB: peak allocated on a CUDA device, peak resident size of this process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

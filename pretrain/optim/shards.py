@@ -1,0 +1,99 @@
+"""Sums over a logical tensor whose pieces lie on several ranks: what an optimizer needs to know of sharding.
+
+A parameter is a plain tensor or a DTensor on a mesh with dims among (dp_replicate, dp_shard, tp). On a
+mesh dim where it is sharded (Shard or FSDP2's strided shard) every rank holds another piece; on the others
+all hold the same.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import ProcessGroup
+from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor.placement_types import Placement
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's piece, sharing storage with `tensor`."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def local_gradient(parameter: Tensor) -> Tensor:
+    """This rank's piece of parameter.grad. Raises ValueError if it is laid out differently."""
+    gradient = parameter.grad
+    assert gradient is not None
+    if isinstance(parameter, DTensor):
+        placements = gradient.placements if isinstance(gradient, DTensor) else None
+        if placements != parameter.placements:
+            raise ValueError(f"gradient placed as {placements}, parameter as {parameter.placements}")
+    return local(gradient)
+
+
+def splitting(tensor: Tensor, *dims: int) -> list[ProcessGroup]:
+    """The process groups over which the given tensor dims (all, when none is given) are split."""
+    if not isinstance(tensor, DTensor):
+        return []
+    wanted = dims or tuple(range(tensor.ndim))
+    mesh = tensor.device_mesh
+    return [
+        mesh.get_group(i) for i, p in enumerate(tensor.placements) if _dim(p) in wanted and mesh.size(i) > 1
+    ]
+
+
+def sum_over(values: Sequence[Tensor], groups: Sequence[Sequence[ProcessGroup]]) -> None:
+    """Sum values[i] in place over every group in groups[i].
+
+    Collectives: one all_reduce for each distinct group, of everything that needs it. Ranks of one
+    group must call with the same list, as they do when the list follows the parameters of one pipeline stage.
+    """
+    distinct = dict.fromkeys(group for several in groups for group in several)
+    for group in distinct:
+        members = [value for value, several in zip(values, groups, strict=True) if group in several]
+        flat = torch.cat([value.reshape(-1) for value in members])
+        dist.all_reduce(flat, group=group)
+        for value, part in zip(members, flat.split([value.numel() for value in members]), strict=True):
+            value.copy_(part.view_as(value))
+
+
+def mean_squares(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
+    """Mean square of each logical tensor: tensors are local pieces laid out as `likes`. 0-dim results.
+
+    Collectives: one all_reduce for each distinct process group that splits some of them.
+    """
+    sums = [torch.linalg.vector_norm(tensor).square() for tensor in tensors]
+    sum_over(sums, [splitting(like) for like in likes])
+    return [total / like.numel() for total, like in zip(sums, likes, strict=True)]
+
+
+def zeros_along(parameter: Tensor, dim: int) -> Tensor:
+    """A zero vector, one entry per index of `dim` of a matrix: split as that dim is, replicated elsewhere."""
+    if not isinstance(parameter, DTensor):
+        return parameter.new_zeros(parameter.shape[dim])
+    placements = [_moved(p) if _dim(p) == dim else Replicate() for p in parameter.placements]
+    piece = parameter.to_local()
+    length = parameter.shape[dim]
+    return DTensor.from_local(
+        piece.new_zeros(piece.shape[dim]),
+        parameter.device_mesh,
+        placements,
+        run_check=False,
+        shape=torch.Size([length]),
+        stride=(1,),
+    )
+
+
+def _dim(placement: Placement) -> int | None:
+    """The tensor dim that a placement splits. Both kinds of shard carry it; Replicate has none."""
+    return getattr(placement, "dim", None)
+
+
+def _moved(placement: Placement) -> Placement:
+    """The same split, of dim 0."""
+    if placement.dim == 0:  # type: ignore[attr-defined]
+        return placement
+    factor = getattr(placement, "split_factor", None)
+    if factor is None:
+        return type(placement)(0)  # type: ignore[call-arg]
+    return type(placement)(0, split_factor=factor)  # type: ignore[call-arg]

@@ -1,0 +1,222 @@
+"""Train one run on the ranks this process is part of: `python -m taixue.pretrain.train CONFIG [--key value
+...]`.
+
+main() is the table of contents of a training run; each line of it is a module beside this one.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from taixue import UserError
+from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.parallel import group
+from taixue.parallel.mesh import AXES, Layout
+from taixue.parallel.ranks import Ranks, from_environment
+from taixue.parallel.runtime import Runtime
+
+from . import checkpoint
+from .config.load import load, write_resolved
+from .config.schema import RunConfig
+from .config.validate import run_folder, validate
+from .data import Loader, TrainingData, open_data
+from .loop import Loop
+from .models import ModelSpec, model_spec
+from .objectives import Objective, build_objective
+from .observe import Meter, open_sinks, show_messages
+from .optim import LossScaler, build_optimizer
+from .state import TrainState
+from .stop import StopRequest
+
+log = logging.getLogger("taixue")
+
+CONFIG, CHECKPOINTS, PREEMPTED = "config.yaml", "checkpoints", "PREEMPTED"
+
+
+def main(run: RunConfig) -> None:
+    """Start or continue a run until it is finished or asked to stop; both return normally.
+
+    A run that was asked to stop leaves the file PREEMPTED in its folder. Raises UserError.
+    """
+    with StopRequest() as stop:
+        ranks = from_environment()
+        tokenizer = load_tokenizer(run.data.tokenizer)
+        validate(run, ranks.world if ranks else 1, tokenizer.vocab_size)
+        objective = build_objective(run.objective, tokenizer)
+        data = open_data(run, tokenizer, objective)
+        device = choose_device(run, ranks)
+        group.start(ranks, device, run.parallel.timeout_seconds)
+        try:
+            show_messages(on_main=dist.get_rank() == 0)
+            train(run, objective, data, device, stop)
+        finally:
+            group.stop()
+
+
+def train(
+    run: RunConfig, objective: Objective, data: TrainingData, device: torch.device, stop: StopRequest
+) -> None:
+    """The run, on the ranks of the started process group."""
+    folder, is_main = run_folder(run), dist.get_rank() == 0
+    saving = dist.new_group(backend="gloo")
+    found = checkpoint.newest(folder / CHECKPOINTS, saving)
+    if found is not None:
+        before = checkpoint.read_state(found)
+        checkpoint.check(before, run, data.fingerprint, str(found))
+        if before["step"] >= run.steps:
+            log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
+            return
+
+    spec = model_spec(run.model, run.seed, _lengths(objective))
+    runtime = build_runtime(run, spec, device)
+    optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
+    scaler = LossScaler() if run.compute.precision == "fp16" else None
+    state = TrainState(run, runtime, optimizer, scaler, data.fingerprint, objective.raw_length)
+    start = 0
+    if found is not None:
+        start = state.restore(found, saving)
+        log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
+    elif run.init_from:
+        state.start_from(run.init_from)
+        log.info("starting run %s from the weights in %s", run.name, run.init_from)
+    else:
+        log.info("starting run %s", run.name)
+
+    layout = ", ".join(f"{axis} {size}" for axis, size in zip(AXES, runtime.mesh.devices.shape, strict=True))
+    size = f"{_parameters(spec):,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
+    log.info("%s; mesh: %s", size, layout)
+
+    if is_main:
+        _claim(folder, run)
+    dist.barrier()
+    loader = Loader(
+        data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
+    )
+    saver = checkpoint.Saver(folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving)
+    sinks = open_sinks(run, folder, start, is_main)
+    loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
+    try:
+        if run.dry_run:
+            loop.dry_run(start)
+        done = loop.run(start)
+        saver.finish()
+    except UserError:
+        saver.finish()  # what was good before training diverged, and may still be on its way to the disk
+        raise
+    finally:
+        loader.close()
+        for sink in sinks:
+            sink.close()
+    if done < run.steps:
+        log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
+        if is_main:
+            _write_atomically(folder / PREEMPTED, json.dumps({"step": done, "signal": stop.name}) + "\n")
+    else:
+        log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
+
+
+def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runtime:
+    """This rank's share of the model, in the layout and precision of the run. Needs the process group."""
+    compute, parallel = run.compute, run.parallel
+    if compute.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    rest = dist.get_world_size() // (parallel.pp * parallel.dp_replicate * parallel.tp)
+    layout = Layout(
+        pp=parallel.pp,
+        dp_replicate=parallel.dp_replicate,
+        dp_shard=parallel.dp_shard or rest,
+        tp=parallel.tp,
+        sequence_parallel=parallel.sequence_parallel,
+        schedule=parallel.pipeline_schedule,
+    )
+    half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision]
+    return Runtime(
+        spec,
+        layout,
+        device,
+        micro_batches=run.batch.global_size // (layout.dp_replicate * layout.dp_shard * run.batch.micro_size),
+        dtype=torch.float64 if compute.float64 else torch.float32,
+        compute_dtype=half,
+        activation_checkpointing=compute.activation_checkpointing,
+        compile_blocks=compute.compile,
+        dropout=run.model.dropout > 0,
+    )
+
+
+def choose_device(run: RunConfig, ranks: Ranks | None) -> torch.device:
+    """The device of this rank. Raises UserError if it is asked for and not there."""
+    wanted, local_rank = run.compute.device, ranks.local_rank if ranks else 0
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if (count := torch.cuda.device_count()) <= local_rank:
+        raise UserError(
+            f"compute.device: {wanted}, but rank {local_rank} of this machine finds {count} CUDA devices: "
+            "start one rank per device, or set compute.device to cpu"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def _lengths(objective: Objective) -> tuple[int, int]:
+    """Source and target length of a sample; target 0 for an encoder alone."""
+    shapes = objective.shapes
+    return shapes["input_ids"][0], shapes.get("decoder_input_ids", (0,))[0]
+
+
+def _parameters(spec: ModelSpec) -> int:
+    """Size of the whole model, wherever its parts are."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in spec.build(None).parameters())
+
+
+def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.device) -> Meter:
+    return Meter(
+        batch_size=run.batch.global_size,
+        raw_length=objective.raw_length,
+        forward_flops=sum(spec.layer_costs),
+        world=dist.get_world_size(),
+        device=device,
+        precision=run.compute.precision,
+    )
+
+
+def _claim(folder: Path, run: RunConfig) -> None:
+    """Make the run folder this start's own: the resolved configuration in it, no mark of an earlier stop."""
+    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    write_resolved(run, folder / CONFIG)
+    (folder / PREEMPTED).unlink(missing_ok=True)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def command(words: Sequence[str]) -> int:
+    """What `python -m taixue.pretrain.train` does with its arguments; returns the exit status."""
+    try:
+        if not words:
+            raise UserError(
+                "expected a configuration: python -m taixue.pretrain.train CONFIG [--key value ...]"
+            )
+        main(load(RunConfig, words[0], words[1:]))
+    except UserError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"taixue: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(sys.argv[1:]))

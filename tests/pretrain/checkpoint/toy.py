@@ -1,0 +1,98 @@
+"""A small set of sharded tensors to save and load, and the rank functions of the checkpoint tests."""
+
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+from taixue import UserError
+from taixue.pretrain.checkpoint import Saver, newest, read_state, restore, storage
+
+SHAPES = {"q.weight": (14, 8), "wo.weight": (6, 12), "norm.weight": (9,), "relative_bias.weight": (3, 4)}
+SPLIT = {"q.weight": Shard(0), "wo.weight": Shard(1), "relative_bias.weight": Shard(1)}
+
+
+def full(step: int) -> dict[str, Tensor]:
+    """What the tensors hold at `step`, whole."""
+    generator = torch.Generator().manual_seed(step)
+    return {f"model.{name}": torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
+
+
+def tensors(layout: dict[str, int], step: int) -> dict[str, Tensor]:
+    """The same, laid out by tensor parallelism and FSDP2 on this rank."""
+    mesh = init_device_mesh("cpu", tuple(layout.values()), mesh_dim_names=tuple(layout))
+    module = torch.nn.Module()
+    for key, value in full(step).items():
+        if "tp" in layout:
+            placement = SPLIT.get(key.removeprefix("model."), Replicate())
+            value = distribute_tensor(value, mesh["tp"], [placement])
+        module.register_parameter(key.replace(".", "/"), torch.nn.Parameter(value))
+    fully_shard(module, mesh=mesh[tuple(name for name in layout if name != "tp")])
+    return {name.replace("/", "."): parameter for name, parameter in module.named_parameters()}
+
+
+def save_steps(
+    folder: Path, layout: dict[str, int], steps: tuple[int, ...], asynchronous: bool = False, keep: int = 3
+) -> None:
+    """Save each step; the tensors change right after save() returns."""
+    saver = Saver(folder, keep, asynchronous, dist.new_group(backend="gloo"))
+    for step in steps:
+        now = tensors(layout, step)
+        saver.save(step, now, {"step": step, "config": {"seed": 1}})
+        with torch.no_grad():
+            for tensor in now.values():
+                tensor.mul_(0)
+    saver.finish()
+
+
+def load_newest(folder: Path, layout: dict[str, int]) -> int | None:
+    """Load into `layout` and check every value; the step that was found."""
+    group = dist.new_group(backend="gloo")
+    found = newest(folder, group)
+    if found is None:
+        return None
+    step: int = read_state(found)["step"]
+    now = tensors(layout, 10**6)
+    restore(found, now, group)
+    for key, value in full(step).items():
+        assert torch.equal(now[key].full_tensor(), value), key  # type: ignore[attr-defined]
+    return step
+
+
+def save_forever(folder: Path, layout: dict[str, int], asynchronous: bool) -> None:
+    """Save step after step until killed; a file per rank tells the test whom to kill."""
+    rank = dist.get_rank()
+    (folder / f"pid-{rank}").write_text(str(os.getpid()))
+    saver = Saver(folder, 2, asynchronous, dist.new_group(backend="gloo"))
+    for step in range(1, 10**6):
+        saver.save(step, tensors(layout, step), {"step": step, "config": {}})
+        time.sleep(0.001)
+
+
+def fail_on_rank_one(folder: Path) -> tuple[str, list[str], list[str]]:
+    """Save steps 1 to 3; at step 2 rank 1 finds its disk full. What finish() would have said of step 2; what was
+    there then; what is there in the end.
+    """
+    saver = Saver(folder, 3, False, dist.new_group(backend="gloo"))
+    layout = {"dp_shard": dist.get_world_size()}
+    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    saver.save(1, tensors(layout, 1), {})
+    with full_disk if dist.get_rank() == 1 else nullcontext():
+        saver.save(2, tensors(layout, 2), {})
+    with pytest.raises(UserError) as error:
+        saver.finish()
+    dist.barrier()
+    left = sorted(path.name for path in folder.iterdir())
+    dist.barrier()
+    saver.save(3, tensors(layout, 3), {})
+    saver.finish()
+    return str(error.value), left, sorted(path.name for path in folder.iterdir())

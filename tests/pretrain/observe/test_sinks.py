@@ -1,0 +1,108 @@
+"""Sinks: lines survive resumption exactly, the console says what matters, optional packages are optional."""
+
+import builtins
+import io
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from rich.console import Console as RichConsole
+
+from taixue import UserError
+from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.observe.console import Console, line
+from taixue.pretrain.observe.sinks import JsonLines, TensorBoard, open_sinks
+
+RECORD = {
+    "step": 20,
+    "loss": 3.25,
+    "loss/span": 3.25,
+    "lr": 0.01,
+    "grad_norm": 0.5,
+    "tokens_per_second": 12345.6,
+}
+
+
+def steps(path: Path) -> list[int]:
+    return [orjson.loads(row)["step"] for row in path.read_bytes().splitlines()]
+
+
+def test_resuming_drops_later_and_torn_lines(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    first = JsonLines(path, 0)
+    for step in (10, 20, 30):
+        first.write({"step": step})
+    first.close()
+    with path.open("ab") as file:
+        file.write(b'{"step": 2')
+    again = JsonLines(path, 20)
+    assert steps(path) == [10, 20]
+    again.write({"step": 30, "loss": 1.5})
+    again.close()
+    assert steps(path) == [10, 20, 30]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    sink = JsonLines(tmp_path / "metrics.jsonl", 0)
+    sink.write(RECORD)
+    assert orjson.loads((tmp_path / "metrics.jsonl").read_bytes()) == RECORD
+    sink.close()
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    console = Console("run", 100, 0, RichConsole(file=out))
+    console.write(RECORD)
+    console.close()
+    assert out.getvalue() == "step 20/100  loss 3.2500  norm 0.500  lr 0.01  12,346 tokens/s\n"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    out = io.StringIO()
+    console = Console("run", 100, 0, RichConsole(file=out, force_terminal=True, width=100))
+    console.write(RECORD)
+    console.close()
+    assert "20/100" in out.getvalue()
+
+
+def test_lines_for_evaluation_several_losses_and_overflow() -> None:
+    assert line({"step": 5, "eval/web/span": 2.0}, 9) == "step 5/9  eval/web/span 2.0000"
+    both = line({"step": 5, "loss": 3.0, "loss/mlm": 2.0, "loss/sop": 1.0}, 9)
+    assert both == "step 5/9  loss 3.0000  loss/mlm 2.0000  loss/sop 1.0000"
+    assert "skipped (overflow), loss scale 1024" in line({"step": 5, "skipped": 1, "loss_scale": 1024.0}, 9)
+
+
+def test_tensorboard_gets_the_scalars(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    sink = TensorBoard(tmp_path, 0)
+    sink.write(RECORD)
+    sink.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(20, 3.25)]
+
+
+@pytest.mark.parametrize(
+    ("package", "settings"), [("wandb", {"wandb": "offline"}), ("tensorboard", {"tensorboard": True})]
+)
+def test_a_missing_package_is_named_with_the_way_out(
+    package: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if package in name:
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    run = RunConfig.model_validate({"logging": settings})
+    with pytest.raises(UserError, match=rf"logging.{package}.*pip install {package}"):
+        open_sinks(run, tmp_path, 0, is_main=True)
+
+
+def test_only_the_main_rank_writes(tmp_path: Path) -> None:
+    assert open_sinks(RunConfig(), tmp_path, 0, is_main=False) == []
+    assert not list(tmp_path.iterdir())
