@@ -49,7 +49,7 @@ def open_corpus(folder: str | Path, split: manifest.Split, digests: bool = False
     folder = Path(folder)
     listing = manifest.read_corpus(folder)
     if digests:
-        manifest.verify_digests(folder, listing)
+        manifest.verify_digests(folder, listing.shards)
     shards = tuple(_open(folder, entry) for entry in listing.shards if entry.split == split)
     return Corpus(folder, split, listing, shards)
 

@@ -4,6 +4,7 @@ corpus.json exists exactly when every shard is finished. Reading one checks its 
 every byte of the shards.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -118,9 +119,9 @@ def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
         raise UserError(f"{path}: damaged or of another version: {where}: {fault['msg']}") from None
 
 
-def verify_digests(folder: Path, manifest: CorpusManifest) -> None:
-    """Read every shard and compare its digests; UserError naming the first file that differs."""
-    for shard in manifest.shards:
+def verify_digests(folder: Path, shards: Sequence[ShardEntry]) -> None:
+    """Read these shards and compare their digests; UserError naming the first file that differs."""
+    for shard in shards:
         for suffix, expected in ((".bin", shard.bin_sha256), (".idx", shard.idx_sha256)):
             path = folder / (shard.name + suffix)
             if not path.is_file():

@@ -25,7 +25,7 @@ from . import checkpoint
 from .config.load import load, write_resolved
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
-from .data import Loader, TrainingData, open_data
+from .data import Loader, TrainingData, check_digests, open_data
 from .loop import Loop
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
@@ -65,6 +65,8 @@ def train(
     """The run, on the ranks of the started process group."""
     folder, is_main = run_folder(run), dist.get_rank() == 0
     saving = dist.new_group(backend="gloo")
+    if run.data.check_digests:
+        _check_shards(run, saving)
     found = checkpoint.newest(folder / CHECKPOINTS, saving)
     if found is not None:
         before = checkpoint.read_state(found)
@@ -121,6 +123,18 @@ def train(
         log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
 
 
+def _check_shards(run: RunConfig, group: dist.ProcessGroup) -> None:
+    """Each rank reads its share of the shards; what one finds wrong ends the run on all. One gather on `group`."""
+    finding, findings = "", [""] * dist.get_world_size()
+    try:
+        check_digests(run, dist.get_rank(), dist.get_world_size())
+    except UserError as error:
+        finding = str(error)
+    dist.all_gather_object(findings, finding, group=group)
+    if any(findings):
+        raise UserError(next(filter(None, findings)))
+
+
 def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runtime:
     """This rank's share of the model, in the layout and precision of the run. Needs the process group."""
     compute, parallel = run.compute, run.parallel
@@ -155,9 +169,10 @@ def choose_device(run: RunConfig, ranks: Ranks | None) -> torch.device:
     wanted, local_rank = run.compute.device, ranks.local_rank if ranks else 0
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    if (count := torch.cuda.device_count()) <= local_rank:
+    needed = ranks.local_world if ranks else 1
+    if (count := torch.cuda.device_count()) < needed:
         raise UserError(
-            f"compute.device: {wanted}, but rank {local_rank} of this machine finds {count} CUDA devices: "
+            f"compute.device: {wanted}, but {needed} ranks were started on a machine with {count} CUDA devices: "
             "start one rank per device, or set compute.device to cpu"
         )
     torch.cuda.set_device(local_rank)
@@ -212,7 +227,8 @@ def command(words: Sequence[str]) -> int:
             )
         main(load(RunConfig, words[0], words[1:]))
     except UserError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        ranks = from_environment()
+        if ranks is None or ranks.rank == 0:
             print(f"taixue: {error}", file=sys.stderr)
         return 2
     return 0

@@ -180,7 +180,7 @@ def _compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
         losses.append(mean.sum().item())
         norm = max(norm, _relative(runtime.grad_norm(), expected.norms[step]))
         if step == 0:
-            grads = {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[union-attr, attr-defined]
+            grads = {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[union-attr]
             gradient, worst = worst_difference(grads, expected.grads)
         runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
         optimizer.step()

@@ -83,6 +83,9 @@ class DataConfig(Section):
         "", description="tokenizer folder written by `taixue tokenizer train` or an HF folder"
     )
     sources: tuple[SourceConfig, ...] = ()
+    check_digests: bool = Field(
+        True, description="read every shard once at the start, shared by the ranks, and compare its SHA-256"
+    )
     prefetch: NonNegativeInt = Field(4, description="steps of batches prepared ahead by a background thread")
 
 

@@ -1,6 +1,6 @@
 """What a run reads, in which order: arithmetic on sample numbers. No torch."""
 
-from .dataset import TrainingData, open_data
+from .dataset import TrainingData, check_digests, open_data
 from .loader import Loader
 
-__all__ = ["Loader", "TrainingData", "open_data"]
+__all__ = ["Loader", "TrainingData", "check_digests", "open_data"]

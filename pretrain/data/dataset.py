@@ -5,15 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools import files
+from taixue.data_tools import files, manifest
 from taixue.data_tools.corpus import Corpus, open_corpus
 from taixue.data_tools.tokenizer_base import Tokenizer
-from taixue.pretrain.config.schema import RunConfig, SourceConfig
 
+from ..config.schema import RunConfig, SourceConfig
 from ..objectives import rng
 from ..objectives.base import Objective
 from .order import Mixture, permute
@@ -143,6 +144,14 @@ def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> Tra
         "sources": [[source.name, source.weight, source.digests] for source in sources],
     }
     return TrainingData(sources, objective, run.seed, run.eval_windows, identity)
+
+
+def check_digests(run: RunConfig, rank: int, world: int) -> None:
+    """Compare the digests of every world-th shard of the run's corpora. UserError naming the first that differs."""
+    folders = [Path(folder) for folder in dict.fromkeys(source.corpus for source in run.data.sources)]
+    shards = [(folder, shard) for folder in folders for shard in manifest.read_corpus(folder).shards]
+    for folder, shard in shards[rank::world]:
+        manifest.verify_digests(folder, [shard])
 
 
 def _with_distinct_names(sources: list[Source]) -> list[Source]:

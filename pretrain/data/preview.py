@@ -8,8 +8,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 from taixue.data_tools.tokenizer import Tokenizer, load_tokenizer
-from taixue.pretrain.config.schema import RunConfig
 
+from ..config.schema import RunConfig
 from ..objectives import build_objective
 from ..objectives.base import IGNORED
 from .dataset import open_data

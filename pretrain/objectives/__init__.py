@@ -1,8 +1,8 @@
 """Objectives: (tokens, key) -> arrays of fixed shape. No torch, no model."""
 
 from taixue.data_tools.tokenizer_base import Tokenizer
-from taixue.pretrain.config.schema import ObjectiveConfig, SpanCorruptionConfig
 
+from ..config.schema import ObjectiveConfig, SpanCorruptionConfig
 from .base import Objective
 from .mlm import MaskedLanguageModel
 from .span import SpanCorruption

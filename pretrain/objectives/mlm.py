@@ -11,8 +11,8 @@ import numpy as np
 
 from taixue import UserError
 from taixue.data_tools.tokenizer_base import Tokenizer
-from taixue.pretrain.config.schema import MlmConfig
 
+from ..config.schema import MlmConfig
 from . import rng
 from .base import IGNORED
 

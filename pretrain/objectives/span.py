@@ -14,8 +14,8 @@ import numpy as np
 
 from taixue import UserError
 from taixue.data_tools.tokenizer_base import Tokenizer
-from taixue.pretrain.config.schema import SpanCorruptionConfig
 
+from ..config.schema import SpanCorruptionConfig
 from . import rng
 
 NOISE_STREAM, TEXT_STREAM = 1, 2

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,3 +127,20 @@ def quiet_log() -> Iterator[None]:
     before = log.handlers, log.level, log.propagate
     yield
     log.handlers, log.level, log.propagate = before
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_one_flipped_bit_in_a_shard_is_found_before_training(
+    split: str, made: dict[str, str], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(made["corpus"], corpus)
+    shard = next(corpus.glob(f"{split}-*.bin"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    values = settings(tmp_path, made | {"corpus": str(corpus)})
+    for message in run_ranks(go, 2, values):
+        assert f"{shard}: its bytes have changed" in message
+        assert "run `taixue corpus build`" in message
+    assert not (folder(values) / "checkpoints").exists()

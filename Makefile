@@ -1,0 +1,49 @@
+# make demo   raw Chinese text -> tokenizer -> token shards -> a small T5 -> a Hugging Face folder that fills a blank
+# make test   lint, types, tests
+# Both make .venv and install what is missing; nothing but Python 3.11+ has to be there.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint format clean
+
+demo: $(READY)
+	launch/demo.sh
+
+test: lint
+	python -m pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+
+# Installed again when the list of dependencies changes.
+$(READY): pyproject.toml setup.py | $(BIN)/pip
+	$(BIN)/python -c 'import torch; assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11)' 2>/dev/null \
+		|| $(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pip install -q -e '.[test]'
+	touch $@
+
+# Debian and Ubuntu ship Python without ensurepip until python3-venv is installed.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Taixue needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+		     then apt-get update -qq && apt-get install -qq -y python3-venv; \
+		     else echo "Python's venv is missing. Run: sudo apt-get install python3-venv" >&2; exit 1; fi; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+
+clean:
+	rm -rf build dist runs/demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

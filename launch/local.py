@@ -1,0 +1,109 @@
+"""Local ranks: one torchrun agent as a child, its signals forwarded, its end judged by the run folder.
+
+torchrun's own exit status says "failed" after a signal even when every rank saved and left with 0, so a run that was
+preempted is recognised by the marker it leaves. The agent runs in this module (`python -m taixue.launch.local`)
+because torchrun's command would add a traceback of its own to a rank's short message.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from taixue import UserError
+from taixue.pretrain.config.schema import ParallelConfig
+
+PREEMPTED = "PREEMPTED"
+"""File a run leaves in its folder when it saved because of a signal; removed when it starts again."""
+
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+SHUTDOWN_SECONDS = 600
+"""How long ranks may take to save after a signal before they are killed; torchrun's default, 30, cuts saves."""
+
+
+def world_size(parallel: ParallelConfig, device: str) -> int:
+    """Ranks to start here for a layout; dp_shard 0 takes as many as there are GPUs. Raises UserError."""
+    fixed = parallel.tp * parallel.pp * parallel.dp_replicate
+    gpus = 0 if device == "cpu" else _gpus()
+    world = fixed * (parallel.dp_shard or max(1, gpus // fixed))
+    if gpus and world > gpus:
+        raise UserError(
+            f"parallel: {world} ranks, this machine has {gpus} GPUs; start several machines with launch/torchrun.sh, "
+            f"choose a layout of at most {gpus} ranks, or set compute.device to cpu"
+        )
+    return world
+
+
+def _gpus() -> int:
+    """NVIDIA devices this process may use, counted without torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    return sum(path.name.removeprefix("nvidia").isdecimal() for path in Path("/dev").glob("nvidia*"))
+
+
+def start(program: Sequence[str], world: int, folder: Path) -> int:
+    """Run `python PROGRAM` on `world` ranks; returns the exit status of the run whose folder is `folder`.
+
+    0: finished, or saved because of a signal. Otherwise that of the first rank that failed. Ranks save at SIGUSR1 and
+    SIGTERM; any other signal that ends a program, Ctrl-C too, reaches them as SIGTERM.
+    """
+    command = [
+        *(sys.executable, "-m", "taixue.launch.local", "--standalone", "--nproc-per-node", str(world)),
+        *("--signals-to-handle", ",".join(SIGNALS), "--shutdown-timeout", str(SHUTDOWN_SECONDS)),
+        *program,
+    ]
+    environment = os.environ.copy()
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // world)))
+    marker = folder / PREEMPTED
+    before = _age(marker)
+    agent = subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_end_with_parent)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        agent.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+
+    previous = {number: signal.signal(number, forward) for number in map(signal.Signals.__getitem__, SIGNALS)}
+    try:
+        status = agent.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if _age(marker) not in (None, before):
+        return 0
+    return status if status >= 0 else 128 - status
+
+
+def _age(marker: Path) -> int | None:
+    return marker.stat().st_mtime_ns if marker.exists() else None
+
+
+def _end_with_parent() -> None:
+    """In the child: get SIGTERM when the parent dies, so that no training goes on unseen (Linux)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _agent(arguments: Sequence[str]) -> int:
+    """torchrun without its report: the status of the first rank that failed, 128 + n after signal n."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        run(parse_args(list(arguments)))
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except SignalException as error:
+        return 128 + error.sigval
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_agent(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""Local ranks: how many, what they are told, and what their end means."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taixue import UserError
+from taixue.launch.local import world_size
+from taixue.pretrain.config.schema import ParallelConfig
+
+STARTER = """
+import sys
+from pathlib import Path
+from taixue.launch.local import start
+sys.exit(start(sys.argv[2:], 2, Path(sys.argv[1])))
+"""
+
+
+def start(folder: Path, rank_code: str) -> subprocess.Popen[str]:
+    """`local.start` in a process of its own, so that it gets signals like a real command."""
+    program = folder / "rank.py"
+    program.write_text(f"import os, signal, sys, time\nrank = int(os.environ['RANK'])\n{rank_code}")
+    command = [sys.executable, "-c", STARTER, str(folder), str(program)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ranks_run_and_finish(tmp_path: Path) -> None:
+    process = start(tmp_path, "open(f'{sys.argv[0]}.{rank}', 'w').write(os.environ['OMP_NUM_THREADS'])")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    for rank in range(2):
+        assert int((tmp_path / f"rank.py.{rank}").read_text()) >= 1
+
+
+def test_a_mistake_keeps_its_status_and_its_words(tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "if rank == 0:\n    print('the message', file=sys.stderr)\n    sys.exit(2)\ntime.sleep(60)"
+    )
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert err.strip() == "the message"
+
+
+def test_a_killed_rank_is_128_plus_the_signal(tmp_path: Path) -> None:
+    process = start(tmp_path, "if rank == 1:\n    os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)")
+    process.communicate(timeout=120)
+    assert process.returncode == 137
+
+
+@pytest.mark.parametrize(
+    ("number", "saved"),
+    [(signal.SIGUSR1, True), (signal.SIGTERM, True), (signal.SIGHUP, True), (signal.SIGTERM, False)],
+)
+def test_a_signal_reaches_every_rank(tmp_path: Path, number: signal.Signals, saved: bool) -> None:
+    code = f"""
+def leave(number, frame):
+    open(f"{{sys.argv[0]}}.{{rank}}", "w").close()
+    if rank == 0 and {saved}:
+        open("{tmp_path}/PREEMPTED", "w").close()
+    sys.exit(0)
+
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, leave)
+open(f"{{sys.argv[0]}}.{{rank}}.up", "w").close()
+time.sleep(60)
+"""
+    process = start(tmp_path, code)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*.up"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert len(list(tmp_path.glob("rank.py.[01]"))) == 2
+    assert (process.returncode == 0) is saved, err
+    assert "Traceback" not in err
+
+
+def test_a_marker_from_before_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "PREEMPTED").touch()
+    process = start(tmp_path, "sys.exit(3)")
+    process.communicate(timeout=60)
+    assert process.returncode == 3
+
+
+def test_world_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert world_size(ParallelConfig(tp=2, pp=2, dp_shard=2), "auto") == 8
+    assert world_size(ParallelConfig(tp=2, dp_shard=0), "auto") == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    assert world_size(ParallelConfig(tp=2, dp_shard=0), "auto") == 4
+    assert world_size(ParallelConfig(dp_shard=8), "cpu") == 8
+    with pytest.raises(UserError, match="8 ranks, this machine has 4 GPUs"):
+        world_size(ParallelConfig(dp_shard=8), "auto")

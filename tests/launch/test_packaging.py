@@ -1,0 +1,93 @@
+"""What an installation from a wheel holds: one import name, the presets, the sample text, the scripts."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("taixue", "launch", "pretrain", "parallel", "data_tools", "kernels", "configs")
+FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("setuptools", minversion="77")
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for part in PARTS:
+        shutil.copytree(
+            ROOT / part, source / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in FILES:
+        shutil.copy(ROOT / file, source / file)
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        out,
+        source,
+    ]
+    subprocess.run(build, check=True, timeout=120)
+    return next(out.glob("taixue_pretrain-*.whl"))
+
+
+def test_one_import_name(wheel: Path) -> None:
+    names = ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"taixue"}
+    assert len(names) == len(set(names))
+    assert not [name for name in names if "/tests/" in name]
+
+
+def test_everything_is_inside(wheel: Path) -> None:
+    packed = {name for name in ZipFile(wheel).namelist() if ".dist-info" not in name}
+    wanted = {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
+    for part in PARTS[1:]:
+        wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / part).rglob("*.py")}
+    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").glob("*.jsonl")}
+    wanted |= {"taixue/py.typed", "taixue/launch/torchrun.sh", "taixue/launch/slurm.sbatch"}
+    assert not wanted - packed
+
+
+def test_presets_are_found_when_installed(wheel: Path, tmp_path: Path) -> None:
+    """From another folder, without the checkout on the path."""
+    ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import taixue.pretrain.config.tree as tree, taixue.launch.cli as cli;"
+        "print(tree.find('run/t5-tiny-demo')); print(tree.read_tree(tree.find('run/t5-tiny-demo')).values['model'])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    assert "'family': 't5'" in done.stdout
+
+
+def test_a_kernels_distribution_and_ours_live_together(tmp_path: Path) -> None:
+    """transformers probes the name `kernels`: with our root on the path a real package of that name must win."""
+    package, info = tmp_path / "kernels", tmp_path / "kernels-0.18.2.dist-info"
+    package.mkdir()
+    info.mkdir()
+    names = (
+        "CUDAProperties Device LayerRepository LocalLayerRepository Mode get_kernel register_kernel_mapping"
+    )
+    (package / "__init__.py").write_text(
+        f"MARK = 'theirs'\nfor _name in {names.split()!r}: globals()[_name] = object\n"
+    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kernels\nVersion: 0.18.2\n")
+    code = "import kernels; print(kernels.MARK)"
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "theirs", done.stderr

@@ -1,0 +1,155 @@
+"""`taixue train` for real: the sample text, two ranks, by every way of starting them that this machine has."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TAIXUE = [sys.executable, "-m", "taixue.launch.cli"]
+SMALL = [
+    "--model.num_encoder_layers",
+    "1",
+    "--model.num_decoder_layers",
+    "1",
+    "--objective.input_length",
+    "32",
+]
+SHORT = ["--steps", "4", "--schedule.warmup_steps", "1", "--eval_every", "0", "--logging.every", "1"]
+BATCH = ["--batch.global_size", "4", "--batch.micro_size", "2"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with the demo's tokenizer and corpus."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "data_tools").mkdir()
+    shutil.copytree(ROOT / "data_tools/sample", folder / "data_tools/sample")
+    for words in (["tokenizer", "train", "corpus/demo-tokenizer"], ["corpus", "build", "corpus/demo"]):
+        subprocess.run([*TAIXUE, *words], cwd=folder, check=True, timeout=120, capture_output=True)
+    return folder
+
+
+def environment(**values: str) -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+        **values,
+    }
+
+
+def words(name: str) -> list[str]:
+    return ["run/t5-tiny-demo", "--name", name, *SMALL, *SHORT, *BATCH]
+
+
+def run(command: list[str], home: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=home, env=environment(**values), capture_output=True, text=True, timeout=240
+    )
+
+
+def losses(home: Path, name: str) -> list[float]:
+    lines = (home / "runs/demo" / name / "metrics.jsonl").read_text().splitlines()
+    return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def reference(home: Path) -> list[float]:
+    done = run([*TAIXUE, "train", *words("reference")], home)
+    assert done.returncode == 0, done.stderr
+    return losses(home, "reference")
+
+
+def test_two_local_ranks(reference: list[float]) -> None:
+    assert len(reference) == 4
+    assert reference[-1] < reference[0]
+
+
+def test_one_process_learns_the_same(home: Path, reference: list[float]) -> None:
+    done = run([*TAIXUE, "train", *words("alone"), "--parallel.dp_shard", "1"], home)
+    assert done.returncode == 0, done.stderr
+    assert losses(home, "alone") == pytest.approx(reference, rel=1e-4)
+
+
+def test_torchrun(home: Path, reference: list[float]) -> None:
+    done = run([str(ROOT / "launch/torchrun.sh"), *words("torchrun")], home, NPROC="2")
+    assert done.returncode == 0, done.stderr
+    assert losses(home, "torchrun") == reference
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun")
+def test_mpirun(home: Path, reference: list[float]) -> None:
+    done = run(
+        [str(ROOT / "launch/mpirun.sh"), *words("mpi")], home, NPROC="2", MPIRUN_ARGS="--oversubscribe"
+    )
+    assert done.returncode == 0, done.stderr
+    assert losses(home, "mpi") == reference
+
+
+def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
+    name = "stopped"
+    command = [*TAIXUE, "train", *words(name), "--steps", "5000"]
+    process = subprocess.Popen(command, cwd=home, env=environment(), stderr=subprocess.PIPE, text=True)
+    folder = home / "runs/demo" / name
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists() or len(losses(home, name)) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    step = json.loads((folder / "PREEMPTED").read_text())["step"]
+
+    done = run([*TAIXUE, "train", *words(name), "--steps", str(step + 2)], home)
+    assert done.returncode == 0, done.stderr
+    assert f"at step {step} of {step + 2}" in re.sub(r"\s+", " ", done.stderr)
+    assert not (folder / "PREEMPTED").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["--parallel.tp", "3"], "model.num_heads 4 is not divisible by tp 3"),
+        (["--parallel.pp", "4"], "2 layers are fewer than the 4 stages"),
+        (["--model.vocab_size", "3968"], "3968 rows are too few for the 4000 ids of tokenizer"),
+        (["--data.tokenizer", "nowhere"], "nowhere"),
+        (["--data.sources.0.corpus", "nowhere"], "nowhere"),
+        (["--runs", "/proc/nowhere"], "the run folder /proc/nowhere/bad cannot be written"),
+    ],
+)
+def test_mistakes_stop_before_ranks_start(home: Path, overrides: list[str], says: str) -> None:
+    done = run([*TAIXUE, "train", *words("bad"), *overrides], home)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 4
+    assert not (home / "runs/demo/bad").exists()
+
+
+def test_the_wrong_number_of_ranks(home: Path) -> None:
+    done = run([str(ROOT / "launch/torchrun.sh"), *words("one")], home, NPROC="1")
+    assert (
+        "pp 1 x dp_replicate 1 x dp_shard 2 x tp 1 = 2 ranks, but 1 are started; start 2 ranks" in done.stderr
+    )
+
+
+@pytest.mark.parametrize("damage", ["gone", "short"])
+def test_damaged_shards_stop_before_ranks_start(home: Path, damage: str, tmp_path: Path) -> None:
+    corpus = shutil.copytree(home / "runs/demo/corpus", tmp_path / "corpus")
+    shard = next(corpus.glob("*train*.bin"))
+    shard.unlink() if damage == "gone" else os.truncate(shard, shard.stat().st_size - 2)
+    done = run([*TAIXUE, "train", *words("bad"), "--data.sources.0.corpus", str(corpus)], home)
+    assert done.returncode == 2
+    assert shard.name in done.stderr
+    assert "Traceback" not in done.stderr
