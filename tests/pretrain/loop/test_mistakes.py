@@ -134,12 +134,12 @@ def test_one_flipped_bit_in_a_shard_is_found_before_training(
     split: str, made: dict[str, str], tmp_path: Path
 ) -> None:
     corpus = tmp_path / "corpus"
-    shutil.copytree(made["corpus"], corpus)
+    shutil.copytree(made["t5-corpus"], corpus)
     shard = next(corpus.glob(f"{split}-*.bin"))
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    values = settings(tmp_path, made | {"corpus": str(corpus)})
+    values = settings(tmp_path, made | {"t5-corpus": str(corpus)})
     for message in run_ranks(go, 2, values):
         assert f"{shard}: its bytes have changed" in message
         assert "run `taixue corpus build`" in message
