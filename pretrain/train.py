@@ -4,7 +4,6 @@
 main() is the table of contents of a training run; each line of it is a module beside this one.
 """
 
-import json
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from taixue import UserError
+from taixue.data_tools import files
 from taixue.data_tools.tokenizer import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.mesh import AXES, Layout
@@ -118,7 +118,7 @@ def train(
     if done < run.steps:
         log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
         if is_main:
-            _write_atomically(folder / PREEMPTED, json.dumps({"step": done, "signal": stop.name}) + "\n")
+            files.write(folder / PREEMPTED, files.readable_json({"step": done, "signal": stop.name}))
     else:
         log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
 
@@ -207,15 +207,6 @@ def _claim(folder: Path, run: RunConfig) -> None:
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     write_resolved(run, folder / CONFIG)
     (folder / PREEMPTED).unlink(missing_ok=True)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def command(words: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from taixue import UserError
+from taixue.data_tools.files import sync
 
 INDEX, STATE, MANIFEST = "index.json", "state.json", "manifest.json"
 FORMAT, VERSION = "taixue-checkpoint", 1
@@ -62,15 +63,6 @@ def digest(path: Path) -> Digest:
     """Read a file once and say what is in it."""
     with path.open("rb") as file:
         return Digest(os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Digest:

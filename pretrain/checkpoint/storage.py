@@ -29,6 +29,8 @@ from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
+from taixue.data_tools.files import sync
+
 from . import layout
 
 
@@ -75,7 +77,7 @@ class Writer(StorageWriter):
         if tensors:
             path = self.temporary / plan.storage_data
             save_file(tensors, path)
-            layout.sync(path)
+            sync(path)
             piece = Piece(path.name, layout.digest(path))
             results = [
                 WriteResult(item.index, tensors[item.index.fqn].nbytes, piece)

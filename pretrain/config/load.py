@@ -6,7 +6,6 @@ Works for any pydantic class: RunConfig here, the configs of data_tools as well.
 is reported in one UserError, a line each, with the place it came from.
 """
 
-import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from taixue import UserError
+from taixue.data_tools import files
 
 from .tree import DISCRIMINATORS, Tree, Where, dump_yaml, find, parse_yaml, read_tree
 
@@ -46,13 +46,7 @@ def load(cls: type[Config], name: str | Path, overrides: Sequence[str] = ()) -> 
 
 def write_resolved(config: BaseModel, path: Path) -> None:
     """Write every value of `config`, defaults too, as YAML that `load` reads back to an equal object. Atomic."""
-    text = dump_yaml(config.model_dump(mode="json"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    files.write(path, dump_yaml(config.model_dump(mode="json")).encode())
 
 
 def show_help(cls: type[BaseModel], command: str, default: BaseModel | None = None) -> None:

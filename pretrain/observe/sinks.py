@@ -1,12 +1,12 @@
 """Where metrics go: always metrics.jsonl, the console, and TensorBoard or Weights & Biases when asked for."""
 
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
 from taixue import UserError
+from taixue.data_tools import files
 
 from ..config.schema import RunConfig
 from .console import Console
@@ -45,12 +45,7 @@ class JsonLines:
             kept = b"".join(
                 line for line in path.read_bytes().splitlines(keepends=True) if _keep(line, start)
             )
-            temporary = path.with_name(path.name + ".tmp")
-            with temporary.open("wb") as file:
-                file.write(kept)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            files.write(path, kept)
         self._file = path.open("ab")
 
     def write(self, record: Record) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .shards import local, local_gradient, mean_squares, splitting, sum_over, zeros_along
+from taixue.parallel.shared import local
+
+from .shards import local_gradient, mean_squares, splitting, sum_over, zeros_along
 
 GRADIENT_FLOOR = 1e-30
 PARAMETER_FLOOR = 1e-3

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .shards import local, local_gradient, mean_squares
+from taixue.parallel.shared import local
+
+from .shards import local_gradient, mean_squares
 
 Groups = list[dict[str, Any]]
 

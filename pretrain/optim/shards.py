@@ -14,10 +14,7 @@ from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.placement_types import Placement
 
-
-def local(tensor: Tensor) -> Tensor:
-    """This rank's piece, sharing storage with `tensor`."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+from taixue.parallel.shared import local
 
 
 def local_gradient(parameter: Tensor) -> Tensor:
