@@ -96,6 +96,11 @@ class SpanCorruptionConfig(Section):
     input_length: PositiveInt = 512
     noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     mean_span_length: Annotated[float, Field(ge=1.0)] = 3.0
+    free_edges: bool = Field(
+        False,
+        description="spans may lie anywhere; T5's last span ends the window, which masks the same tokens of a short "
+        "window every time",
+    )
 
 
 class MlmConfig(Section):

@@ -3,9 +3,10 @@ t5).
 
 Of n tokens, N = round(n * density) are noise, in M = round(N / mean span length) spans. The spans' lengths
 are a uniformly random composition of N into M parts, those of the text between them one of n - N into M
-parts; text comes first. Input: every span replaced by its sentinel, then EOS. Target: every sentinel followed
-by its span, then EOS. N and M are fixed, so every array is full: no padding. n is the largest window whose
-input is not longer than asked.
+parts; text comes first, a span ends the window. With free_edges a last text follows (M + 1 parts), and first and last
+text may be empty. Input: every span replaced by its sentinel, then EOS. Target:
+every sentinel followed by its span, then EOS. N and M are fixed, so every array is full: no padding. n is the largest
+window whose input is not longer than asked.
 """
 
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class SpanCorruption:
                 f"({config.noise_density}), raise mean_span_length ({config.mean_span_length}), or train a tokenizer "
                 "with more sentinels"
             )
+        self._free_edges = config.free_edges
         self._sentinels = np.array(tokenizer.sentinel_ids[: self.shape.spans], np.int64)
         self._eos, self._start = tokenizer.eos_id, tokenizer.pad_id
 
@@ -102,13 +104,14 @@ class SpanCorruption:
         """See Objective."""
         batch, shape = len(tokens), self.shape
         noise = _composition(keys, NOISE_STREAM, shape.noise_tokens, shape.spans)
-        text = _composition(keys, TEXT_STREAM, shape.raw_length - shape.noise_tokens, shape.spans)
+        text, tail = self._text(keys)
         noise_before, text_before = _before(noise), _before(text)
         span = np.arange(shape.spans)
 
         # Both sides are segments, each from raw tokens that lie together: an offset per segment leads to them.
         source = np.empty((batch, shape.input_length), np.int64)
-        source[:, :-1] = _gather(tokens, noise_before - span, text + 1)
+        offsets = np.hstack((noise_before - span, np.full_like(tail, shape.noise_tokens - shape.spans)))
+        source[:, :-1] = _gather(tokens, offsets, np.hstack((text + 1, tail)))
         np.put_along_axis(
             source, text_before + text + span, np.broadcast_to(self._sentinels, text.shape), axis=1
         )
@@ -123,6 +126,15 @@ class SpanCorruption:
         shifted[:, 0] = self._start
         shifted[:, 1:] = labels[:, :-1]
         return {"input_ids": source, "decoder_input_ids": shifted, "labels": labels}
+
+    def _text(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lengths of the text before each span (B, M) and after the last one (B, 1)."""
+        visible, spans = self.shape.raw_length - self.shape.noise_tokens, self.shape.spans
+        if not self._free_edges:
+            return _composition(keys, TEXT_STREAM, visible, spans), np.zeros((len(keys), 1), np.int64)
+        parts = _composition(keys, TEXT_STREAM, visible + 2, spans + 1)
+        parts[:, [0, -1]] -= 1  # only these two may be empty
+        return parts[:, :-1], parts[:, -1:]
 
 
 def _composition(keys: np.ndarray, stream: int, total: int, parts: int) -> np.ndarray:

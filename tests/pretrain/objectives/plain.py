@@ -39,11 +39,25 @@ def composition(key: int, stream: int, total: int, parts: int) -> list[int]:
 
 
 def span_corruption(
-    tokens: Sequence[int], key: int, noise: int, spans: int, sentinels: Sequence[int], eos: int, pad: int
+    tokens: Sequence[int],
+    key: int,
+    noise: int,
+    spans: int,
+    sentinels: Sequence[int],
+    eos: int,
+    pad: int,
+    free_edges: bool = False,
 ) -> dict[str, list[int]]:
-    """T5: text, span, text, span, ... ; every span becomes a sentinel, the target lists sentinel and span."""
+    """T5: text, span, text, span, ... ; every span becomes a sentinel, the target lists sentinel and span.
+
+    With free edges the window may also begin with a span and end with text.
+    """
     noise_lengths = composition(key, 1, noise, spans)
-    text_lengths = composition(key, 2, len(tokens) - noise, spans)
+    if free_edges:
+        text_lengths = composition(key, 2, len(tokens) - noise + 2, spans + 1)
+        text_lengths = [text_lengths[0] - 1, *text_lengths[1:-1]]
+    else:
+        text_lengths = composition(key, 2, len(tokens) - noise, spans)
     source: list[int] = []
     labels: list[int] = []
     place = 0
@@ -51,6 +65,7 @@ def span_corruption(
         source += [*tokens[place : place + text], sentinel]
         labels += [sentinel, *tokens[place + text : place + text + span]]
         place += text + span
+    source += tokens[place:]
     labels.append(eos)
     return {"input_ids": [*source, eos], "decoder_input_ids": [pad, *labels[:-1]], "labels": labels}
 

@@ -35,8 +35,10 @@ def test_shapes_are_t5s(length: int, density: float, mean: float, raw: int, targ
     assert (shape.raw_length, shape.input_length, shape.target_length) == (raw, length, target)
 
 
-def _build(length: int, density: float = 0.15, mean: float = 3.0) -> SpanCorruption:
-    config = SpanCorruptionConfig(input_length=length, noise_density=density, mean_span_length=mean)
+def _build(length: int, density: float = 0.15, mean: float = 3.0, free_edges: bool = False) -> SpanCorruption:
+    config = SpanCorruptionConfig(
+        input_length=length, noise_density=density, mean_span_length=mean, free_edges=free_edges
+    )
     objective = build_objective(config, fake_t5(500, 2000))
     assert isinstance(objective, SpanCorruption)
     return objective
@@ -46,15 +48,18 @@ configs: dict[str, Any] = {
     "length": st.integers(4, 200),
     "density": st.floats(0.05, 0.45),
     "mean": st.floats(1.0, 10.0),
+    "free_edges": st.booleans(),
     "keys": st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4),
 }
 
 
 @given(**configs)
 @settings(max_examples=200, deadline=None)
-def test_equals_the_plain_twin(length: int, density: float, mean: float, keys: list[int]) -> None:
+def test_equals_the_plain_twin(
+    length: int, density: float, mean: float, free_edges: bool, keys: list[int]
+) -> None:
     tokenizer = fake_t5(500, 2000)
-    objective = _build(length, density, mean)
+    objective = _build(length, density, mean, free_edges)
     shape = objective.shape
     tokens = rng.below(rng.draw(np.array(keys, np.uint64), 99, shape.raw_length), 1400).astype(np.int32) + 3
     arrays = objective(tokens, np.array(keys, np.uint64))
@@ -62,7 +67,14 @@ def test_equals_the_plain_twin(length: int, density: float, mean: float, keys: l
     assert all(value.dtype == np.int64 for value in arrays.values())
     for row, key in enumerate(keys):
         expected = plain.span_corruption(
-            tokens[row].tolist(), key, shape.noise_tokens, shape.spans, tokenizer.sentinel_ids, 1, 0
+            tokens[row].tolist(),
+            key,
+            shape.noise_tokens,
+            shape.spans,
+            tokenizer.sentinel_ids,
+            1,
+            0,
+            free_edges,
         )
         assert {name: value[row].tolist() for name, value in arrays.items()} == expected
 
@@ -70,9 +82,9 @@ def test_equals_the_plain_twin(length: int, density: float, mean: float, keys: l
 @given(**configs)
 @settings(max_examples=50, deadline=None)
 def test_input_and_target_together_are_the_original(
-    length: int, density: float, mean: float, keys: list[int]
+    length: int, density: float, mean: float, free_edges: bool, keys: list[int]
 ) -> None:
-    objective = _build(length, density, mean)
+    objective = _build(length, density, mean, free_edges)
     shape, sentinels = objective.shape, fake_t5(500, 2000).sentinel_ids
     tokens = np.tile(np.arange(3, 3 + shape.raw_length, dtype=np.int32), (len(keys), 1))
     arrays = objective(tokens, np.array(keys, np.uint64))
@@ -88,9 +100,22 @@ def test_input_and_target_together_are_the_original(
             else:
                 current.append(token)
         assert all(spans.values())
-        assert source[0] not in sentinels  # text comes first
+        assert free_edges or (source[0] not in sentinels and source[-1] in sentinels)
         restored = [token for part in source for token in spans.get(part, [part])]
         assert restored == tokens[row].tolist()
+
+
+def test_with_free_edges_no_place_is_always_or_never_masked() -> None:
+    for free_edges in (True, False):
+        objective = _build(64, free_edges=free_edges)
+        keys = rng.derive(np.uint64(3), np.arange(20_000))
+        tokens = np.tile(np.arange(3, 3 + objective.raw_length, dtype=np.int32), (len(keys), 1))
+        masked = np.bincount(objective(tokens, keys)["labels"].ravel(), minlength=3 + objective.raw_length)
+        share = masked[3 : 3 + objective.raw_length] / len(keys)
+        inner = share[5:-5]
+        assert inner.std() < 0.02
+        edges = share[[0, -1]]
+        assert ((edges > 0.03) & (edges < 0.3)).all() if free_edges else tuple(edges) == (0.0, 1.0)
 
 
 def test_a_row_does_not_depend_on_its_batch() -> None:
