@@ -118,8 +118,8 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
         "tokenizer.json": _hub_tokenizer(content, config),
         "tokenizer_config.json": readable_json(
             {
-                # T5Tokenizer has no byte fallback; the generic class runs tokenizer.json as it is.
-                "tokenizer_class": "PreTrainedTokenizerFast" if config.byte_fallback else "T5Tokenizer",
+                # T5Tokenizer would put a space behind every sentinel; the generic class runs tokenizer.json as it is.
+                "tokenizer_class": "PreTrainedTokenizerFast",
                 "extra_ids": config.sentinels,
                 "pad_token": "<pad>",
                 "eos_token": "</s>",
@@ -156,20 +156,28 @@ def _explained(error: RuntimeError, config: TokenizerTrainConfig) -> UserError:
 
 
 def _hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
-    """tokenizer.json with the pipeline that transformers' T5Tokenizer builds."""
+    """tokenizer.json: sentencepiece's pipeline, and sentinels that may stand inside a word.
+
+    In training a span is cut out of the middle of the text, so nothing is put behind its sentinel. transformers'
+    T5Tokenizer starts a new word there, which Chinese text, having no spaces, would never have shown the model.
+    """
     from sentencepiece import sentencepiece_model_pb2 as model_pb2
     from tokenizers import Tokenizer as HubTokenizer
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
     proto = model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
     sentinels = [f"<extra_id_{k}>" for k in reversed(range(config.sentinels))]
     vocabulary = [(piece.piece, piece.score) for piece in proto.pieces] + [(name, 0.0) for name in sentinels]
     hub = HubTokenizer(models.Unigram(vocabulary, unk_id=2, byte_fallback=config.byte_fallback))
-    hub.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
-    space: dict[str, Any] = {"replacement": "▁", "prepend_scheme": "always", "split": True}
-    hub.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**space)]
+    hub.normalizer = normalizers.Sequence(
+        [
+            normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
+            normalizers.Replace(Regex(" {2,}"), " "),
+            normalizers.Strip(left=False, right=True),  # a space before a sentinel belongs to the sentinel
+        ]
     )
+    space: dict[str, Any] = {"replacement": "▁", "prepend_scheme": "first", "split": True}
+    hub.pre_tokenizer = pre_tokenizers.Metaspace(**space)
     metaspace = decoders.Metaspace(**space)
     hub.decoder = (
         decoders.Sequence([decoders.ByteFallback(), metaspace]) if config.byte_fallback else metaspace
@@ -177,5 +185,5 @@ def _hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
     hub.post_processor = processors.TemplateProcessing(
         single=["$A", "</s>"], pair=["$A", "</s>", "$B", "</s>"], special_tokens=[("</s>", 1)]
     )
-    hub.add_special_tokens(["<pad>", "</s>", "<unk>", *sentinels])
+    hub.add_special_tokens(["<pad>", "</s>", "<unk>", *(AddedToken(name, lstrip=True) for name in sentinels)])
     return hub.to_str().encode()
