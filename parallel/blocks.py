@@ -25,9 +25,13 @@ def checkpoint_activations(block: nn.Module, mode: str) -> None:
     """mode "full": keep the block's inputs only; "selective": keep the matrix products too, recompute the rest."""
     context = {"full": None, "selective": partial(create_selective_checkpoint_contexts, _keep_products)}[mode]
     extra: dict[str, Any] = {} if context is None else {"context_fn": context}
-    forward: Callable[..., Any] = block.forward
+    original: Callable[..., Any] = block.forward
+
+    def forward(*args: Any) -> Any:  # a plain function: the compiler traces no functools.partial
+        return checkpoint(original, *args, use_reentrant=False, **extra)
+
     # Replacing forward, unlike torch's wrapper module, leaves parameter names alone.
-    block.forward = partial(checkpoint, forward, use_reentrant=False, **extra)
+    block.forward = forward
 
 
 _PRODUCTS = {

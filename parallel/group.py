@@ -1,5 +1,6 @@
 """Start and end the process group of a rank."""
 
+import os
 from datetime import timedelta
 
 import torch
@@ -19,8 +20,8 @@ def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> No
     if ranks is None or ranks.world == 1:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=timeout)
         return
-    # Under torchrun the agent holds the store; elsewhere rank 0 does.
-    is_server = ranks.rank == 0 and ranks.launcher != "torchrun"
+    # torchrun's agent may hold the store already; elsewhere rank 0 does.
+    is_server = ranks.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     tcp = dist.TCPStore(
         ranks.address, ranks.port, ranks.world, is_master=is_server, timeout=timeout, wait_for_workers=False
     )

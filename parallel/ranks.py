@@ -30,11 +30,12 @@ _LAUNCHERS = {
         "OMPI_COMM_WORLD_LOCAL_RANK",
         "OMPI_COMM_WORLD_LOCAL_SIZE",
     ),
-    "MPI (PMI)": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
     "Slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
+    "MPI (PMI)": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
 }
-"""Launcher -> its names for (rank, world, local rank, local world), in the order they are looked for: mpirun inside a
-Slurm allocation sets both families, and MPI's is the one that counts the started processes."""
+"""Launcher -> its names for (rank, world, local rank, local world), in the order they are looked for. mpirun inside a
+Slurm allocation sets two families; Open MPI's own is the one that counts the started processes, and Slurm's is taken
+for what `srun --mpi=pmi2` started, whose PMI names tell no local rank."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | None:
@@ -45,16 +46,28 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | Non
     """
     for launcher, names in _LAUNCHERS.items():
         rank, world, local_rank, local_world = (environment.get(name) for name in names)
-        if rank is None or world is None:
-            continue
-        if launcher == "Slurm" and (world == "1" or "SLURM_STEP_ID" not in environment):
+        if rank is None or world is None or (launcher == "Slurm" and not _is_slurm_launch(environment)):
             continue
         size = int(world)
-        local_size = int(local_world) if local_world and local_world.isdigit() else size
+        known = local_world is not None and local_world.isdigit()
+        local_size = int(local_world or 0) if known else _ranks_per_node(environment, size)
         address, port = _rendezvous(environment, launcher, single_node=local_size >= size)
         attempt = environment.get("TORCHELASTIC_RESTART_COUNT", environment.get("SLURM_RESTART_COUNT", "0"))
         return Ranks(int(rank), size, int(local_rank or 0), local_size, address, port, attempt, launcher)
     return None
+
+
+def _is_slurm_launch(environment: Mapping[str, str]) -> bool:
+    """Whether srun started this process as one of several, and is not just around an mpirun of another kind."""
+    several = environment.get("SLURM_NTASKS") != "1" and "SLURM_STEP_ID" in environment
+    pmi = environment.get("PMI_RANK")
+    return several and (pmi is None or pmi == environment["SLURM_PROCID"])
+
+
+def _ranks_per_node(environment: Mapping[str, str], world: int) -> int:
+    """When the launcher does not say: an even share over the nodes it names, or all ranks where it names none."""
+    nodes = environment.get("SLURM_STEP_NUM_NODES") or environment.get("SLURM_NNODES") or "1"
+    return -(-world // int(nodes))
 
 
 def _rendezvous(environment: Mapping[str, str], launcher: str, single_node: bool) -> tuple[str, int]:

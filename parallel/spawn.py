@@ -26,8 +26,9 @@ _context.set_forkserver_preload(["taixue.parallel.runtime", "torch.distributed.c
 def run_ranks(function: Callable[..., Any], world: int, *args: Any, deadline: float = 120.0) -> list[Any]:
     """Call function(*args) on `world` ranks inside a started gloo group; return the results by rank.
 
-    function must be importable (module level), its arguments and result must survive a pipe between processes. Raises
-    RuntimeError with the first failing rank's traceback, or with all stacks when `deadline` seconds pass.
+    function must be importable (module level); its arguments and result go through a pipe: numbers, strings, arrays,
+    dataclasses of them, but no torch tensors, whose memory ends with the sender. Raises RuntimeError with the first
+    failing rank's traceback, or with all stacks when `deadline` seconds pass.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:

@@ -72,7 +72,8 @@ def choose_pipeline(costs: Sequence[float], pp: int, micro_batches: int, schedul
 
 
 def stage_count(schedule: str, pp: int) -> int:
-    return pp if schedule == "1f1b" else 2 * pp
+    """Stages that a schedule needs ("auto": at least)."""
+    return pp if schedule in ("1f1b", "auto") else 2 * pp
 
 
 def placement(schedule: str, pp: int) -> tuple[int, ...]:

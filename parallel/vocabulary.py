@@ -49,6 +49,6 @@ class _ParallelCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         softmax, local, mine, valid = ctx.saved_tensors
-        out = softmax.clone()
-        out.scatter_add_(1, local[:, None], -mine[:, None].to(out.dtype))
-        return out * (valid * grad)[:, None], None, None
+        # The saved softmax becomes the gradient in place: a pipeline or a checkpointed block runs backward once.
+        softmax.scatter_add_(1, local[:, None], -mine[:, None].to(softmax.dtype))
+        return softmax.mul_((valid * grad)[:, None]), None, None

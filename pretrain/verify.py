@@ -5,14 +5,16 @@ loss, every gradient, the gradient norm, and the weights after a few clipped Ada
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf, isfinite, lcm
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from taixue import UserError
 from taixue.kernels.loss import IGNORE
@@ -32,7 +34,7 @@ WEIGHT_TOLERANCE = 1e-10
 """AdamW divides by the root of tiny second moments, which magnifies rounding. Weights smaller than the learning rate
 are measured against it."""
 
-_SOURCE, _TARGET = 16, 10  # the target length is no multiple of 4: padding for sequence shards is exercised
+_TARGET = 10  # no multiple of 4: padding for sequence shards is exercised
 _STEPS, _MICRO_BATCHES, _LEARNING_RATE, _DEADLINE = 3, 4, 1e-2, 300.0
 
 
@@ -50,9 +52,8 @@ class Difference:
 
     @property
     def equal(self) -> bool:
-        return max(self.loss_difference, self.gradient, self.norm) <= GRADIENT_TOLERANCE and (
-            self.weights <= WEIGHT_TOLERANCE
-        )
+        exact = (self.loss_difference, self.gradient, self.norm)
+        return all(value <= GRADIENT_TOLERANCE for value in exact) and self.weights <= WEIGHT_TOLERANCE
 
 
 def verify(run: RunConfig, layouts: list[str] | None = None) -> bool:
@@ -61,7 +62,7 @@ def verify(run: RunConfig, layouts: list[str] | None = None) -> bool:
     A name without schedule or sequence-parallel choice stands for all of them. Returns whether all are equal.
     """
     cases = [layout for name in layouts or LAYOUTS for layout in parse_layout(name)]
-    model = small(run.model, max(layout.pp for layout in cases), max(layout.tp for layout in cases))
+    model = small(run.model, cases)
     console = Console(emoji=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     differences = []
@@ -132,9 +133,10 @@ def describe(layout: Layout) -> str:
     return ":".join(["x".join(sizes), *options])
 
 
-def small(model: T5Config | BertConfig, pp: int, tp: int) -> T5Config | BertConfig:
-    """The model's options in a shape that is cheap on a CPU and fits pp stages and tp ranks."""
-    heads = 4 * tp if tp > 4 or 4 % tp else 4
+def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config | BertConfig:
+    """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of every layout."""
+    pp = max(layout.pp for layout in layouts)
+    heads = lcm(4, *(layout.tp for layout in layouts))
     shape = {
         "vocab_size": 24 * heads,
         "d_model": 8 * heads,
@@ -152,25 +154,42 @@ def small(model: T5Config | BertConfig, pp: int, tp: int) -> T5Config | BertConf
         return model.model_copy(
             update={**shape, **layers, "relative_buckets": 8, "relative_max_distance": 12}
         )
-    return model.model_copy(update={**shape, "num_layers": max(4, 2 * pp), "max_positions": _SOURCE})
+    positions = max(_source_length(layout) for layout in layouts)
+    return model.model_copy(update={**shape, "num_layers": max(4, 2 * pp), "max_positions": positions})
+
+
+def _source_length(layout: Layout) -> int:
+    """About 16, and a multiple of tp, which shards it."""
+    return -(-16 // layout.tp) * layout.tp
 
 
 def compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
-    """Run `layout` on local gloo ranks; every rank compares what it holds with its own single-process reference."""
-    return max(
-        run_ranks(_compare, layout.world, model, layout, deadline=_DEADLINE),
-        key=lambda d: (d.gradient, d.weights),
-    )
+    """Run `layout` on local gloo ranks; every rank compares all it holds with its own single-process reference."""
+    findings = run_ranks(_compare, layout.world, model, layout, deadline=_DEADLINE)
+    held = {name for _, names in findings for name in names}
+    missing = [name for name in _names(model) if name not in held]
+    assert not missing, f"no rank holds {missing}"
+    differences = [difference for difference, _ in findings]
+    worst = max(differences, key=lambda difference: difference.gradient)
+    fields = ("loss_difference", "gradient", "norm", "weights")
+    return replace(worst, **{name: max(getattr(d, name) for d in differences) for name in fields})
 
 
-def _compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
-    """On one rank of a started group."""
+def _names(model: T5Config | BertConfig) -> list[str]:
+    with torch.device("meta"):
+        return [name for name, _ in build_model(model).named_parameters()]
+
+
+def _compare(model: T5Config | BertConfig, layout: Layout) -> tuple[Difference, list[str]]:
+    """On one rank of a started group: the differences of what it holds, and the names of that."""
+    lengths = (_source_length(layout), _TARGET)
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
-    batches = [_random_batch(model, samples, step) for step in range(_STEPS)]
+    batches = [_random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
     expected = _Reference(model, batches)
-    spec = model_spec(model, 1, (_SOURCE, _TARGET))
-    runtime = Runtime(spec, layout, torch.device("cpu"), micro_batches=_MICRO_BATCHES, dtype=torch.float64)
-    optimizer = _adamw(parameter for _, parameter in runtime.named_parameters())
+    spec, cpu = model_spec(model, 1, lengths), torch.device("cpu")
+    runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=torch.float64)
+    named = runtime.named_parameters()  # a name occurs twice where two stages of this rank hold replicas
+    optimizer = _adamw(parameter for _, parameter in named)
     gradient, worst, norm, losses = 0.0, "", 0.0, []
     for step, batch in enumerate(batches):
         size = samples // runtime.mesh.dp_size
@@ -180,21 +199,25 @@ def _compare(model: T5Config | BertConfig, layout: Layout) -> Difference:
         losses.append(mean.sum().item())
         norm = max(norm, _relative(runtime.grad_norm(), expected.norms[step]))
         if step == 0:
-            grads = {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[union-attr]
-            gradient, worst = worst_difference(grads, expected.grads)
+            gradient, worst = worst_difference([(name, _full(p.grad)) for name, p in named], expected.grads)
         runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
         optimizer.step()
-    weights = {name: parameter.full_tensor() for name, parameter in runtime.named_parameters()}  # type: ignore[attr-defined]
+    weights, _ = worst_difference([(name, _full(p)) for name, p in named], expected.weights, _LEARNING_RATE)
     loss_difference = max(abs(a - b) / abs(b) for a, b in zip(losses, expected.losses, strict=True))
-    weight_difference, _ = worst_difference(weights, expected.weights, floor=_LEARNING_RATE)
-    return Difference(layout, losses[0], loss_difference, gradient, worst, norm, weight_difference)
+    difference = Difference(layout, losses[0], loss_difference, gradient, worst, norm, weights)
+    return difference, [name for name, _ in named]
+
+
+def _full(tensor: Tensor | None) -> Tensor:
+    assert isinstance(tensor, DTensor)
+    return tensor.full_tensor()
 
 
 class _Reference:
     """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
 
     def __init__(self, config: T5Config | BertConfig, batches: list[dict[str, Tensor]]) -> None:
-        spec = model_spec(config, 1, (_SOURCE, _TARGET))
+        spec = model_spec(config, 1, (1, 1))
         model = build_model(config).double()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -217,18 +240,20 @@ class _Reference:
 
 
 def worst_difference(
-    values: dict[str, Tensor], reference: dict[str, Tensor], floor: float = 0.0
+    values: Iterable[tuple[str, Tensor]], reference: Mapping[str, Tensor], floor: float = 0.0
 ) -> tuple[float, str]:
-    """Largest difference of a tensor relative to that tensor's largest entry, and its name.
+    """Largest difference of a tensor relative to that tensor's largest entry, and its name; inf for NaN.
 
     Entries below `floor`, by default a millionth of the largest of all, are measured against the floor: a tensor that
     is zero in exact arithmetic (the gradient of a key bias) must not be compared with its own rounding noise.
     """
     floor = floor or 1e-6 * max(tensor.abs().max().item() for tensor in reference.values())
-    return max(
-        ((value - reference[name]).abs().max().item() / max(reference[name].abs().max().item(), floor), name)
-        for name, value in values.items()
-    )
+    worst = (0.0, "")
+    for name, value in values:
+        expected = reference[name]
+        difference = (value - expected).abs().max().item() / max(expected.abs().max().item(), floor)
+        worst = max(worst, (difference if isfinite(difference) else inf, name))
+    return worst
 
 
 def _relative(value: Tensor, reference: Tensor) -> float:
@@ -239,7 +264,7 @@ def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
 
 
-def _random_batch(config: T5Config | BertConfig, samples: int, step: int) -> dict[str, Tensor]:
+def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source: int) -> dict[str, Tensor]:
     """Random tokens; some targets are ignored, so that ranks and micro-batches hold unequal counts."""
     generator = torch.Generator().manual_seed(step)
 
@@ -249,22 +274,22 @@ def _random_batch(config: T5Config | BertConfig, samples: int, step: int) -> dic
     def drop(labels: Tensor, share: float) -> Tensor:
         return labels.masked_fill(torch.rand(labels.shape, generator=generator) < share, IGNORE)
 
-    mask = torch.arange(_SOURCE)[None] < torch.randint(
-        _SOURCE // 2, _SOURCE + 1, (samples, 1), generator=generator
+    mask = torch.arange(source)[None] < torch.randint(
+        source // 2, source + 1, (samples, 1), generator=generator
     )
     if isinstance(config, T5Config):
         labels = drop(ids(_TARGET), 0.2)
         return {
-            "input_ids": ids(_SOURCE),
+            "input_ids": ids(source),
             "decoder_input_ids": ids(_TARGET),
             "labels": labels,
             "attention_mask": mask,
         }
-    types = (torch.arange(_SOURCE) >= _SOURCE // 2).long().expand(samples, -1).contiguous()
+    types = (torch.arange(source) >= source // 2).long().expand(samples, -1).contiguous()
     return {
-        "input_ids": ids(_SOURCE),
+        "input_ids": ids(source),
         "token_type_ids": types,
-        "labels": drop(ids(_SOURCE), 0.8),
+        "labels": drop(ids(source), 0.8),
         "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
         "attention_mask": mask,
     }

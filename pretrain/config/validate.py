@@ -10,12 +10,11 @@ from math import prod
 from pathlib import Path
 
 from taixue import UserError
+from taixue.parallel.stages import stage_count
 
 from .schema import RunConfig
 
 OBJECTIVE_OF = {"t5": "span-corruption", "bert": "mlm"}
-VIRTUAL_STAGES = {"auto": 1, "1f1b": 1, "interleaved": 2, "v": 2}
-"""Stages each pipeline rank holds under a schedule; auto settles for one where two do not fit."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,11 @@ def _tensor_parallel(facts: Facts) -> Iterator[str]:
 
 def _pipeline(facts: Facts) -> Iterator[str]:
     pp, schedule = facts.run.parallel.pp, facts.run.parallel.pipeline_schedule
-    stages = pp * VIRTUAL_STAGES[schedule]
+    stages = stage_count(schedule, pp)
     if pp > 1 and facts.layers < stages:
         yield (
             f"parallel.pp: {facts.layers} layers are fewer than the {stages} stages of pp {pp} with schedule "
-            f"{schedule}; pp may be at most {facts.layers // VIRTUAL_STAGES[schedule]}"
+            f"{schedule}; pp may be at most {facts.layers // stage_count(schedule, 1)}"
         )
 
 
@@ -127,6 +126,13 @@ def _objective(facts: Facts) -> Iterator[str]:
         yield (
             f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
             f"at most {model.max_positions}"
+        )
+    if objective.kind == "mlm" and objective.sentence_order and getattr(model, "token_types", 2) < 2:
+        yield "model.token_types: 1 cannot tell two segments apart; set it to 2, or objective.sentence_order to false"
+    if model.family == "t5" and not 4 <= model.relative_buckets <= 2 * model.relative_max_distance - 2:
+        yield (
+            f"model.relative_buckets: {model.relative_buckets} with relative_max_distance "
+            f"{model.relative_max_distance}; legal: 4 to {2 * model.relative_max_distance - 2}"
         )
     if model.family == "bert" and model.d_model % model.num_heads:
         yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"

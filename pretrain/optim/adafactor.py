@@ -32,7 +32,7 @@ class Adafactor(torch.optim.Optimizer):
     State: row and col (or second) per parameter, split as the parameter's rows and columns are; they
     reshard like any DTensor. step() uses gradients as scratch space: they are worthless afterwards.
 
-    Collectives per step: for each process group that splits parameters (dp_shard, tp), three all_reduces:
+    Collectives per step: for each process group that splits parameters (dp_shard, tp), three all_gathers:
     of all row and column sums, of mean(row), of RMS(p) and RMS(U).
     """
 

@@ -48,7 +48,7 @@ class AdamWRms(torch.optim.Optimizer):
 
     p <- p - lr * weight_decay * p - lr * max(1e-3, RMS(p)) * m / (sqrt(v) + eps), m and v the
     bias-corrected moments, RMS over the whole logical tensor before the update. Collectives: one
-    all_reduce of a few scalars for each process group that splits parameters (dp_shard, tp).
+    all_gather of a few scalars for each process group that splits parameters (dp_shard, tp).
     """
 
     floor = 1e-3

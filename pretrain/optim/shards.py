@@ -40,24 +40,29 @@ def splitting(tensor: Tensor, *dims: int) -> list[ProcessGroup]:
 
 
 def sum_over(values: Sequence[Tensor], groups: Sequence[Sequence[ProcessGroup]]) -> None:
-    """Sum values[i] in place over every group in groups[i].
+    """Sum values[i] in place over every group in groups[i], in the order of ranks.
 
-    Collectives: one all_reduce for each distinct group, of everything that needs it. Ranks of one
-    group must call with the same list, as they do when the list follows the parameters of one pipeline stage.
+    Collectives: one all_gather for each distinct group, of everything that needs it. Ranks of one group must call with
+    the same list, as they do when the list follows the parameters of one pipeline stage. An all_reduce would add in an
+    order that depends on the place in the list, and replicas of a parameter in two stages would drift apart.
     """
     distinct = dict.fromkeys(group for several in groups for group in several)
     for group in distinct:
         members = [value for value, several in zip(values, groups, strict=True) if group in several]
         flat = torch.cat([value.reshape(-1) for value in members])
-        dist.all_reduce(flat, group=group)
-        for value, part in zip(members, flat.split([value.numel() for value in members]), strict=True):
+        parts = [torch.empty_like(flat) for _ in range(group.size())]
+        dist.all_gather(parts, flat, group=group)
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        for value, part in zip(members, total.split([value.numel() for value in members]), strict=True):
             value.copy_(part.view_as(value))
 
 
 def mean_squares(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
     """Mean square of each logical tensor: tensors are local pieces laid out as `likes`. 0-dim results.
 
-    Collectives: one all_reduce for each distinct process group that splits some of them.
+    Collectives: one all_gather for each distinct process group that splits some of them.
     """
     sums = [torch.linalg.vector_norm(tensor).square() for tensor in tensors]
     sum_over(sums, [splitting(like) for like in likes])

@@ -1,11 +1,22 @@
 """Every layout equals one process in float64: loss, gradients, norm, weights after AdamW steps (`taixue verify`)."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from taixue import UserError
 from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, T5Config
-from taixue.pretrain.verify import LAYOUTS, compare, describe, parse_layout, small
+from taixue.pretrain.verify import (
+    LAYOUTS,
+    Difference,
+    compare,
+    describe,
+    parse_layout,
+    small,
+    worst_difference,
+)
 
 ALL = [layout for name in LAYOUTS for layout in parse_layout(name)]
 SOME = [
@@ -34,8 +45,23 @@ def _name(value: object) -> str:
 
 @pytest.mark.parametrize(("model", "layout"), CASES, ids=_name)
 def test_equals_one_process(model: T5Config | BertConfig, layout: Layout) -> None:
-    difference = compare(small(model, layout.pp, layout.tp), layout)
+    difference = compare(small(model, [layout]), layout)
     assert difference.equal, difference
+
+
+def test_nothing_that_is_not_a_number_counts_as_equal() -> None:
+    fine = Difference(Layout(), 1.0, 0.0, 0.0, "", 0.0, 0.0)
+    assert fine.equal
+    for field in ("loss_difference", "gradient", "norm", "weights"):
+        assert not replace(fine, **{field: float("nan")}).equal
+    values = {"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}
+    assert worst_difference(values.items(), {"a": torch.ones(2), "b": torch.ones(2)}) == (float("inf"), "b")
+
+
+def test_layouts_of_odd_sizes_verify_together() -> None:
+    layouts = [layout for name in ("tp3:sp", "tp2xpp2:v:sp") for layout in parse_layout(name)]
+    model = small(T5_V1_1, layouts)
+    assert all(compare(model, layout).equal for layout in layouts)
 
 
 def test_names_of_layouts_are_read_back() -> None:

@@ -11,8 +11,8 @@ from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify import _counts, _random_batch, small, worst_difference
 
-T5 = small(T5Config(), 2, 2)
-BERT = small(BertConfig(), 2, 2)
+T5 = small(T5Config(), [Layout(pp=2, tp=2)])
+BERT = small(BertConfig(), [Layout(pp=2, tp=2)])
 LENGTHS = (16, 10)
 CPU = torch.device("cpu")
 
@@ -29,9 +29,9 @@ def _gradients(runtime: Runtime, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _same_with(layout: Layout, options: dict[str, object]) -> float:
-    batch = _random_batch(T5, 4 * layout.dp_shard, 1)
+    batch = _random_batch(T5, 4 * layout.dp_shard, 1, 16)
     plain = _gradients(_runtime(T5, layout), batch)
-    return worst_difference(_gradients(_runtime(T5, layout, **options), batch), plain)[0]
+    return worst_difference(_gradients(_runtime(T5, layout, **options), batch).items(), plain)[0]
 
 
 @pytest.mark.parametrize("mode", ["full", "selective"])
@@ -40,12 +40,20 @@ def test_activation_checkpointing_changes_nothing(mode: str, layout: Layout) -> 
     assert max(run_ranks(_same_with, 2, layout, {"activation_checkpointing": mode})) <= 1e-14
 
 
-def test_compiled_blocks_compute_the_same() -> None:
-    assert run_ranks(_same_with, 1, Layout(), {"compile_blocks": True}, deadline=240)[0] <= 1e-12
+def _compiled(mode: str) -> tuple[float, int]:
+    difference = _same_with(Layout(), {"compile_blocks": True, "activation_checkpointing": mode})
+    return difference, torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+@pytest.mark.parametrize("mode", ["none", "full", "selective"])
+def test_compiled_blocks_are_compiled_and_compute_the_same(mode: str) -> None:
+    difference, graphs = run_ranks(_compiled, 1, mode, deadline=280)[0]
+    assert difference <= 1e-12
+    assert graphs >= 2  # an encoder and a decoder layer
 
 
 def _bfloat16(layout: Layout) -> tuple[float, list[torch.dtype], float]:
-    batch = _random_batch(T5, 4 * layout.dp_shard, 1)
+    batch = _random_batch(T5, 4 * layout.dp_shard, 1, 16)
     runtime = _runtime(T5, layout, dtype=torch.float32, compute_dtype=torch.bfloat16)
     grads = _gradients(runtime, batch)
     exact = _gradients(_runtime(T5, layout), batch)
@@ -67,7 +75,7 @@ def test_bfloat16_computes_on_fp32_masters(layout: Layout) -> None:
 
 
 def _evaluate(model: T5Config | BertConfig, layout: Layout) -> tuple[float, float]:
-    batch = _random_batch(model, 4 * layout.dp_shard, 2)
+    batch = _random_batch(model, 4 * layout.dp_shard, 2, 16)
     runtime = _runtime(model, layout)
     block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
     mine = {name: x[block] for name, x in batch.items()}
@@ -91,7 +99,7 @@ def test_evaluation_gives_the_training_loss_and_disturbs_nothing(
 def _dropout(layout: Layout) -> tuple[list[float], list[float]]:
     model = BERT.model_copy(update={"dropout": 0.3})
     runtime = _runtime(model, layout, dropout=True)
-    batch = _random_batch(model, 4, 0)
+    batch = _random_batch(model, 4, 0, 16)
     norms, masks = [], []
     for step in (1, 2, 1):
         runtime.seed(step)
@@ -114,7 +122,7 @@ def test_dropout_follows_the_seed_and_stays_equal_where_activations_are_replicat
 
 def _stops() -> tuple[bool, bool]:
     runtime = _runtime(T5, Layout())
-    batch = _random_batch(T5, 4, 0)
+    batch = _random_batch(T5, 4, 0, 16)
     asked = iter([False, True])
     given_up = runtime.forward_backward(batch, _counts(batch), should_stop=lambda: next(asked)) is None
     return given_up, all(parameter.grad is None for _, parameter in runtime.named_parameters())

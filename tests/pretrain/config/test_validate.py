@@ -87,6 +87,16 @@ def test_legal_runs_pass(sections: dict[str, Any], world: int | None) -> None:
             "4 layers are fewer than the 8 stages of pp 4 with schedule v; pp may be at most 2",
         ),
         (
+            {"model": {"relative_buckets": 2}},
+            1,
+            "relative_buckets: 2 with relative_max_distance 128; legal: 4 to 254",
+        ),
+        (
+            {"model": BERT | {"token_types": 1}, "objective": MLM},
+            1,
+            "model.token_types: 1 cannot tell two segments",
+        ),
+        (
             {"parallel": {"tp": 2, "dp_shard": 2}},
             8,
             "= 4 ranks, but 8 are started; start 4 ranks, or set parallel.dp_shard to 4",
