@@ -122,7 +122,7 @@ def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
     [
         (["--parallel.tp", "3"], "model.num_heads 4 is not divisible by tp 3"),
         (["--parallel.pp", "4"], "2 layers are fewer than the 4 stages"),
-        (["--model.vocab_size", "3968"], "3968 rows are too few for the 4000 ids of tokenizer"),
+        (["--model.vocab_size", "3072"], "3072 rows are too few for the 3200 ids of tokenizer"),
         (["--data.tokenizer", "nowhere"], "nowhere"),
         (["--data.sources.0.corpus", "nowhere"], "nowhere"),
         (["--runs", "/proc/nowhere"], "the run folder /proc/nowhere/bad cannot be written"),
@@ -140,7 +140,7 @@ def test_mistakes_stop_before_ranks_start(home: Path, overrides: list[str], says
 def test_the_wrong_number_of_ranks(home: Path) -> None:
     done = run([str(ROOT / "launch/torchrun.sh"), *words("one")], home, NPROC="1")
     assert (
-        "pp 1 x dp_replicate 1 x dp_shard 2 x tp 1 = 2 ranks, but 1 are started; start 2 ranks" in done.stderr
+        "pp 1 x dp_replicate 2 x dp_shard 1 x tp 1 = 2 ranks, but 1 are started; start 2 ranks" in done.stderr
     )
 
 
