@@ -162,8 +162,8 @@ def _hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
     T5Tokenizer starts a new word there, which Chinese text, having no spaces, would never have shown the model.
     """
     from sentencepiece import sentencepiece_model_pb2 as model_pb2
-    from tokenizers import Tokenizer as HubTokenizer
     from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer as HubTokenizer
 
     proto = model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
     sentinels = [f"<extra_id_{k}>" for k in reversed(range(config.sentinels))]

@@ -26,9 +26,9 @@ def main(run: Path, exported: Path) -> None:
 
 
 def read_losses(metrics: Path) -> list[tuple[int, float]]:
-    """(step, loss) of every training line of metrics.jsonl."""
+    """(step, loss) of every training line of metrics.jsonl; null stands for one that was no number."""
     rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return [(row["step"], row["loss"]) for row in rows if "loss" in row]
+    return [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
 
 
 def curve(losses: Sequence[tuple[int, float]], lines: int = 12) -> str:

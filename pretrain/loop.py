@@ -1,6 +1,8 @@
 """The training loop: steps, and what happens between them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from math import isfinite
 
 import torch
@@ -19,6 +21,11 @@ from .stop import StopRequest
 
 SMALLEST_SCALE = 2.0**-10
 """fp16: overflow at a loss scale below this is not a matter of scale."""
+
+ASK_EVERY = 8
+"""Micro-batches between two questions whether to stop: each is an all_reduce that all ranks wait for, and a scheduler's
+warning leaves minutes.
+"""
 
 
 @dataclass
@@ -82,10 +89,7 @@ class Loop:
         runtime.seed(run.seed, step)
         names = runtime.spec.loss_names
         counts = summed_over_data(predictions(batch, names), runtime)
-        # Between micro-batches of a pipeline nobody can turn back: there, requests wait for the end of the
-        # step.
-        should_stop = self.stop.agreed if runtime.layout.pp == 1 else None
-        means = runtime.forward_backward(batch, counts, scale=scale, should_stop=should_stop)
+        means = runtime.forward_backward(batch, counts, scale=scale, should_stop=self._should_stop())
         if means is None:
             return None
         values = {
@@ -105,6 +109,16 @@ class Loop:
             scaler.succeeded() if finite else scaler.overflowed()
         runtime.zero_grad()
         return record
+
+    def _should_stop(self) -> Callable[[], bool] | None:
+        """The question a step asks before each of its micro-batches; the first and every ASK_EVERY-th reach the ranks.
+
+        None in a pipeline: there nobody can turn back between micro-batches, requests wait for the end of the step.
+        """
+        if self.state.runtime.layout.pp > 1:
+            return None
+        asked = count()
+        return lambda: next(asked) % ASK_EVERY == 0 and self.stop.agreed()
 
     def _update(self, norm: float, scale: float, lr: float) -> None:
         """Clip, undo the loss scale, and let the optimizer step."""

@@ -22,7 +22,8 @@ from .optim import LossScaler, TrainOptimizer, optimizer_tensors
 class TrainState:
     """Everything that a step changes. fingerprint identifies the data the steps are taken on.
 
-    evaluation_due: the evaluation after the last step was cut short by a request to stop.
+    evaluation_due: the evaluation after the last step was cut short by a request to stop. It is not restored: a
+    checkpoint is never written again, so only the metrics tell whether a later start has made up for it.
     """
 
     run: RunConfig
@@ -65,7 +66,6 @@ class TrainState:
         checkpoint.restore(path, mine, group)
         self._copy_to_replicas()
         self.optimizer.updates = state["updates"]
-        self.evaluation_due = state["evaluation_due"]
         if self.scaler is not None and state["loss_scale"] is not None:
             self.scaler.scale, self.scaler.good_steps = state["loss_scale"]
         return int(state["step"])

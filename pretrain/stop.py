@@ -1,5 +1,6 @@
-"""Being asked to stop: SIGTERM and SIGUSR1 become a flag that all ranks see at the same moment."""
+"""Being asked to stop: SIGTERM, SIGUSR1 and Ctrl-C become a flag that all ranks see at the same moment."""
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequest:
     """Inside `with`, the signals only raise the flag; a scheduler's warning thus never ends a step half-way.
+    A second SIGINT (Ctrl-C) of this process raises KeyboardInterrupt.
 
     Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one
     decision.
@@ -19,6 +21,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._received = 0
+        self._interrupted = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -32,6 +35,12 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+            # Not through the log or stderr's buffer: the signal may have come in the middle of a write to them.
+            os.write(2, b"\ntaixue: stopping as soon as the run is saved; Ctrl-C again stops at once\n")
         self._received = number
 
     def agreed(self) -> bool:

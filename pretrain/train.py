@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -22,14 +23,16 @@ from taixue.parallel.ranks import Ranks, from_environment
 from taixue.parallel.runtime import Runtime
 
 from . import checkpoint
+from .agree import agreed, from_main
 from .config.load import load, write_resolved
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
 from .data import Loader, TrainingData, check_digests, open_data
+from .folder import held
 from .loop import Loop
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
-from .observe import Meter, open_sinks, show_messages
+from .observe import Meter, evaluated, open_sinks, show_messages
 from .optim import LossScaler, build_optimizer
 from .state import TrainState
 from .stop import StopRequest
@@ -37,6 +40,9 @@ from .stop import StopRequest
 log = logging.getLogger("taixue")
 
 CONFIG, CHECKPOINTS, PREEMPTED = "config.yaml", "checkpoints", "PREEMPTED"
+
+LAST_SAVE_SECONDS = 60.0
+"""How long a run that ends with an error waits for a save that is under way."""
 
 
 def main(run: RunConfig) -> None:
@@ -62,30 +68,51 @@ def main(run: RunConfig) -> None:
 def train(
     run: RunConfig, objective: Objective, data: TrainingData, device: torch.device, stop: StopRequest
 ) -> None:
-    """The run, on the ranks of the started process group."""
-    folder, is_main = run_folder(run), dist.get_rank() == 0
-    saving = dist.new_group(backend="gloo")
-    if run.data.check_digests:
-        _check_shards(run, saving)
-    found = checkpoint.newest(folder / CHECKPOINTS, saving)
-    if found is not None:
-        before = checkpoint.read_state(found)
-        checkpoint.check(before, run, data.fingerprint, str(found))
-        if before["step"] >= run.steps:
-            log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
-            return
+    """The run, on the ranks of the started process group, in a folder that no other start uses meanwhile."""
+    folder = run_folder(run)
+    saving = dist.new_group(backend="gloo", timeout=timedelta(seconds=run.parallel.timeout_seconds))
+    with held(folder, saving):
+        if run.data.check_digests:
+            agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
+        found = checkpoint.newest(folder / CHECKPOINTS, saving)
+        evaluation_due = False
+        if found is not None:
+            before = agreed(saving, lambda: checkpoint.read_state(found))
+            checkpoint.check(before, run, data.fingerprint, str(found))
+            evaluation_due = before["evaluation_due"] and not from_main(
+                saving, lambda: evaluated(folder, before["step"])
+            )
+            if before["step"] >= run.steps and not evaluation_due:
+                log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
+                return
+        _train(run, objective, data, device, stop, saving, found, evaluation_due)
 
+
+def _train(
+    run: RunConfig,
+    objective: Objective,
+    data: TrainingData,
+    device: torch.device,
+    stop: StopRequest,
+    saving: dist.ProcessGroup,
+    found: Path | None,
+    evaluation_due: bool,
+) -> None:
+    """From the checkpoint `found`, or the beginning, to the end or a request to stop."""
+    folder, is_main = run_folder(run), dist.get_rank() == 0
     spec = model_spec(run.model, run.seed, _lengths(objective))
     runtime = build_runtime(run, spec, device)
     optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
     scaler = LossScaler() if run.compute.precision == "fp16" else None
-    state = TrainState(run, runtime, optimizer, scaler, data.fingerprint, objective.raw_length)
+    state = TrainState(
+        run, runtime, optimizer, scaler, data.fingerprint, objective.raw_length, evaluation_due
+    )
     start = 0
     if found is not None:
         start = state.restore(found, saving)
         log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
     elif run.init_from:
-        state.start_from(run.init_from)
+        agreed(saving, lambda: state.start_from(run.init_from))
         log.info("starting run %s from the weights in %s", run.name, run.init_from)
     else:
         log.info("starting run %s", run.name)
@@ -94,45 +121,34 @@ def train(
     size = f"{_parameters(spec):,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
     log.info("%s; mesh: %s", size, layout)
 
-    if is_main:
-        _claim(folder, run)
-    dist.barrier()
+    from_main(saving, lambda: _claim(folder, run))
+    sinks = agreed(saving, lambda: open_sinks(run, folder, start, is_main))
     loader = Loader(
         data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
     )
     saver = checkpoint.Saver(folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving)
-    sinks = open_sinks(run, folder, start, is_main)
     loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
     try:
-        if run.dry_run:
+        if run.dry_run and start < run.steps:
             loop.dry_run(start)
         done = loop.run(start)
         saver.finish()
     except UserError:
-        saver.finish()  # what was good before training diverged, and may still be on its way to the disk
+        saver.wait()  # what was good before training diverged, and may still be on its way to the disk
+        raise
+    except BaseException:
+        saver.wait(LAST_SAVE_SECONDS)  # the same, but the ranks it needs may be gone
         raise
     finally:
         loader.close()
         for sink in sinks:
             sink.close()
-    if done < run.steps:
+    if done < run.steps or state.evaluation_due:
         log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
         if is_main:
             files.write(folder / PREEMPTED, files.readable_json({"step": done, "signal": stop.name}))
     else:
         log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
-
-
-def _check_shards(run: RunConfig, group: dist.ProcessGroup) -> None:
-    """Each rank reads its share of the shards; what one finds wrong ends the run on all. One gather on `group`."""
-    finding, findings = "", [""] * dist.get_world_size()
-    try:
-        check_digests(run, dist.get_rank(), dist.get_world_size())
-    except UserError as error:
-        finding = str(error)
-    dist.all_gather_object(findings, finding, group=group)
-    if any(findings):
-        raise UserError(next(filter(None, findings)))
 
 
 def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runtime:

@@ -13,6 +13,7 @@ step-00001000.corrupt, never deleted.
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 from dataclasses import dataclass
@@ -51,12 +52,17 @@ def step_of(checkpoint: Path) -> int | None:
 
 def committed(folder: Path) -> list[Path]:
     """Checkpoints that were committed, newest (highest step) first. Times of files play no part."""
-    if not folder.is_dir():
+    try:
+        entries = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [
-        (step, path) for path in folder.iterdir() if (step := step_of(path)) is not None and path.is_dir()
-    ]
+    found = [(step, path) for path in entries if (step := step_of(path)) is not None and path.is_dir()]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def set_aside(folder: Path) -> list[str]:
+    """Names of the damaged checkpoints that are kept in `folder`."""
+    return sorted(path.name for path in folder.glob(f"step-*{CORRUPT}*"))
 
 
 def digest(path: Path) -> Digest:
@@ -104,14 +110,19 @@ def problems(checkpoint: Path, part: int = 0, parts: int = 1) -> list[str]:
 
     Reads the manifest and every byte of the files number part, part + parts, ... of it: ranks share the
     work. Finds any changed, missing, cut or exchanged file. Raises UserError for one written by a newer
-    Taixue.
+    Taixue, and where the file system refuses to read what is there, which says nothing about the checkpoint.
     """
     try:
         manifest = _manifest(checkpoint)
         files = sorted(manifest["files"].items())[part::parts]
         return [problem for name, entry in files if (problem := _file_problem(checkpoint / name, entry))]
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
         return [f"{MANIFEST}: {error}"]
+    except OSError as error:
+        raise UserError(
+            f"checkpoint {checkpoint} cannot be read on {platform.node()} ({error}); nothing was changed: mend the "
+            "file system or the permissions and start again"
+        ) from error
 
 
 def _manifest(checkpoint: Path) -> dict[str, Any]:
@@ -130,9 +141,11 @@ def _manifest(checkpoint: Path) -> dict[str, Any]:
 
 
 def _file_problem(path: Path, entry: dict[str, Any]) -> str:
-    if not path.is_file():
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
         return f"{path.name}: missing"
-    if (size := path.stat().st_size) != entry["size"]:
+    if size != entry["size"]:
         return f"{path.name}: {size} bytes, {entry['size']} were written"
     if digest(path).sha256 != entry["sha256"]:
         return f"{path.name}: contents changed since it was written (sha256 differs)"

@@ -1,6 +1,7 @@
 """Loading a run: the newest checkpoint that verifies, into any layout; or plain tensors without any group."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from torch import Tensor
 
+from taixue import UserError
+
+from ..agree import agreed, from_main, gathered
 from . import layout
 from .storage import Reader, read_index
 
@@ -18,27 +22,26 @@ log = logging.getLogger("taixue")
 
 
 def newest(folder: Path, group: dist.ProcessGroup) -> Path | None:
-    """The newest committed checkpoint whose every byte is as it was written; None if there is none.
+    """The newest committed checkpoint whose every byte is as it was written; None if there never was one.
 
-    Damaged ones are renamed to *.corrupt and reported. Collectives, on `group` (gloo, all ranks): a
-    broadcast of names, a gather of findings per candidate; the ranks share the reading.
+    Damaged ones are renamed to *.corrupt and reported. Raises UserError, on all ranks, if any rank cannot read one
+    (then nothing is renamed), and if only damaged ones are left: starting over is for a person to decide.
+    Collectives: gathers on `group` (gloo, all ranks); the ranks share the reading.
     """
     rank, world = dist.get_rank(), dist.get_world_size()
-    names: list[Any] = [[path.name for path in layout.committed(folder)] if rank == 0 else None]
-    dist.broadcast_object_list(names, src=0, group=group)
-    for name in names[0]:
-        findings: list[Any] = [None] * world
-        dist.all_gather_object(findings, layout.problems(folder / name, rank, world), group=group)
+    for path in from_main(group, lambda: layout.committed(folder)):
+        findings = gathered(group, agreed(group, partial(layout.problems, path, rank, world)))
         found = sorted({finding for several in findings for finding in several})
         if not found:
-            return folder / name
-        if rank == 0:
-            aside = _set_aside(folder / name)
-            log.warning("checkpoint %s is damaged (%s); kept as %s", folder / name, found[0], aside.name)
-            log.warning("falling back to the checkpoint before it")
-        dist.barrier(group=group)
-    if names[0] and rank == 0:
-        log.warning("no intact checkpoint is left in %s: the run starts from its beginning", folder)
+            return path
+        from_main(group, partial(_set_aside, path, found[0]))
+    damaged = from_main(group, lambda: layout.set_aside(folder))
+    if damaged:
+        raise UserError(
+            f"no intact checkpoint is left in {folder}, only damaged ones ({', '.join(damaged)}). To go on, put back "
+            "a good copy of one under its name without .corrupt; to start over, give the run another name or remove "
+            f"{folder.parent}"
+        )
     return None
 
 
@@ -74,9 +77,12 @@ def read_tensors(checkpoint: Path, prefix: str = "model.") -> dict[str, Tensor]:
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
 
 
-def _set_aside(checkpoint: Path) -> Path:
+def _set_aside(checkpoint: Path, problem: str) -> None:
     for number in range(1000):
         aside = checkpoint.with_name(checkpoint.name + layout.CORRUPT + (f".{number}" if number else ""))
         if not aside.exists():
-            return checkpoint.rename(aside)
+            checkpoint.rename(aside)
+            log.warning("checkpoint %s is damaged (%s); kept as %s", checkpoint, problem, aside.name)
+            log.warning("falling back to the checkpoint before it")
+            return
     raise OSError(f"{checkpoint}: too many damaged checkpoints of this step are kept; remove some")

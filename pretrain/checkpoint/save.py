@@ -1,7 +1,7 @@
 """Saving a run: at most one checkpoint in flight, in the background when asked for, old ones dropped last."""
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ class Saver:
     group is a gloo group of all ranks that nothing else uses: with asynchronous set, a background thread
     issues DCP's collectives (gathers of plans and results) on it while training goes on. A save that fails
     leaves earlier checkpoints alone and training running: it is reported by the next save() or poll(), and
-    raised by finish().
+    raised by finish(). Only the first save is waited for, and raised when it fails: a disk that takes nothing is found
+    out before days of training depend on it.
     """
 
     def __init__(self, folder: Path, keep: int, asynchronous: bool, group: dist.ProcessGroup) -> None:
@@ -33,24 +34,33 @@ class Saver:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if asynchronous else None
         self._pending: Future[None] | None = None
         self._failure: str | None = None
+        self._works = False  # a save of this start has succeeded
 
     def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Save tensors (plain or DTensor, by flat key) and state (JSON) as the checkpoint of `step`.
 
-        On return the tensors may change. Waits for the save before this one, if it is still under way.
+        On return the tensors may change. Waits for the save before this one, if it is still under way. Raises UserError
+        on every rank if nothing could be saved yet.
         """
         self._settle()
+        tensors = {
+            key: tensor.detach() for key, tensor in tensors.items()
+        }  # staging would copy gradients, too
         if self._thread is None:
-            self._pending = Future()
+            pending: Future[None] = Future()
             try:
                 self._write(step, tensors, state)
-                self._pending.set_result(None)
+                pending.set_result(None)
             except CheckpointException as error:
-                self._pending.set_exception(error)
-            self._settle()
+                pending.set_exception(error)
+            self._pending = pending
         else:
             staged = BlockingAsyncStager().stage(tensors)
             self._pending = self._thread.submit(self._write, step, staged, state)
+        if self._thread is None or not self._works:
+            self._settle()
+        if not self._works:
+            raise UserError(f"{self._failure}. No checkpoint of this start could be saved, so it ends here")
 
     def poll(self) -> None:
         """Report a background save that failed meanwhile. Never waits, issues no collective."""
@@ -65,17 +75,24 @@ class Saver:
         if self._failure is not None:
             raise UserError(self._failure)
 
+    def wait(self, seconds: float | None = None) -> None:
+        """Before leaving on an error: give a save in flight time (None: all it needs). Raises nothing."""
+        if self._pending is not None:
+            wait([self._pending], seconds)
+
     def _settle(self) -> None:
         if self._pending is None:
             return
-        pending, self._pending, self._failure = self._pending, None, None
+        self._failure = None
         try:
-            pending.result()
+            self._pending.result()
+            self._works = True
         except CheckpointException as error:
             reasons = sorted({f"rank {rank}: {failure[0]}" for rank, failure in error.failures.items()})
             self._failure = f"a checkpoint could not be saved in {self._folder}: {reasons[0]}"
-            if dist.get_rank() == 0:
+            if dist.get_rank() == 0 and self._works:
                 log.error("%s. Training goes on; earlier checkpoints are intact", self._failure)
+        self._pending = None
 
     def _write(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         writer = Writer(layout.path_of(self._folder, step), step, state)

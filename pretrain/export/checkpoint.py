@@ -83,6 +83,8 @@ def _history(path: Path, last: int) -> tuple[list[tuple[int, float]], dict[str, 
         except orjson.JSONDecodeError:  # a killed run leaves half a line
             continue
         if record["step"] <= last:
-            losses += [(record["step"], record["loss"])] if "loss" in record else []
-            held_out |= {name[5:]: value for name, value in record.items() if name.startswith("eval/")}
+            # JSON has no nan: a loss that was one (fp16, a skipped step) is null.
+            known = {name: value for name, value in record.items() if value is not None}
+            losses += [(known["step"], known["loss"])] if "loss" in known else []
+            held_out |= {name[5:]: value for name, value in known.items() if name.startswith("eval/")}
     return losses, held_out

@@ -2,6 +2,6 @@
 
 from .console import show_messages
 from .metrics import METRICS, Meter
-from .sinks import Record, Sink, open_sinks
+from .sinks import Record, Sink, evaluated, open_sinks
 
-__all__ = ["METRICS", "Meter", "Record", "Sink", "open_sinks", "show_messages"]
+__all__ = ["METRICS", "Meter", "Record", "Sink", "evaluated", "open_sinks", "show_messages"]

@@ -1,5 +1,7 @@
 """Where metrics go: always metrics.jsonl, the console, and TensorBoard or Weights & Biases when asked for."""
 
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +14,8 @@ from ..config.schema import RunConfig
 from .console import Console
 
 Record = dict[str, Any]
+
+METRICS_FILE, WANDB_ID = "metrics.jsonl", "wandb_id"
 
 
 class Sink(Protocol):
@@ -29,7 +33,7 @@ def open_sinks(run: RunConfig, folder: Path, start: int, is_main: bool) -> list[
     """
     if not is_main:
         return []
-    sinks: list[Sink] = [JsonLines(folder / "metrics.jsonl", start), Console(run.name, run.steps, start)]
+    sinks: list[Sink] = [JsonLines(folder / METRICS_FILE, start), Console(run.name, run.steps, start)]
     if run.logging.tensorboard:
         sinks.append(TensorBoard(folder / "tensorboard", start))
     if run.logging.wandb != "off":
@@ -63,6 +67,17 @@ def _keep(line: bytes, start: int) -> bool:
         return False
 
 
+def evaluated(folder: Path, step: int) -> bool:
+    """Whether the run's metrics hold held-out losses after `step` updates."""
+    path = folder / METRICS_FILE
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with suppress(orjson.JSONDecodeError):
+            record = orjson.loads(line)
+            if record["step"] == step and any(name.startswith("eval/") for name in record):
+                return True
+    return False
+
+
 class TensorBoard:
     """Scalars for TensorBoard; on resume, events of later steps are hidden."""
 
@@ -86,8 +101,8 @@ class TensorBoard:
 
 
 class WandB:
-    """Weights & Biases, online or offline (`wandb sync` uploads later). A resumed run continues under its
-    name.
+    """Weights & Biases, online or offline (`wandb sync` uploads later). A resumed run continues as
+    the one it was: its folder keeps a random id, since many runs of a project may share a name.
     """
 
     def __init__(self, run: RunConfig, folder: Path) -> None:
@@ -100,7 +115,7 @@ class WandB:
         self._run = wandb.init(
             project=run.logging.wandb_project,
             name=run.name,
-            id=run.name,
+            id=_wandb_id(folder),
             dir=str(folder),
             mode=run.logging.wandb,
             resume="allow",
@@ -112,3 +127,10 @@ class WandB:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def _wandb_id(folder: Path) -> str:
+    path = folder / WANDB_ID
+    if not path.exists():
+        files.write(path, secrets.token_hex(8).encode())
+    return path.read_text()

@@ -22,6 +22,7 @@ def test_only_training_lines_count(tmp_path: Path) -> None:
     rows = [
         {"step": 1, "loss": 8.5, "lr": 0.1},
         {"step": 1, "validation": {"sample": 8.0}},
+        {"step": 2, "loss": None},
         {"step": 2, "loss": 8.0},
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")

@@ -95,9 +95,11 @@ def test_mpirun(home: Path, reference: list[float]) -> None:
     assert losses(home, "mpi") == reference
 
 
-def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
-    name = "stopped"
-    command = [*TAIXUE, "train", *words(name), "--steps", "5000"]
+@pytest.mark.parametrize("world", ["1", "2"])
+def test_ctrl_c_saves_and_the_next_start_resumes(home: Path, world: str) -> None:
+    name = f"stopped-{world}"
+    layout = ["--parallel.dp_replicate", world, "--parallel.dp_shard", "1"]
+    command = [*TAIXUE, "train", *words(name), *layout, "--steps", "5000"]
     process = subprocess.Popen(command, cwd=home, env=environment(), stderr=subprocess.PIPE, text=True)
     folder = home / "runs/demo" / name
     deadline = time.monotonic() + 120
@@ -111,7 +113,7 @@ def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
     assert "Traceback" not in err
     step = json.loads((folder / "PREEMPTED").read_text())["step"]
 
-    done = run([*TAIXUE, "train", *words(name), "--steps", str(step + 2)], home)
+    done = run([*TAIXUE, "train", *words(name), *layout, "--steps", str(step + 2)], home)
     assert done.returncode == 0, done.stderr
     assert f"at step {step} of {step + 2}" in re.sub(r"\s+", " ", done.stderr)
     assert not (folder / "PREEMPTED").exists()

@@ -1,6 +1,8 @@
 """Every way to damage a stored checkpoint is found before use, and the one before it is taken."""
 
+import errno
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from taixue import UserError
 from taixue.pretrain.checkpoint import layout
 from tests.dist import run_ranks
 
-from .toy import load_newest, save_steps
+from .toy import load_newest, newest_unreadable_on_rank_one, save_steps
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +97,22 @@ def test_the_messages_say_what_and_which(
     assert "step-00000002.corrupt" in caplog.text
     assert "falling back" in caplog.text
     (folder / "step-00000001" / "manifest.json").unlink()
-    with caplog.at_level(logging.WARNING, "taixue"):
-        assert _alone(load.newest, folder, monkeypatch) is None
-    assert "no intact checkpoint is left" in caplog.text
+    for _ in range(2):  # the second time every checkpoint has been set aside already
+        with pytest.raises(UserError, match="no intact checkpoint is left") as error:
+            _alone(load.newest, folder, monkeypatch)
+        assert "(step-00000001.corrupt, step-00000002.corrupt)" in str(error.value)
+        assert "give the run another name or remove" in str(error.value)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO])
+def test_a_rank_that_cannot_read_says_nothing_about_the_checkpoint(
+    number: int, saved: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(saved, tmp_path / "checkpoints")
+    for message in run_ranks(newest_unreadable_on_rank_one, 2, folder, number):
+        assert "step-00000002 cannot be read on" in message
+        assert os.strerror(number) in message
+    assert {path.name for path in folder.iterdir()} == {"step-00000001", "step-00000002"}
 
 
 def _alone(function, folder: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ import torch
 from taixue.pretrain.checkpoint import layout, read_state, read_tensors
 from tests.dist import run_ranks
 
-from .toy import fail_on_rank_one, full, load_newest, save_forever, save_steps
+from .toy import fail_at_first, fail_on_rank_one, full, load_newest, save_forever, save_steps
 
 LAYOUTS: list[dict[str, int]] = [
     {"dp_shard": 1},
@@ -71,6 +71,13 @@ def test_a_full_disk_loses_nothing_but_that_save(tmp_path: Path) -> None:
         assert "rank 1: [Errno 28] No space left" in failure
         assert left == ["step-00000001"]
         assert later == ["step-00000001", "step-00000003"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_first_save_that_fails_ends_the_run(asynchronous: bool, tmp_path: Path) -> None:
+    for message in run_ranks(fail_at_first, 2, tmp_path, asynchronous):
+        assert "rank 1: [Errno 28] No space left" in message
+        assert "No checkpoint of this start could be saved" in message
 
 
 def test_an_empty_folder_has_nothing_to_load(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 from taixue import UserError
 from taixue.pretrain.checkpoint import Saver, newest, read_state, restore, storage
+from taixue.pretrain.checkpoint import layout as folders
 
 SHAPES = {"q.weight": (14, 8), "wo.weight": (6, 12), "norm.weight": (9,), "relative_bias.weight": (3, 4)}
 SPLIT = {"q.weight": Shard(0), "wo.weight": Shard(1), "relative_bias.weight": Shard(1)}
@@ -43,10 +44,12 @@ def tensors(layout: dict[str, int], step: int) -> dict[str, Tensor]:
 def save_steps(
     folder: Path, layout: dict[str, int], steps: tuple[int, ...], asynchronous: bool = False, keep: int = 3
 ) -> None:
-    """Save each step; the tensors change right after save() returns."""
+    """Save each step; the tensors have gradients, and change right after save() returns."""
     saver = Saver(folder, keep, asynchronous, dist.new_group(backend="gloo"))
     for step in steps:
         now = tensors(layout, step)
+        for tensor in now.values():
+            tensor.grad = torch.ones_like(tensor)
         saver.save(step, now, {"step": step, "config": {"seed": 1}})
         with torch.no_grad():
             for tensor in now.values():
@@ -96,3 +99,21 @@ def fail_on_rank_one(folder: Path) -> tuple[str, list[str], list[str]]:
     saver.save(3, tensors(layout, 3), {})
     saver.finish()
     return str(error.value), left, sorted(path.name for path in folder.iterdir())
+
+
+def newest_unreadable_on_rank_one(folder: Path, number: int) -> str:
+    """What newest() says when rank 1's file system answers every read of a checkpoint's files with error `number`."""
+    group = dist.new_group(backend="gloo")
+    refusing = mock.patch.object(folders, "digest", side_effect=OSError(number, os.strerror(number)))
+    with refusing if dist.get_rank() == 1 else nullcontext(), pytest.raises(UserError) as error:
+        newest(folder, group)
+    return str(error.value)
+
+
+def fail_at_first(folder: Path, asynchronous: bool) -> str:
+    """Rank 1's disk is full from the beginning: what save() says."""
+    saver = Saver(folder, 3, asynchronous, dist.new_group(backend="gloo"))
+    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    with full_disk if dist.get_rank() == 1 else nullcontext(), pytest.raises(UserError) as error:
+        saver.save(1, tensors({"dp_shard": dist.get_world_size()}, 1), {})
+    return str(error.value)

@@ -83,6 +83,7 @@ def save_run(
     else:
         run_ranks(_save, world, folder / "checkpoints", run, weights, step)
     lines = [f'{{"step":{s},"loss":{9 - s / 4}}}\n' for s in range(1, step + 3)]
+    lines.insert(0, '{"step":1,"loss":null,"eval/web/span":null}\n')
     lines.insert(step - 1, f'{{"step":{step},"eval/web/span":6.5}}\n')
     (folder / "metrics.jsonl").write_text("".join(lines) + '{"step":')
     return folder

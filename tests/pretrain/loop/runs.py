@@ -3,8 +3,9 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from taixue import UserError
 from taixue.data_tools.tokenizer import load_tokenizer
 from taixue.parallel.runtime import Runtime
 from taixue.pretrain import train
+from taixue.pretrain.checkpoint import layout
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.data import open_data
 from taixue.pretrain.objectives import build_objective
@@ -98,20 +100,48 @@ def go(values: dict[str, Any], disturbance: str = "") -> str:
 
 
 def _disturbed(disturbance: str) -> Any:
-    """ "<what>@<n>": rank 1 (or the only one) is asked to stop at the end of step n ("term", "usr1") or before its
-    first micro-batch ("mid"); the gradient norm of step n is spoiled ("nan").
+    """ "<what>@<n>": rank 1 (or the only one) is asked to stop at the end of step n ("term", "usr1", "int"), before its
+    first micro-batch ("mid") or after batch n of all evaluations ("eval"); the gradient norm of step n is spoiled
+    ("nan").
     """
     what, _, at = disturbance.partition("@")
     if what == "nan":
         return _changed("grad_norm", int(at), lambda result: result * float("nan"))
-    if what in ("term", "usr1", "mid"):
-        number = signal.SIGUSR1 if what == "usr1" else signal.SIGTERM
+    if what in ("term", "usr1", "int", "mid", "eval"):
+        number = {"usr1": signal.SIGUSR1, "int": signal.SIGINT}.get(what, signal.SIGTERM)
         victim = dist.get_rank() == min(1, dist.get_world_size() - 1)
-        where = "seed" if what == "mid" else "grad_norm"
+        where = {"mid": "seed", "eval": "evaluate"}.get(what, "grad_norm")
         return _changed(
             where, int(at), lambda result: os.kill(os.getpid(), number) or result if victim else result
         )
     return nullcontext()
+
+
+def go_interrupted(values: dict[str, Any]) -> list[str]:
+    """Rank function: KeyboardInterrupt in step 5, while a save takes a second; the checkpoints when it has left."""
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(1)
+        commit(*arguments)
+
+    def interrupt(result: Any) -> Any:
+        raise KeyboardInterrupt
+
+    commit = layout.commit
+    with (
+        mock.patch.object(layout, "commit", slow),
+        _changed("grad_norm", 5, interrupt),
+        suppress(KeyboardInterrupt),
+    ):
+        go(values)
+    return sorted(path.name for path in (folder(values) / "checkpoints").iterdir())
+
+
+def count_questions(values: dict[str, Any]) -> int:
+    """Rank function: how often the ranks were asked whether to stop."""
+    with mock.patch.object(StopRequest, "agreed", autospec=True, side_effect=StopRequest.agreed) as asked:
+        assert go(values) == "done"
+    return asked.call_count
 
 
 def _changed(method: str, call: int, change: Callable[[Any], Any]) -> Any:

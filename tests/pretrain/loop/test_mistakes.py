@@ -129,6 +129,26 @@ def quiet_log() -> Iterator[None]:
     log.handlers, log.level, log.propagate = before
 
 
+def test_only_damaged_checkpoints_do_not_start_the_run_over(made: dict[str, str], tmp_path: Path) -> None:
+    values = settings(tmp_path, made)
+    assert run_ranks(go, 1, values, "term@2") == ["done"]
+    before = metrics(values)
+    (folder(values) / "checkpoints" / "step-00000002" / "state.json").write_text("{}")
+    for _ in range(2):
+        (answer,) = run_ranks(go, 1, values)
+        assert "only damaged ones (step-00000002.corrupt)" in answer
+    assert metrics(values) == before
+
+
+def test_what_only_rank_0_meets_ends_all_ranks(made: dict[str, str], tmp_path: Path) -> None:
+    values = settings(tmp_path, made)
+    (folder(values) / "metrics.jsonl").mkdir(parents=True)
+    answers = run_ranks(go, 2, values)
+    assert len(set(answers)) == 1
+    assert "rank 0 on" in answers[0]
+    assert "Is a directory" in answers[0]
+
+
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_one_flipped_bit_in_a_shard_is_found_before_training(
     split: str, made: dict[str, str], tmp_path: Path

@@ -14,7 +14,7 @@ import pytest
 
 from tests.dist import run_ranks
 
-from .runs import bert, folder, go, metrics, same_bits, settings, tensors
+from .runs import bert, count_questions, folder, go, go_interrupted, metrics, same_bits, settings, tensors
 
 LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
     "dp2": (2, {"parallel": {"dp_shard": 2}}),
@@ -29,7 +29,14 @@ def run_to_end(values: dict[str, Any], world: int, disturbance: str = "") -> Non
 
 @pytest.mark.parametrize(
     ("layout", "disturbance"),
-    [("dp2", "term@3"), ("dp2", "usr1@4"), ("dp2", "mid@4"), ("tp2", "mid@4"), ("pp2", "term@3")],
+    [
+        ("dp2", "term@3"),
+        ("dp2", "usr1@4"),
+        ("dp2", "int@3"),
+        ("dp2", "mid@4"),
+        ("tp2", "mid@4"),
+        ("pp2", "term@3"),
+    ],
 )
 def test_a_signal_saves_marks_and_resumes_bit_for_bit(
     layout: str, disturbance: str, made: dict[str, str], tmp_path: Path
@@ -40,8 +47,9 @@ def test_a_signal_saves_marks_and_resumes_bit_for_bit(
     run_to_end(clean, world)
     run_to_end(stopped, world, disturbance)
     done = 4 if disturbance == "usr1@4" else 3
+    number = {"usr1": "SIGUSR1", "int": "SIGINT"}.get(disturbance.partition("@")[0], "SIGTERM")
     marker = json.loads((folder(stopped) / "PREEMPTED").read_text())
-    assert marker == {"step": done, "signal": "SIGUSR1" if disturbance == "usr1@4" else "SIGTERM"}
+    assert marker == {"step": done, "signal": number}
     assert (folder(stopped) / "checkpoints" / f"step-{done:08d}").is_dir()
     run_to_end(stopped, world)
     assert not (folder(stopped) / "PREEMPTED").exists()
@@ -90,13 +98,39 @@ def test_a_finished_run_started_again_changes_nothing(made: dict[str, str], tmp_
     run_to_end(values, 2)
 
     def contents() -> dict[str, tuple[int, bytes]]:
-        files = [path for path in folder(values).rglob("*") if path.is_file()]
+        files = [path for path in folder(values).rglob("*") if path.is_file() and path.name != "LOCK"]
         return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
     before = contents()
     run_to_end(values, 2)
     run_to_end(values, 1)
     assert contents() == before
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_evaluation_cut_short_is_made_up_for_once(
+    batch: int, made: dict[str, str], tmp_path: Path
+) -> None:
+    clean, stopped = settings(tmp_path / "clean", made), settings(tmp_path / "stopped", made)
+    run_to_end(clean, 2)
+    run_to_end(stopped, 2, f"eval@{batch}")  # two batches each, after steps 3 and 6
+    assert json.loads((folder(stopped) / "PREEMPTED").read_text())["step"] == (3 if batch == 1 else 6)
+    for _ in range(2):
+        run_to_end(stopped, 2)
+        assert not (folder(stopped) / "PREEMPTED").exists()
+        assert metrics(stopped) == metrics(clean)
+    assert same_bits(tensors(stopped, 6), tensors(clean, 6))
+
+
+def test_a_save_under_way_outlives_an_interruption(made: dict[str, str], tmp_path: Path) -> None:
+    values = settings(tmp_path, made, eval_every=0)
+    assert run_ranks(go_interrupted, 1, values) == [["step-00000002", "step-00000004"]]
+
+
+def test_ranks_are_not_asked_before_every_micro_batch(made: dict[str, str], tmp_path: Path) -> None:
+    values = settings(tmp_path, made, steps=1, eval_every=0, schedule={"warmup_steps": 0})
+    values |= {"batch": {"global_size": 17, "micro_size": 1}}
+    assert run_ranks(count_questions, 1, values) == [4]  # before micro-batches 0, 8 and 16; after the step
 
 
 def test_a_longer_run_goes_on_where_the_shorter_ended(made: dict[str, str], tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 import builtins
 import io
+import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -12,7 +15,7 @@ from rich.console import Console as RichConsole
 from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.observe.console import Console, line
-from taixue.pretrain.observe.sinks import JsonLines, TensorBoard, open_sinks
+from taixue.pretrain.observe.sinks import JsonLines, TensorBoard, WandB, evaluated, open_sinks
 
 RECORD = {
     "step": 20,
@@ -101,6 +104,25 @@ def test_a_missing_package_is_named_with_the_way_out(
     run = RunConfig.model_validate({"logging": settings})
     with pytest.raises(UserError, match=rf"logging.{package}.*pip install {package}"):
         open_sinks(run, tmp_path, 0, is_main=True)
+
+
+def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    wandb = SimpleNamespace(init=lambda **options: ids.append(options["id"]))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    run = RunConfig.model_validate({"logging": {"wandb": "offline"}})
+    for name in ("one", "one", "other"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        WandB(run, tmp_path / name)
+    assert ids[0] == ids[1] != ids[2]
+    assert re.fullmatch("[0-9a-f]{16}", ids[0])
+
+
+def test_evaluated_finds_the_losses_of_a_step(tmp_path: Path) -> None:
+    assert not evaluated(tmp_path, 20)
+    (tmp_path / "metrics.jsonl").write_text('{"step":10,"eval/web/span":2.0}\n{"step":20,"loss":3.0}\n{"st')
+    assert evaluated(tmp_path, 10)
+    assert not evaluated(tmp_path, 20)
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:
