@@ -4,7 +4,12 @@ Everything else about the distribution is in pyproject.toml. The explicit packag
 the symlinks inside taixue/ do not (a zip archive, Windows); the symlinks are for type checkers and editors.
 """
 
-from setuptools import find_namespace_packages, setup
+import os
+import sys
+from glob import glob
+
+from setuptools import Extension, find_namespace_packages, setup
+from setuptools.command.build_ext import build_ext
 
 FOLDERS = ("launch", "pretrain", "parallel", "data_tools", "kernels", "configs")
 
@@ -12,13 +17,53 @@ subpackages = [
     package for folder in FOLDERS for package in find_namespace_packages(include=[folder, f"{folder}.*"])
 ]
 
+WITHOUT = "taixue: installed without its C++ extension ({}); corpus work will run in plain Python, many times slower"
+
+
+class BuildNative(build_ext):
+    """An extension that cannot be built is said so and left out; the plain twins do its work."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            print(WITHOUT.format(f"a C++17 compiler is needed: {error}"), file=sys.stderr)
+            raise  # setuptools goes on, for the extension is optional
+
+
+def native() -> list[Extension]:
+    """data_tools/native/*.cc, unless TAIXUE_NATIVE=off or pybind11 is missing."""
+    if os.environ.get("TAIXUE_NATIVE") == "off":
+        return []
+    try:
+        from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
+    except ImportError:
+        print(WITHOUT.format("pybind11 is missing"), file=sys.stderr)
+        return []
+    ParallelCompile("TAIXUE_BUILD_JOBS", default=2).install()
+    return [
+        Pybind11Extension(
+            "taixue.data_tools._native",
+            sorted(glob("data_tools/native/*.cc")),
+            depends=sorted(glob("data_tools/native/*.h")),
+            cxx_std=17,
+            extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra", "-Wno-attributes"],
+            optional=True,
+        )
+    ]
+
+
 setup(
+    ext_modules=native(),
+    cmdclass={"build_ext": BuildNative},
     packages=["taixue", *(f"taixue.{package}" for package in subpackages)],
     package_dir={"taixue": "taixue", **{f"taixue.{folder}": folder for folder in FOLDERS}},
+    include_package_data=False,  # what MANIFEST.in names is for an sdist
     package_data={
         "taixue": ["py.typed"],
         "taixue.configs": ["**/*.yaml"],
         "taixue.data_tools": ["sample/*"],
+        "taixue.data_tools.annotate": ["*.tsv"],
         "taixue.launch": ["*.sh", "*.sbatch"],
     },
 )

@@ -22,6 +22,7 @@ class CharacterEncoder:
         self._hub = hub
         self._table = np.full(0x110000, _UNSEEN, np.int32)
         self._words: dict[str, np.ndarray] = {}
+        self._starts: dict[str, np.ndarray] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 (N,) array per text, without special tokens."""
@@ -49,6 +50,29 @@ class CharacterEncoder:
         text_ends = np.cumsum(np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts)))
         edges = np.concatenate([[0], after])[np.minimum(text_ends, len(after))]
         return np.split(out, edges[:-1]) if texts else []
+
+    def starts(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """One int64 (N,) array per text: the first character of each of the ids that calling gives."""
+        out = []
+        for text in texts:
+            ids = self._look_up(text)
+            is_word = ids == _WORD
+            begins = np.flatnonzero(np.diff(is_word, prepend=False) & is_word).tolist()
+            ends = (np.flatnonzero(np.diff(is_word, append=False) & is_word) + 1).tolist()
+            inside = [self._word_starts(text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+            moved = [begin + starts for begin, starts in zip(begins, inside, strict=True)]
+            out.append(np.sort(np.concatenate([np.flatnonzero(ids >= 0), *moved]), kind="stable"))
+        return out
+
+    def _word_starts(self, word: str) -> np.ndarray:
+        starts = self._starts.get(word)
+        if starts is None:
+            encoding = self._hub.encode(word, add_special_tokens=False)
+            starts = np.array([begin for begin, _ in encoding.offsets], np.int64)
+            if len(self._starts) >= _REMEMBERED:
+                self._starts.clear()
+            self._starts[word] = starts
+        return starts
 
     def _look_up(self, text: str) -> np.ndarray:
         """int32 (characters,): id, _WORD or _SPACE of each."""

@@ -1,20 +1,18 @@
 """Configuration of `taixue tokenizer train` and `taixue corpus build`: frozen; unknown keys are errors.
 
-`inputs` is a list of files, folders (every .jsonl, .json, .txt below them, also .gz and .zst) and glob
-patterns.
+`inputs` is a list of files, folders (every document file below them), glob patterns and hf: names; see
+read/__init__.py for the formats.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from .clean_config import AnnotateConfig, FilterConfig, NormalizeConfig
+from .read import ReadOptions
+from .section import Section
 
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
 
 
 class TokenizerTrainConfig(Section):
@@ -49,7 +47,74 @@ class CorpusSourceConfig(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="becomes part of the shards' names"
     )
     inputs: Inputs
-    text_field: str = Field("text", description="field of a jsonl line that holds the document")
+    text_field: str = Field(
+        "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
+    )
+    encoding: str = Field(
+        "auto", description="a codec; auto: UTF-8, else GB18030 or Big5 where the text shows which"
+    )
+    damaged: Literal["stop", "skip"] = Field(
+        "stop", description="what a file does that is cut off or damaged"
+    )
+    max_document_mb: PositiveInt = Field(32, description="longer lines go into quarantine")
+
+    @property
+    def read_options(self) -> ReadOptions:
+        return ReadOptions(self.text_field, self.encoding, self.damaged, self.max_document_mb << 20)
+
+
+class DeduplicateConfig(Section):
+    """What counts as a copy. Of each group of copies one document stays: the one whose source is listed first, then
+    the longest, then the first.
+
+    Two documents are near copies when the Jaccard similarity of their character n-grams, estimated from `permutations`
+    minima, is at least `similarity`; pairs are found by bands: the chance that a pair of similarity s is looked at is
+    1 - (1 - s^(permutations/bands))^bands. The default finds 99.5 % of the pairs at 0.8.
+    """
+
+    documents: bool = Field(True, description="remove documents with equal text (after cleaning)")
+    paragraphs: bool = Field(
+        False, description="remove paragraphs (lines) that occurred before, in the whole corpus"
+    )
+    paragraph_characters: PositiveInt = Field(20, description="shorter paragraphs are never removed")
+    near: bool = Field(True, description="remove near copies of documents")
+    ngram: PositiveInt = Field(
+        5, description="characters per n-gram, counting letters, digits and hanzi only"
+    )
+    similarity: Annotated[float, Field(ge=0.3, le=1.0)] = Field(
+        0.68, description="lowest estimated Jaccard similarity of near copies"
+    )
+    permutations: Annotated[int, Field(ge=8, le=1024)] = Field(108, description="minima per document")
+    bands: PositiveInt = Field(18, description="must divide permutations")
+    memory_mb: Annotated[int, Field(ge=16)] = Field(
+        1024,
+        description="bound of a worker's index in memory (MB of 10^6 bytes); decides the number of parts",
+    )
+    seed: NonNegativeInt = 1
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "DeduplicateConfig":
+        if self.permutations % self.bands:
+            raise ValueError(f"bands {self.bands} must divide permutations {self.permutations}")
+        if not (self.documents or self.paragraphs or self.near):
+            raise ValueError("documents, paragraphs and near are all off; leave `deduplicate` out instead")
+        return self
+
+
+class DecontaminateConfig(Section):
+    """Documents that share a long n-gram with an evaluation set are listed and removed.
+
+    A unit of an n-gram is a Chinese character or a word of Latin letters and digits; case, punctuation and white space
+    do not count. An evaluation text of fewer than `ngram` units proves nothing and is not looked for.
+    """
+
+    inputs: Inputs
+    fields: tuple[str, ...] = Field((), description="fields compared; none: every string in the record")
+    exclude: tuple[str, ...] = Field((), description="files whose name contains one of these are left out")
+    ngram: Annotated[int, Field(ge=4)] = Field(13, description="units that must be equal, in order")
+    preset: Literal["", "fewclue"] = Field(
+        "", description="fewclue: inputs are FewCLUE folders; its text fields, without the unlabelled files"
+    )
 
 
 class CorpusBuildConfig(Section):
@@ -64,8 +129,19 @@ class CorpusBuildConfig(Section):
     shard_bytes: PositiveInt = Field(
         256_000_000, description="input bytes per shard (decompressed, estimated)"
     )
+    normalize: NormalizeConfig | None = None
+    filters: FilterConfig | None = None
+    deduplicate: DeduplicateConfig | None = None
+    decontaminate: DecontaminateConfig | None = None
+    annotate: AnnotateConfig | None = None
+    shuffle: bool = Field(
+        False, description="deal the documents of a source to its shards in a random order given by seed"
+    )
     workers: NonNegativeInt = Field(0, description="processes on this machine; 0: one per core")
-    seed: NonNegativeInt = Field(1, description="which documents are held out")
+    wait_minutes: Annotated[float, Field(ge=0)] = Field(
+        30, description="how long a rank waits for the others without seeing anything of them"
+    )
+    seed: NonNegativeInt = Field(1, description="which documents are held out, and the order of a shuffle")
 
     @field_validator("sources")
     @classmethod

@@ -33,7 +33,8 @@ class TokenizerRecord(_Record):
 
 
 class ShardEntry(_Record):
-    """One shard in corpus.json. bytes: raw UTF-8 of its documents. Digests are SHA-256 in hex."""
+    """One shard in corpus.json. bytes: raw UTF-8 of its documents. Digests are SHA-256 in hex; ann_sha256 is "" for a
+    shard without annotation."""
 
     name: str
     split: Split
@@ -43,10 +44,11 @@ class ShardEntry(_Record):
     bytes: NonNegativeInt
     bin_sha256: str
     idx_sha256: str
+    ann_sha256: str = ""
 
 
 class InputRecord(_Record):
-    """What one piece of an input file gave: documents of both splits, and lines put into quarantine."""
+    """What one piece of an input file gave: documents that were read, and lines put into quarantine."""
 
     path: str
     begin: NonNegativeInt
@@ -61,7 +63,7 @@ class ShardManifest(ShardEntry):
 
     stamp: digest of everything the shard is made from; a rebuild keeps the shard when it is equal.
     held_out_first: the shard's first document was put into this split because it would have been empty
-    otherwise.
+    otherwise. inputs: what was read for this number; with a shuffle, those documents are in all shards of the source.
     """
 
     format: Literal["taixue-shard"] = "taixue-shard"
@@ -122,7 +124,10 @@ def _read(path: Path, kind: type[_Manifest]) -> _Manifest:
 def verify_digests(folder: Path, shards: Sequence[ShardEntry]) -> None:
     """Read these shards and compare their digests; UserError naming the first file that differs."""
     for shard in shards:
-        for suffix, expected in ((".bin", shard.bin_sha256), (".idx", shard.idx_sha256)):
+        digests = ((".bin", shard.bin_sha256), (".idx", shard.idx_sha256), (".ann", shard.ann_sha256))
+        for suffix, expected in digests:
+            if not expected:
+                continue
             path = folder / (shard.name + suffix)
             if not path.is_file():
                 raise UserError(f"{path}: missing; `taixue corpus build` makes it again")

@@ -4,30 +4,36 @@ same.
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from . import files, manifest, read
+from .annotate import Annotator
+from .cleaning import Cleaner
 from .config import CorpusBuildConfig, CorpusSourceConfig
 from .tokenizer import Tokenizer
 
-_COMPRESSION = 3  # what .gz and .zst are taken to shrink text by
 SPLITS: tuple[manifest.Split, ...] = ("train", "validation")
+WORK_FOLDER = "work"
+STATISTICS_FOLDER = "stats"
 
 
 @dataclass(frozen=True)
 class InputShard:
-    """The work behind one train and one validation shard."""
+    """The work behind one train and one validation shard.
 
-    source: str
+    index: number among the shards of all sources; number: within its source. cleaned: digest of what the cleaned text
+    is made from; stamp: of what the token shards are made from.
+    """
+
+    config: CorpusBuildConfig
+    source: CorpusSourceConfig
+    index: int
     number: int
     pieces: tuple[read.Piece, ...]
-    text_field: str
-    output: str
-    tokenizer: str
-    validation_fraction: float
-    seed: int
+    cleaned: str
     stamp: str
     held_out_first: manifest.Split | None = None
 
@@ -35,10 +41,18 @@ class InputShard:
         return self.name("train")
 
     def name(self, split: manifest.Split) -> str:
-        return f"{split}-{self.source}-{self.number:05d}"
+        return f"{split}-{self.base}"
 
     def manifest_path(self, split: manifest.Split) -> Path:
-        return Path(self.output) / f"{self.name(split)}.json"
+        return self.output / f"{self.name(split)}.json"
+
+    @property
+    def base(self) -> str:
+        return f"{self.source.name}-{self.number:05d}"
+
+    @property
+    def output(self) -> Path:
+        return Path(self.config.output)
 
     @property
     def text_bytes(self) -> int:
@@ -47,28 +61,43 @@ class InputShard:
 
     @property
     def quarantine(self) -> Path:
-        return Path(self.output) / "quarantine" / f"{self.source}-{self.number:05d}.jsonl"
+        return self.output / "quarantine" / f"{self.base}.jsonl"
+
+    def work(self, name: str, suffix: str) -> Path:
+        """A file of the pass `name` that belongs to this shard."""
+        return self.output / WORK_FOLDER / name / f"{self.base}{suffix}"
 
 
 def plan(config: CorpusBuildConfig, tokenizer: Tokenizer) -> list[InputShard]:
     """Cut the inputs of every source into shards of about shard_bytes: depends on names, sizes and dates
     only.
     """
-    return [
-        InputShard(
-            source=source.name,
-            number=number,
-            pieces=pieces,
-            text_field=source.text_field,
-            output=config.output,
-            tokenizer=config.tokenizer,
-            validation_fraction=config.validation_fraction,
-            seed=config.seed,
-            stamp=_stamp(config, source, pieces, tokenizer),
-        )
+    cleaner = Cleaner(config.normalize, config.filters).stamp()
+    shards = [
+        InputShard(config, source, 0, number, pieces, _cleaned(config, cleaner, source, pieces), "")
         for source in config.sources
         for number, pieces in enumerate(_cut(source, config.shard_bytes))
     ]
+    # A shard's own inputs decide its tokens, unless documents of other shards can remove its own or replace them.
+    together = bool(config.deduplicate or config.shuffle)
+    everything = digest(shard.cleaned for shard in shards) if together else None
+    made_with = _token_settings(config, tokenizer)
+    return [
+        replace(shard, index=index, stamp=digest([everything or shard.cleaned, shard.base, made_with]))
+        for index, shard in enumerate(shards)
+    ]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 in hex of a value that JSON can hold, or of the items of an iterator."""
+    return hashlib.sha256(
+        files.canonical_json(list(value) if isinstance(value, Iterator) else value)
+    ).hexdigest()
+
+
+def file_facts(paths: Iterable[Path]) -> list[list[Any]]:
+    """What a stamp says about files: name, size, time of change."""
+    return [[str(path), status.st_size, status.st_mtime_ns] for path in paths for status in [path.stat()]]
 
 
 def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Piece, ...]]:
@@ -82,32 +111,52 @@ def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Pi
             if room <= 0:
                 yield tuple(group)
                 group, room = [], shard_bytes
-            end = size if read.is_compressed(path) else min(size, begin + room)
+            end = size if read.is_whole(path) else min(size, begin + room)
             group.append(read.Piece(str(path), begin, end))
             begin, room = end, room - _text_bytes(group[-1])
     if group:
         yield tuple(group)
 
 
-def _stamp(
+def _cleaned(
     config: CorpusBuildConfig,
+    cleaner: dict[str, Any],
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
-    tokenizer: Tokenizer,
 ) -> str:
     inputs = []
     for piece in pieces:
         status = os.stat(piece.path)
         inputs.append([piece.path, piece.begin, piece.end, status.st_size, status.st_mtime_ns])
-    made_from = {
-        "version": 1,
+    return digest(
+        {
+            "version": 2,
+            "source": source.model_dump(mode="json", exclude={"inputs"}),
+            "inputs": inputs,
+            "clean": cleaner,
+            "deduplicate": _settings(config.deduplicate),
+        }
+    )
+
+
+def _token_settings(config: CorpusBuildConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    contamination = config.decontaminate
+    return {
         "tokenizer": [tokenizer.sha256, tokenizer.library],
-        "source": [source.name, source.text_field],
         "split": [config.validation_fraction, config.seed],
-        "inputs": inputs,
+        "shuffle": config.shuffle,
+        "annotate": Annotator(config.annotate, tokenizer).stamp() if config.annotate else None,
+        "decontaminate": [
+            contamination and contamination.model_dump(mode="json"),
+            contamination and file_facts(read.find_files(contamination.inputs)),
+        ],
     }
-    return hashlib.sha256(files.canonical_json(made_from)).hexdigest()
+
+
+def _settings(section: Any) -> Any:
+    """A section as JSON, without what bounds resources only."""
+    return section and section.model_dump(mode="json", exclude={"memory_mb"})
 
 
 def _text_bytes(piece: read.Piece) -> int:
-    return (piece.end - piece.begin) * (_COMPRESSION if read.is_compressed(Path(piece.path)) else 1)
+    return (piece.end - piece.begin) * read.expansion(Path(piece.path))

@@ -1,24 +1,51 @@
 """One input shard -> its train and validation shard: .bin, .idx and, last, the .json that makes them count."""
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import orjson
 
 from taixue import UserError
 
-from . import files, indexed, manifest, read
+from . import files, indexed, manifest
+from .annotate import Annotator, sidecar
+from .passes.clean import statistics_path, write_statistics
+from .passes.survivors import Survivors
 from .plan import SPLITS, InputShard
 from .tokenizer import Tokenizer, load_tokenizer
 
-_BATCH_BYTES = 4_000_000
+_PROBE = 100
 
 
-def is_finished(shard: InputShard) -> bool:
-    """Whether both shards are there whole and were made from the same things."""
-    for split in SPLITS:
+@dataclass(frozen=True)
+class WriteTask:
+    """Makes the two shards of an input shard, its documents in their order."""
+
+    shard: InputShard
+    paragraph_parts: int = 0
+
+    def __str__(self) -> str:
+        return str(self.shard)
+
+    @property
+    def size(self) -> int:
+        return self.shard.text_bytes
+
+    def is_finished(self) -> bool:
+        return is_finished(self.shard)
+
+    def run(self) -> Iterator[int]:
+        return make_shard(self.shard, self.paragraph_parts)
+
+
+def is_finished(shard: InputShard, splits: Sequence[manifest.Split] = SPLITS) -> bool:
+    """Whether the shards of these splits are there whole and were made from the same things."""
+    if not all(statistics_path(shard, step).is_file() for step in ("clean", "write")):
+        return False
+    for split in splits:
         path = shard.manifest_path(split)
         try:
             found = manifest.read_shard(path)
@@ -30,105 +57,187 @@ def is_finished(shard: InputShard) -> bool:
                     return False
                 if path.with_suffix(".idx").stat().st_size != indexed.index_size(found.documents):
                     return False
+                if shard.config.annotate and not path.with_suffix(".ann").is_file():
+                    return False
         except (OSError, UserError):
             return False
     return True
 
 
-def make_shard(shard: InputShard) -> Iterator[int]:
+def make_shard(shard: InputShard, paragraph_parts: int = 0) -> Iterator[int]:
     """Read, split, tokenize and publish one input shard; yield bytes of text as they are done."""
-    tokenizer = load_tokenizer(shard.tokenizer)
-    rejected: list[read.Rejected] = []
-    inputs: list[manifest.InputRecord] = []
-    dtype = indexed.token_dtype(tokenizer.vocab_size)
-    for split in SPLITS:
-        shard.manifest_path(split).unlink(missing_ok=True)
-        for suffix in (".bin", ".idx", ".json"):
-            files.remove_temporaries(shard.manifest_path(split).with_suffix(suffix))
-    prefixes = [Path(shard.output) / shard.name(split) for split in SPLITS]
-    with indexed.Writer(prefixes[0], dtype) as train, indexed.Writer(prefixes[1], dtype) as validation:
-        sinks = [_Sink(writer, tokenizer) for writer in (train, validation)]
-        for piece in shard.pieces:
-            before, lines = sum(sink.documents for sink in sinks), len(rejected)
-            for text in read.documents(piece, shard.text_field, rejected.append):
-                raw = text.encode()
-                first = shard.held_out_first if not any(sink.documents for sink in sinks) else None
-                held_out = first == "validation" if first else _is_held_out(raw, shard)
-                yield sinks[held_out].add(text, len(raw))
-            documents = sum(sink.documents for sink in sinks) - before
-            inputs.append(
-                manifest.InputRecord(**vars(piece), documents=documents, rejected=len(rejected) - lines)
-            )
-        _write_quarantine(shard, rejected)
-        described = manifest.TokenizerRecord(
+    worker = Encoder(shard)
+    sinks = [Sink(shard, split, worker) for split in SPLITS]
+    try:
+        documents = Survivors(shard, paragraph_parts)
+        for texts, raw, _, amount in documents:
+            held_out = are_held_out(raw, shard)
+            if shard.held_out_first and texts and not any(sink.documents for sink in sinks):
+                held_out[0] = shard.held_out_first == "validation"
+            encoded = worker.encode(texts)
+            for split, sink in enumerate(sinks):
+                sink.add(encoded.select(np.flatnonzero(held_out == split)), raw_bytes(raw, held_out == split))
+            yield amount
+        worker.write_statistics()
+        for sink in sinks:
+            sink.finish(documents.inputs, shard.held_out_first or "")
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Documents as tokens, each with its eos: tokens int32 (N,), one row of annotation per token or None, lengths."""
+
+    tokens: np.ndarray
+    rows: np.ndarray | None
+    lengths: np.ndarray
+
+    def select(self, which: np.ndarray) -> "Encoded":
+        """The documents with these numbers, in this order."""
+        if len(which) == len(self.lengths) and (which == np.arange(len(which))).all():
+            return self
+        places = spread((np.cumsum(self.lengths) - self.lengths)[which], self.lengths[which])
+        rows = None if self.rows is None else self.rows[places]
+        return Encoded(self.tokens[places], rows, self.lengths[which])
+
+
+def spread(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """begin, begin + 1, ... of each part, one after another: int64 (sum of lengths,)."""
+    shifts = begins - (np.cumsum(lengths) - lengths)
+    return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
+
+
+class Encoder:
+    """Tokenizer and, where it is wanted, annotator of a corpus; loaded once per process."""
+
+    def __init__(self, shard: InputShard) -> None:
+        self._shard = shard
+        self.tokenizer = _tokenizer(shard.config.tokenizer)
+        self.annotator = Annotator(shard.config.annotate, self.tokenizer) if shard.config.annotate else None
+        self.dtype = indexed.token_dtype(self.tokenizer.vocab_size)
+        self._is_checked, self._is_exact = False, True
+
+    def encode(self, texts: list[str]) -> Encoded:
+        """Tokens of texts, each with its eos."""
+        tokens, lengths = self._joined(texts)
+        if self.annotator is None:
+            return Encoded(tokens, None, lengths)
+        ends = np.cumsum(lengths)
+        bounds = zip((ends - lengths).tolist(), (ends - 1).tolist(), strict=True)
+        found = self.annotator.annotate(texts, [tokens[begin:end] for begin, end in bounds])
+        none = np.zeros(1, self.annotator.dtype)
+        rows = np.concatenate([none[:0], *(part for row in found for part in (row, none))])
+        return Encoded(tokens, rows, lengths)
+
+    def _joined(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of texts by the fast way, which is compared with the library's on the first texts of each shard."""
+        if not self._is_checked and texts:
+            self._is_checked = True
+            probe = texts[:_PROBE]
+            if not np.array_equal(
+                self.tokenizer.encode_joined(probe)[0], Tokenizer.encode_joined(self.tokenizer, probe)[0]
+            ):
+                warnings.warn(
+                    f"{self._shard}: the fast tokenizer differs from the library, which is used", stacklevel=2
+                )
+                self._is_exact = False
+        if self._is_exact:
+            return self.tokenizer.encode_joined(texts)
+        return Tokenizer.encode_joined(self.tokenizer, texts)
+
+    def write_statistics(self) -> None:
+        """Publish the counts of the annotator, if there is one."""
+        if self.annotator is not None:
+            write_statistics(self._shard, "annotate", dict(self.annotator.counts()))
+
+    def describe(self) -> manifest.TokenizerRecord:
+        """What manifests say about the tokenizer."""
+        tokenizer = self.tokenizer
+        return manifest.TokenizerRecord(
             sha256=tokenizer.sha256,
             kind=tokenizer.kind,
             library=tokenizer.library,
             vocab_size=tokenizer.vocab_size,
             eos_id=tokenizer.eos_id,
         )
-        for split, sink in zip(SPLITS, sinks, strict=True):
-            yield sink.flush()
-            written = sink.finish()
-            record = manifest.ShardManifest(
-                name=shard.name(split),
-                split=split,
-                source=shard.source,
-                **vars(written),
-                bytes=sink.bytes,
-                dtype=dtype.name,
-                tokenizer=described,
-                stamp=shard.stamp,
-                inputs=tuple(inputs),
-                held_out_first=shard.held_out_first or "",
-            )
-            manifest.write(shard.manifest_path(split), record)
 
 
-class _Sink:
-    """Collects documents of one split and tokenizes them in batches. Every document ends with eos."""
+@lru_cache(maxsize=1)
+def _tokenizer(folder: str) -> Tokenizer:
+    return load_tokenizer(folder)
 
-    def __init__(self, writer: indexed.Writer, tokenizer: Tokenizer) -> None:
-        self._writer, self._tokenizer = writer, tokenizer
-        self._texts: list[str] = []
-        self._waiting = 0
-        self._eos = np.array([tokenizer.eos_id], np.int32)
+
+class Sink:
+    """Writes the documents of one output shard; `finish` publishes them, `close` leaves no temporary files."""
+
+    def __init__(self, shard: InputShard, split: manifest.Split, encoder: Encoder) -> None:
+        self._shard, self._split, self._encoder = shard, split, encoder
+        path = shard.manifest_path(split)
+        path.unlink(missing_ok=True)
+        for suffix in (".bin", ".idx", ".ann", ".json"):
+            files.remove_temporaries(path.with_suffix(suffix))
+        self._writer = indexed.Writer(path.with_suffix(""), encoder.dtype)
+        self._sidecar = (
+            sidecar.Writer(path.with_suffix(""), encoder.annotator.schema) if encoder.annotator else None
+        )
         self.documents = 0
         self.bytes = 0
 
-    def add(self, text: str, size: int) -> int:
-        """Take a text of `size` bytes; return the bytes tokenized by this call, mostly 0."""
-        self._texts.append(text)
-        self._waiting += size
-        self.documents += 1
+    def add(self, encoded: Encoded, size: int) -> None:
+        """Append documents; size: bytes of their texts."""
+        if not len(encoded.lengths):
+            return
+        self._writer.add(encoded.tokens, encoded.lengths)
+        if self._sidecar is not None and encoded.rows is not None:
+            self._sidecar.add(encoded.rows)
+        self.documents += len(encoded.lengths)
         self.bytes += size
-        return self.flush() if self._waiting >= _BATCH_BYTES else 0
 
-    def finish(self) -> indexed.Written:
-        """Publish the pair; without documents, no files at all."""
-        return self._writer.finish() if self.documents else self._writer.discard()
+    def finish(
+        self, inputs: Sequence[manifest.InputRecord], held_out_first: manifest.Split | str = ""
+    ) -> None:
+        """Publish the files, the manifest last; without documents only the manifest."""
+        finish: Callable[[], indexed.Written] = (
+            self._writer.finish if self.documents else self._writer.discard
+        )
+        written = finish()
+        ann_sha256 = ""
+        if self._sidecar is not None:
+            ann_sha256 = self._sidecar.finish() if self.documents else self._sidecar.discard() or ""
+        else:
+            self._shard.manifest_path(self._split).with_suffix(".ann").unlink(missing_ok=True)
+        shard_manifest = manifest.ShardManifest(
+            name=self._shard.name(self._split),
+            split=self._split,
+            source=self._shard.source.name,
+            **vars(written),
+            ann_sha256=ann_sha256,
+            bytes=self.bytes,
+            dtype=self._encoder.dtype.name,
+            tokenizer=self._encoder.describe(),
+            stamp=self._shard.stamp,
+            inputs=tuple(inputs),
+            held_out_first=held_out_first,
+        )
+        manifest.write(self._shard.manifest_path(self._split), shard_manifest)
 
-    def flush(self) -> int:
-        """Tokenize and write what is waiting; return its bytes."""
-        done = self._waiting
-        if self._texts:
-            parts = [part for ids in self._tokenizer.encode(self._texts) for part in (ids, self._eos)]
-            tokens = np.concatenate(parts)
-            lengths = np.fromiter(map(len, parts), np.int64).reshape(-1, 2).sum(axis=1)
-            self._writer.add(tokens, lengths)
-        self._texts, self._waiting = [], 0
-        return done
+    def close(self) -> None:
+        """Remove what was not finished."""
+        self._writer.__exit__(None, None, None)
+        if self._sidecar is not None:
+            self._sidecar.__exit__(None, None, None)
 
 
-def _is_held_out(raw: bytes, shard: InputShard) -> bool:
-    """Decided by the text alone, so copies of a document are on the same side."""
-    digest = hashlib.blake2b(raw, digest_size=8, key=str(shard.seed).encode()).digest()
-    return int.from_bytes(digest, "little") < shard.validation_fraction * 2.0**64
+def raw_bytes(raw: Sequence[bytes], which: np.ndarray) -> int:
+    """Bytes of the chosen texts."""
+    return sum(len(text) for text, chosen in zip(raw, which.tolist(), strict=True) if chosen)
 
 
-def _write_quarantine(shard: InputShard, rejected: list[read.Rejected]) -> None:
-    files.remove_temporaries(shard.quarantine)
-    if rejected:
-        files.write(shard.quarantine, b"".join(orjson.dumps(line) + b"\n" for line in rejected))
-    else:
-        shard.quarantine.unlink(missing_ok=True)
+def are_held_out(raw: Sequence[bytes], shard: InputShard) -> np.ndarray:
+    """0 or 1 per text, decided by the text alone, so copies of a document are on the same side."""
+    key = str(shard.config.seed).encode()
+    limit = shard.config.validation_fraction * 2.0**64
+    digests = (hashlib.blake2b(text, digest_size=8, key=key).digest() for text in raw)
+    return np.fromiter((int.from_bytes(digest, "little") < limit for digest in digests), np.int64, len(raw))

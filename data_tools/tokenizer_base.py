@@ -80,6 +80,15 @@ class Tokenizer(ABC):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 (N,) array per text, without any special token."""
 
+    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of `encode`, all texts one after another, eos_id behind each: int32 (N,); and how many each text
+        has with its eos, int64 (texts,)."""
+        rows = self.encode(texts)
+        eos = np.array([self.eos_id], np.int32)
+        parts = [part for row in rows for part in (row, eos)]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1
+        return np.concatenate([np.zeros(0, np.int32), *parts]), lengths
+
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Text of ids; special ids and ids outside the vocabulary appear by name."""
         parts: list[str] = []

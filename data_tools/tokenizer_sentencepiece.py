@@ -22,22 +22,35 @@ import numpy as np
 
 from taixue import UserError
 
+from . import native
 from .config import TokenizerTrainConfig
 from .files import canonical_json, readable_json
 from .tokenizer_base import SpecialIds, Tokenizer
 
 MODEL_FILE = "spiece.model"
+_SAME_IDS_AS = "0.2.3"  # sentencepiece; other versions break ties between equal scores differently
 _SENTENCE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
 class SentencePieceTokenizer(Tokenizer):
-    """T5 tokenizer on the sentencepiece library; about ten times the speed of the tokenizers library."""
+    """T5 tokenizer on the sentencepiece library; about ten times the speed of the tokenizers library.
+
+    unigram: our own encoder with the same ids, some times faster still; None where it does not apply.
+    """
 
     processor: Any = field(repr=False, compare=False)
+    unigram: native.Unigram | None = field(repr=False, compare=False, default=None)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.processor.encode(list(texts), return_type="numpy", num_threads=1)
+
+    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        if self.unigram is not None:
+            rows, exact = self.unigram.encode(texts, append=self.eos_id)
+            if exact.all():
+                return rows.values, np.diff(rows.offsets)
+        return super().encode_joined(texts)
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.decode(ids))
@@ -79,7 +92,18 @@ def load(folder: Path, sentinels: int) -> SentencePieceTokenizer:
         special=special,
         special_names=names,
         processor=processor,
+        unigram=_unigram(content, sentencepiece.__version__),
     )
+
+
+def _unigram(model: bytes, version: str) -> native.Unigram | None:
+    """Our encoder, where it was built, for unigram models and the version of the library whose ids it gives."""
+    if not native.is_native() or version != _SAME_IDS_AS:
+        return None
+    try:
+        return native.Unigram(model)
+    except UserError:  # not a unigram model
+        return None
 
 
 def _has(processor: Any, piece: str) -> bool:
@@ -115,7 +139,7 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
     content = model.getvalue()
     return {
         MODEL_FILE: content,
-        "tokenizer.json": _hub_tokenizer(content, config),
+        "tokenizer.json": hub_tokenizer(content, config),
         "tokenizer_config.json": readable_json(
             {
                 # T5Tokenizer would put a space behind every sentinel; the generic class runs tokenizer.json as it is.
@@ -155,7 +179,7 @@ def _explained(error: RuntimeError, config: TokenizerTrainConfig) -> UserError:
     return UserError(f"sentencepiece could not learn a vocabulary of {config.vocab_size}: {message.strip()}")
 
 
-def _hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
+def hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
     """tokenizer.json: sentencepiece's pipeline, and sentinels that may stand inside a word.
 
     In training a span is cut out of the middle of the text, so nothing is put behind its sentinel. transformers'

@@ -72,7 +72,7 @@ def load_bert(folder: Path, settings: dict[str, Any]) -> BertTokenizer:
     pad, unk, cls, sep, mask = (vocabulary[name] for name in _SPECIAL)
     names = unused_names(vocabulary) | {vocabulary[name]: name for name in _SPECIAL}
     identity = canonical_json([sorted(vocabulary.items(), key=lambda item: item[1]), options])
-    hub = _text_only(_bert_pipeline(vocabulary, **options))
+    hub = _text_only(bert_pipeline(vocabulary, **options))
     return BertTokenizer(
         kind="bert",
         sha256=hashlib.sha256(identity).hexdigest(),
@@ -127,7 +127,7 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
     """Train on texts; return the files of the folder by name. UserError when vocab_size is too small."""
     from tokenizers import trainers
 
-    pipeline = _bert_pipeline(dict.fromkeys(_SPECIAL, 0), True, None, config.lowercase)
+    pipeline = bert_pipeline(dict.fromkeys(_SPECIAL, 0), True, None, config.lowercase)
     characters = _characters(texts, pipeline, config.character_coverage)
     continued = [f"##{character}" for character in characters if _joins(character, pipeline)]
     fixed = [*_SPECIAL, *characters, *continued]
@@ -150,7 +150,7 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
     names = [piece for piece, _ in learned]
     names += [f"[unused{k}]" for k in range(1, config.vocab_size - len(names) + 1)]
     vocabulary = {name: number for number, name in enumerate(names)}
-    hub = _bert_pipeline(vocabulary, True, None, config.lowercase)
+    hub = bert_pipeline(vocabulary, True, None, config.lowercase)
     settings = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": config.lowercase,
@@ -192,7 +192,7 @@ def _joins(character: str, pipeline: Any) -> bool:
     return len(words) == 1 and len(words[0][0]) == 2
 
 
-def _bert_pipeline(
+def bert_pipeline(
     vocabulary: dict[str, int], handle_chinese_chars: bool, strip_accents: bool | None, lowercase: bool
 ) -> Any:
     """The pipeline that transformers' BertTokenizer builds."""

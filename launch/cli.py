@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
+from . import text_commands
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -131,10 +133,13 @@ def _build_corpus(words: list[str]) -> int:
     config = _configured(CorpusBuildConfig, "corpus build", words, example="corpus/demo")
     if config is not None:
         from taixue.data_tools.build import build
-        from taixue.parallel.ranks import from_environment
 
-        ranks = from_environment()
-        build(config, ranks.rank if ranks else 0, ranks.world if ranks else 1)
+        from .place import corpus_place, workers_per_rank
+
+        rank, world, local = corpus_place()
+        if not config.workers:
+            config = config.model_copy(update={"workers": workers_per_rank(local)})
+        build(config, rank, world)
     return 0
 
 
@@ -249,12 +254,22 @@ def _split(
 
 COMMANDS = {
     "tokenizer train": Command("CONFIG", "learn a vocabulary from text", _train_tokenizer),
+    "tokenizer extend": Command(
+        "FOLDER OUT --words F", "add words to a vocabulary", text_commands.extend_tokenizer
+    ),
+    "tokenizer trim": Command(
+        "FOLDER OUT --inputs P", "drop pieces that a text does not use", text_commands.trim_tokenizer
+    ),
     "corpus build": Command("CONFIG", "turn text into token shards", _build_corpus),
+    "corpus report": Command(
+        "CORPUS [--out DIR]", "what a corpus holds, as a page", text_commands.report_corpus
+    ),
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
     "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
+    "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }
 

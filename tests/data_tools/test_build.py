@@ -114,14 +114,16 @@ def test_a_rerun_makes_only_what_changed(tmp_path: Path, t5_folder: Path) -> Non
 
     old = times()
     build(config)
-    assert {name for name, at in times().items() if at != old[name]} == {"corpus.json"}
+    assert {name for name, at in times().items() if at != old[name]} == {"corpus.json", "flow.json"}
 
     (folder / "train-web-00001.bin").unlink()
     old = times()
     build(config)
     assert _contents(folder) == before
     assert all(
-        "web-00001" in name or name == "corpus.json" for name, at in times().items() if at != old.get(name)
+        "web-00001" in name or name in ("corpus.json", "flow.json")
+        for name, at in times().items()
+        if at != old.get(name)
     )
 
     # Another split of the same inputs: everything is made again, nothing of the old is left in corpus.json.
@@ -167,18 +169,14 @@ def test_kill_and_rerun_gives_the_same_bytes(tmp_path: Path, t5_folder: Path, pr
 
 
 def build_slowly(config: str) -> None:
-    """A build whose shards take long enough to be killed in the middle."""
-    import taixue.data_tools.build as module
-
-    module.make_shard = _slow_shard
-    module.build(CorpusBuildConfig.model_validate_json(config))
+    """A build whose tasks take long enough to be killed in the middle."""
+    workers.run_task = _slow_task
+    build(CorpusBuildConfig.model_validate_json(config))
 
 
-def _slow_shard(shard: object) -> Iterator[int]:
-    from taixue.data_tools.shard import make_shard
-
-    for amount in make_shard(shard):  # type: ignore[arg-type]
-        time.sleep(0.002)
+def _slow_task(task: workers.Runnable) -> Iterator[int]:
+    for amount in task.run():
+        time.sleep(0.1)
         yield amount
 
 
@@ -202,8 +200,8 @@ def test_workers_report_in_processes() -> None:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ("die", "was killed by signal 9 while making die"),
-        ("leave", "ended with status 3"),
+        ("die", "3 worker processes died while making die, the last one was killed by signal 9"),
+        ("leave", "the last one ended with status 3"),
         ("fail", "planted"),
     ],
 )

@@ -46,6 +46,22 @@ def test_help_needs_no_torch(command: str) -> None:
     assert "--seed INT" in out
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("tokenizer extend", "--words FILE"),
+        ("tokenizer trim", "--inputs PATH"),
+        ("corpus report", "--out DIR"),
+        ("bench corpus", "--megabytes N"),
+    ],
+)
+def test_help_of_commands_without_config(command: str, option: str) -> None:
+    out, err = run(*command.split(), "--help")
+    assert "status=0 loaded=[]" in err, err
+    assert f"usage: taixue {command}" in out
+    assert option in out
+
+
 def test_help_of_a_config_shows_its_values() -> None:
     out, err = run("train", "run/t5-tiny-demo", "--parallel.dp_shard", "7", "--help")
     assert "status=0 loaded=[]" in err
@@ -62,7 +78,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "says"),
     [
         (["trian"], "did you mean train?"),
-        (["corpus"], "followed by build"),
+        (["corpus"], "followed by build or report"),
+        (["corpus", "report", "nowhere"], "nowhere"),
+        (
+            ["tokenizer", "extend", "nowhere", "out", "--words", "nowhere.txt"],
+            "word list nowhere.txt: cannot be read",
+        ),
+        (["tokenizer", "trim", "nowhere", "out", "--inputs", "nowhere.txt"], "nowhere"),
+        (["bench", "corpus", "--megabytes", "0"], "megabytes: 0"),
         (["train"], "needs a CONFIG"),
         (["train", "nowhere.yaml"], "no file and no preset called 'nowhere.yaml'"),
         (

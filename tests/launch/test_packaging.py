@@ -1,9 +1,10 @@
-"""What an installation from a wheel holds: one import name, the presets, the sample text, the scripts."""
+"""What an installation from a wheel holds: one import name, the presets, the sample text, the scripts; and an sdist."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -11,32 +12,29 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("taixue", "launch", "pretrain", "parallel", "data_tools", "kernels", "configs")
-FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
+FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+# Whether the extension is built is the subject of tests/data_tools/native.
+ENVIRONMENT = os.environ | {"TAIXUE_NATIVE": "off"}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("setuptools", minversion="77")
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    folder = tmp_path_factory.mktemp("source")
     for part in PARTS:
         shutil.copytree(
-            ROOT / part, source / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / part, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
     for file in FILES:
-        shutil.copy(ROOT / file, source / file)
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        out,
-        source,
-    ]
-    subprocess.run(build, check=True, timeout=120)
+        shutil.copy(ROOT / file, folder / file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    build = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", out, source]
+    subprocess.run([sys.executable, "-m", *build], check=True, timeout=120, env=ENVIRONMENT)
     return next(out.glob("taixue_pretrain-*.whl"))
 
 
@@ -44,7 +42,7 @@ def test_one_import_name(wheel: Path) -> None:
     names = ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"taixue"}
     assert len(names) == len(set(names))
-    assert not [name for name in names if "/tests/" in name]
+    assert not [name for name in names if "/tests/" in name or name.endswith((".cc", ".h"))]
 
 
 def test_everything_is_inside(wheel: Path) -> None:
@@ -54,7 +52,19 @@ def test_everything_is_inside(wheel: Path) -> None:
         wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / part).rglob("*.py")}
     wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").glob("*.jsonl")}
     wanted |= {"taixue/py.typed", "taixue/launch/torchrun.sh", "taixue/launch/slurm.sbatch"}
+    wanted |= {"taixue/launch/corpus.sbatch", "taixue/data_tools/annotate/connectives.tsv"}
     assert not wanted - packed
+
+
+def test_an_sdist_can_build_the_extension(source: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "setup.py", "-q", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=source, check=True, timeout=120, env=ENVIRONMENT, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    native = {path for path in (ROOT / "data_tools/native").iterdir() if path.suffix in (".cc", ".h")}
+    assert native
+    assert not {str(path.relative_to(ROOT)) for path in native} - packed
+    assert "data_tools/annotate/connectives.tsv" in packed
 
 
 def test_presets_are_found_when_installed(wheel: Path, tmp_path: Path) -> None:

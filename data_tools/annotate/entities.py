@@ -1,0 +1,77 @@
+"""Entities: terms of lexicons by longest match, and names by part of speech."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from taixue import UserError
+
+from .. import native
+from ..clean_config import Lexicon
+from .characters import Characters, Spans
+from .words import ORGANISATION, PERSON, PLACE, tag_numbers
+
+NAME_TYPES = {"person": PERSON, "place": PLACE, "organisation": ORGANISATION}
+
+
+class LexiconMatcher:
+    """Finds the terms of lexicons; where lists share a term, the first list has it.
+
+    types: names of the entity types, as numbered from 1.
+    """
+
+    def __init__(self, lexicons: Sequence[Lexicon], types: Sequence[str], on_words: bool) -> None:
+        terms: dict[str, int] = {}
+        for lexicon in lexicons:
+            for term in read_terms(lexicon.path):
+                if len(term) >= lexicon.least_length:
+                    terms.setdefault(term, types.index(lexicon.type) + 1)
+        if lexicons and not terms:
+            raise UserError(f"annotate.lexicons: {lexicons[0].path}: no term of the least length")
+        self._types = np.fromiter(terms.values(), np.uint8, len(terms))
+        self._on_words = on_words
+        self._matcher = native.KeywordMatcher(list(terms)) if terms else None
+        self.terms = len(terms)
+
+    def __call__(self, characters: Characters, word_starts: np.ndarray | None) -> Spans:
+        """Entities of a batch; with on_words only those that start and end where words do."""
+        if self._matcher is None:
+            return Spans.none()
+        found = self._matcher.longest([characters.whole]).values
+        spans = Spans(
+            found["begin"].astype(np.int64), found["end"].astype(np.int64), self._types[found["word"]]
+        )
+        if self._on_words and word_starts is not None:
+            spans = spans.take(word_starts[spans.starts] & word_starts[spans.ends])
+        return spans
+
+
+def names(word_starts: np.ndarray, pos: np.ndarray, types: Sequence[str], taken: Spans) -> Spans:
+    """Entities (taken, and the words that are names and overlap none of them), in order."""
+    table = np.zeros(256, np.uint8)
+    for name, tags in NAME_TYPES.items():
+        table[tag_numbers(tags)] = types.index(name) + 1
+    starts = np.flatnonzero(word_starts)
+    ends = np.append(starts[1:], len(word_starts))
+    kinds = table[pos[starts]]
+    chosen = kinds > 0
+    starts, ends, kinds = starts[chosen], ends[chosen], kinds[chosen]
+    # Free: as many entities have begun before its end as have ended before its start.
+    free = np.searchsorted(taken.starts, ends) == np.searchsorted(taken.ends, starts, "right")
+    starts = np.concatenate([taken.starts, starts[free]])
+    ends = np.concatenate([taken.ends, ends[free]])
+    kinds = np.concatenate([taken.kinds, kinds[free]])
+    return Spans(starts, ends, kinds).take(np.argsort(starts, kind="stable"))
+
+
+def read_terms(path: str) -> list[str]:
+    """First column of the lines of a word list. UserError when it cannot be read."""
+    try:
+        lines = Path(path).read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"word list {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"word list {path}: not UTF-8 (byte {error.start})") from None
+    terms = (line.split("\t")[0].strip() for line in lines)
+    return [term for term in terms if term and not term.startswith("#")]

@@ -1,0 +1,340 @@
+"""Hot loops of corpus work: in C++ where the extension was built, else in plain Python with the same results.
+
+Texts are str, or bytes of valid UTF-8; anything else is a ValueError (UnicodeError). Functions work on whole batches
+and let other threads run. TAIXUE_NATIVE=off chooses the plain twins (native/plain), which are the specification.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from taixue import UserError
+
+from . import characters
+from .plain import hashes, personal, stats
+from .plain import normalize as plain_normalize
+from .plain import segment as plain_segment
+from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
+from .plain.ngrams import Ngrams as PlainNgrams
+from .plain.ngrams import tables as plain_ngrams_tables
+from .plain.text import strings
+from .plain.unigram import Unigram as PlainUnigram
+from .rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
+from .spiece import read_model
+
+__all__ = [
+    "MATCH",
+    "NO_SHINGLE",
+    "PERSONAL",
+    "STATS",
+    "KeywordMatcher",
+    "Ngrams",
+    "NormalizeRules",
+    "Ragged",
+    "Unigram",
+    "exact_hash",
+    "is_native",
+    "mask_personal",
+    "minhash_bands",
+    "normalize",
+    "paragraph_hashes",
+    "segment",
+    "status",
+    "text_stats",
+]
+
+NO_SHINGLE = hashes.NO_SHINGLE
+_VERSION = 1  # module.cc says the same
+_DEFAULT_RULES = NormalizeRules()
+# Numbers of normalize.h's actions.
+_SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
+
+
+@cache
+def _extension() -> ModuleType | None:
+    """The C++ module, ready for use."""
+    if os.environ.get("TAIXUE_NATIVE") == "off":
+        return None
+    try:
+        from .. import _native  # type: ignore[attr-defined]
+    except ImportError:
+        return None
+    if _native.VERSION != _VERSION:
+        warnings.warn(
+            f"taixue: the C++ extension is of another version ({_native.VERSION}, not {_VERSION}) and is not used; "
+            "install taixue again (pip install -e .)",
+            stacklevel=2,
+        )
+        return None
+    _native.set_characters(characters.classes().tobytes())
+    return _native
+
+
+def is_native() -> bool:
+    """Whether the C++ extension does the work."""
+    return _extension() is not None
+
+
+def status() -> str:
+    """One line for people: what does the work."""
+    if is_native():
+        return "C++ extension"
+    if os.environ.get("TAIXUE_NATIVE") == "off":
+        return "plain Python (TAIXUE_NATIVE=off)"
+    return "plain Python, 10 to 200 times slower: install taixue again where a C++17 compiler is"
+
+
+def normalize(texts: Texts, rules: NormalizeRules = _DEFAULT_RULES) -> list[str]:
+    """Texts after the rules; a text that stays as it is comes back as the same object."""
+    extension = _extension()
+    if extension is None:
+        return [plain_normalize.normalize(text, rules) for text in strings(texts)]
+    if rules.html:
+        texts = _html(extension).run(texts)
+    done = _normalizer(extension, rules).run(texts)
+    whole = [number for number, text in enumerate(done) if text is None]
+    if whole:
+        kept = plain_normalize.kept(rules)
+        folded = [plain_normalize.compatibility(text, kept) for text in strings([texts[k] for k in whole])]
+        again = NormalizeRules(nfkc=False, control=rules.control, whitespace=rules.whitespace)
+        for number, text in zip(whole, _normalizer(extension, again).run(folded), strict=True):
+            done[number] = text
+    return done
+
+
+def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
+    """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters."""
+    _at_least_one("ngram", ngram)
+    extension = _extension()
+    if extension is None:
+        return stats.text_stats(strings(texts), ngram)
+    rows: np.ndarray = extension.text_stats(texts, ngram)
+    return rows.view(STATS).reshape(-1)
+
+
+def exact_hash(texts: Texts) -> np.ndarray:
+    """uint64 (N, 2): a 128-bit hash of each text's UTF-8."""
+    extension = _extension()
+    return hashes.exact_hash(strings(texts)) if extension is None else extension.exact_hash(texts)
+
+
+def paragraph_hashes(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+    """uint64 (M, 2) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
+
+    The hash is that of the line without white space around it; a line with nothing else has (0, 0).
+    """
+    extension = _extension()
+    return hashes.paragraph_hashes(strings(texts)) if extension is None else extension.paragraph_hashes(texts)
+
+
+def minhash_bands(
+    texts: Texts, ngram: int = 5, permutations: int = 112, bands: int = 14, seed: int = 1
+) -> np.ndarray:
+    """uint64 (N, bands): LSH band hashes of the MinHash of each text's character n-grams.
+
+    Two texts of Jaccard similarity s share a band with probability 1 - (1 - s^r)^bands, r = permutations / bands
+    (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4). Only letters, digits and hanzi
+    count, ASCII letters in lower case; a shorter text is one n-gram. A text without any has NO_SHINGLE in all bands:
+    it equals nothing.
+    """
+    for name, value in (("ngram", ngram), ("permutations", permutations), ("bands", bands)):
+        _at_least_one(name, value)
+    if permutations % bands:
+        raise UserError(f"permutations ({permutations}) must be a multiple of bands ({bands})")
+    extension = _extension()
+    if extension is None:
+        return hashes.minhash_bands(strings(texts), ngram, permutations, bands, seed)
+    keys = _permutation_keys(permutations, seed)
+    return extension.minhash_bands(texts, *keys, ngram, bands)
+
+
+def mask_personal(texts: Texts, kinds: Sequence[str] = tuple(PERSONAL)) -> tuple[list[str], np.ndarray]:
+    """Texts with personal data of these kinds replaced (PERSONAL says by what), and int64 (N, len(PERSONAL)) counts.
+
+    The columns are all of PERSONAL, in its order. UserError for a kind that PERSONAL lacks.
+    """
+    if unknown := sorted(set(kinds) - set(PERSONAL)):
+        raise UserError(f"unknown kind of personal data {unknown[0]!r}; legal: {', '.join(PERSONAL)}")
+    extension = _extension()
+    if extension is None:
+        return personal.mask_personal(strings(texts), kinds)
+    bits = sum(1 << number for number, kind in enumerate(PERSONAL) if kind in kinds)
+    return extension.mask_personal(texts, bits, list(PERSONAL.values()))
+
+
+def segment(texts: Texts) -> tuple[Ragged, Ragged]:
+    """Sentence ends and clause ends of each text, int32 character offsets; the last is the text's length.
+
+    They cut a text without loss: closing marks and white space belong to what they follow. A sentence's end is a
+    clause's, too.
+    """
+    extension = _extension()
+    if extension is None:
+        return plain_segment.segment(strings(texts))
+    sentences, clauses = extension.segment(texts)
+    return Ragged(*sentences), Ragged(*clauses)
+
+
+class KeywordMatcher:
+    """Finds the words of a list in texts; 350,000 words take about a second to load. MATCH says what a match is.
+
+    A word that is listed twice counts as the first. UserError for an empty word.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if not all(words):
+            raise UserError(
+                f"word {next(k for k, word in enumerate(words) if not word)} of the list is empty"
+            )
+        extension = _extension()
+        self._native: Any = None if extension is None else extension.Keywords(list(words))
+        self._plain = PlainKeywordMatcher(words) if extension is None else None
+
+    def find_all(self, texts: Texts) -> Ragged:
+        """Every occurrence, overlapping ones too, ordered by begin, then end."""
+        return self._plain.find_all(strings(texts)) if self._plain else self._find(texts, False)
+
+    def longest(self, texts: Texts) -> Ragged:
+        """From left to right the longest word at a place; the search goes on behind it."""
+        return self._plain.longest(strings(texts)) if self._plain else self._find(texts, True)
+
+    def counts(self, texts: Texts) -> np.ndarray:
+        """int64 (N,): how many matches `longest` finds."""
+        return self._plain.counts(strings(texts)) if self._plain else self._native.counts(texts)
+
+    def _find(self, texts: Texts, longest: bool) -> Ragged:
+        values, offsets = self._native.find(texts, longest)
+        return Ragged(values.view(MATCH).reshape(-1), offsets)
+
+
+class Ngrams:
+    """Finds the n-grams of a set of texts, given by their hashes, in other texts; plain/ngrams.py says what a unit is.
+
+    hashes: uint64, ascending, each once; those of other Ngrams of the same `ngram` (the first is made with none).
+    """
+
+    def __init__(self, ngram: int, hashes: np.ndarray) -> None:
+        _at_least_one("ngram", ngram)
+        extension = _extension()
+        self._plain = PlainNgrams(ngram, hashes) if extension is None else None
+        self._native: Any = (
+            None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram, hashes)
+        )
+
+    def hashes(self, texts: Texts) -> np.ndarray:
+        """uint64 (M,): of all n-grams of the texts, in order."""
+        return self._plain.hashes(strings(texts)) if self._plain else self._native.hashes(texts)
+
+    def find(self, texts: Texts) -> np.ndarray:
+        """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
+        and the place of its hash."""
+        return self._plain.find(strings(texts)) if self._plain else self._native.find(texts)
+
+
+class Unigram:
+    """SentencePiece unigram encoding with the ids of sentencepiece 0.2.3 (its C++ code, not its options).
+
+    Covers every setting of the model: its charsmap, user-defined symbols, white space rules, byte fallback.
+    UserError when the bytes are no unigram spiece.model.
+    """
+
+    # SentencePiece and we count places in 32 bits.
+    LONGEST = 1 << 29
+
+    def __init__(self, spiece_model: bytes) -> None:
+        self._content = spiece_model
+        model = read_model(spiece_model)
+        self.size = len(model.pieces)
+        extension = _extension()
+        self._plain = PlainUnigram(model) if extension is None else None
+        self._native: Any = None
+        if extension is not None:
+            flags = [model.add_dummy_prefix, model.remove_extra_whitespaces, model.escape_whitespaces]
+            flags += [model.whitespace_as_suffix, model.byte_fallback]
+            try:
+                self._native = extension.Unigram(
+                    model.pieces, model.scores.tolist(), model.types.tolist(), model.charsmap, flags
+                )
+            except ValueError as error:
+                raise UserError(f"spiece.model: {error}") from None
+
+    def encode(
+        self, texts: Texts, append: int = -1, dtype: type[np.int32] | type[np.uint16] = np.int32
+    ) -> tuple[Ragged, np.ndarray]:
+        """(ids of each text, bool (N,) exact). `append` (the id of </s>) ends each row when it is not negative.
+
+        Rows that are not exact are empty: texts too long for this encoder, which the caller gives to
+        sentencepiece. UserError when dtype is uint16 and the vocabulary too large for it.
+        """
+        if dtype is np.uint16 and max(self.size, append + 1) > 1 << 16:
+            raise UserError(f"{max(self.size, append + 1)} ids do not fit in 16 bits; the limit is 65536")
+        exact = np.fromiter((len(text) <= self.LONGEST for text in texts), bool, len(texts))
+        if not exact.all():
+            texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
+        if self._plain:
+            rows = self._plain.encode(strings(texts), append, np.dtype(dtype))
+        else:
+            encode = self._native.encode_uint16 if dtype is np.uint16 else self._native.encode_int32
+            rows = Ragged(*encode(texts, append))
+        return rows, exact
+
+    def check(self, texts: Texts) -> list[int]:
+        """Numbers of the texts whose ids differ from those of the sentencepiece library; [] is what it must be."""
+        import sentencepiece
+
+        processor = sentencepiece.SentencePieceProcessor(model_proto=self._content)
+        rows, exact = self.encode(texts)
+        expected = processor.encode(strings(texts), return_type="numpy", num_threads=1)
+        pairs = enumerate(zip(rows.rows(), expected, exact.tolist(), strict=True))
+        return [number for number, (ours, theirs, sure) in pairs if sure and not np.array_equal(ours, theirs)]
+
+
+@cache
+def _normalizer(extension: ModuleType, rules: NormalizeRules) -> Any:
+    actions = np.zeros(characters.POINTS, np.uint32)
+    replacements: list[str] = []
+    spaces = np.flatnonzero((characters.classes() & 15) == characters.SPACE)
+    actions[spaces] = _SPACE_RUN << 24
+    for point in spaces.tolist():
+        if characters.is_newline(chr(point)):
+            actions[point] = (_RETURN if chr(point) == "\r" else _NEWLINE) << 24
+    if rules.control:
+        actions[_removed()] = _DROP << 24
+    if rules.nfkc:
+        folding, kept = characters.folding(), set(plain_normalize.kept(rules))
+        for character, folded in folding.mapped.items():
+            if character not in kept:
+                actions[ord(character)] = _REPLACE << 24 | len(replacements)
+                replacements.append(folded)
+        # A kept character is left alone, but nothing may be joined across it: the whole algorithm would not either.
+        for character in folding.joining - kept:
+            actions[ord(character)] = _JOINING << 24
+    return extension.Normalizer(actions, replacements, rules.whitespace)
+
+
+@cache
+def _removed() -> np.ndarray:
+    controls = np.flatnonzero((characters.classes() & 15) == characters.CONTROL)
+    return np.concatenate([controls, characters.noncharacters()])
+
+
+@cache
+def _html(extension: ModuleType) -> Any:
+    numbered = [plain_normalize.numeric_entity(point) for point in range(0x80, 0xA0)]
+    return extension.Html(plain_normalize.entities(), numbered, BLOCKS, INLINE)
+
+
+@cache
+def _permutation_keys(permutations: int, seed: int) -> tuple[list[int], list[int]]:
+    multipliers, increments = hashes.permutation_keys(permutations, seed)
+    return multipliers.tolist(), increments.tolist()
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"{name} is {value}; it must be at least 1")

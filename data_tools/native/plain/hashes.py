@@ -1,0 +1,99 @@
+"""Twin of hash128.h, exact.cc and minhash.cc.
+
+The 128-bit hash keeps two lanes; each multiplies two 64-bit words to 128 bits and folds the halves (the "mum" step of
+wyhash and xxh3). It is for finding equal texts, not for security.
+"""
+
+import numpy as np
+
+from ..characters import IS_WORD, classes
+
+_MASK = (1 << 64) - 1
+SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93)
+NO_SHINGLE = _MASK
+_MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+def hash128(data: bytes) -> tuple[int, int]:
+    """Two 64-bit halves."""
+    first, second = len(data) ^ SECRET[0], len(data) ^ SECRET[1]
+    for begin in range(0, len(data), 16):
+        block = data[begin : begin + 16].ljust(16, b"\0")
+        low, high = int.from_bytes(block[:8], "little"), int.from_bytes(block[8:], "little")
+        first = _fold(low ^ SECRET[2], high ^ first)
+        second = _fold(high ^ SECRET[3], low ^ second)
+    return mix(first), mix(second ^ SECRET[0])
+
+
+def mix(value: int) -> int:
+    """MurmurHash3's finalizer, a bijection."""
+    value = (value ^ value >> 33) * 0xFF51AFD7ED558CCD & _MASK
+    value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53 & _MASK
+    return value ^ value >> 33
+
+
+def _fold(left: int, right: int) -> int:
+    product = left * right
+    return product & _MASK ^ product >> 64
+
+
+def exact_hash(texts: list[str]) -> np.ndarray:
+    """uint64 (N, 2)."""
+    return _table([hash128(text.encode()) for text in texts])
+
+
+def paragraph_hashes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """uint64 (M, 2) and int64 (N + 1,): of every line, without white space around it; (0, 0) for an empty one."""
+    rows, offsets = [], [0]
+    for text in texts:
+        lines = [line.strip() for line in text.split("\n")]
+        rows += [hash128(line.encode()) if line else (0, 0) for line in lines]
+        offsets.append(len(rows))
+    return _table(rows), np.array(offsets, np.int64)
+
+
+def minhash_bands(texts: list[str], ngram: int, permutations: int, bands: int, seed: int) -> np.ndarray:
+    """uint64 (N, bands)."""
+    multipliers, increments = permutation_keys(permutations, seed)
+    out = np.full((len(texts), bands), NO_SHINGLE, np.uint64)
+    for row, text in zip(out, texts, strict=True):
+        hashes = np.array(sorted(_shingles(text, ngram)), np.uint32)
+        if len(hashes):
+            smallest = (hashes[:, None] * multipliers + increments).min(axis=0)
+            row[:] = _bands(smallest.tolist(), bands)
+    return out
+
+
+def permutation_keys(permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint32 multipliers (odd) and increments: x -> x * a + b permutes the 32-bit numbers."""
+    numbers = [mix((seed + _MULTIPLIER * (k + 1)) & _MASK) for k in range(2 * permutations)]
+    keys = np.array([number >> 32 for number in numbers], np.uint32)
+    return keys[:permutations] | np.uint32(1), keys[permutations:]
+
+
+def _shingles(text: str, ngram: int) -> set[int]:
+    table = classes()
+    points = [ord(c) + 32 * ("A" <= c <= "Z") for c in text if table[ord(c)] & IS_WORD]
+    found = set()
+    for begin in range(max(len(points) - ngram + 1, min(len(points), 1))):
+        value = 0
+        for point in points[begin : begin + ngram]:
+            value = (value * _MULTIPLIER + point) & _MASK
+        found.add(mix(value) >> 32)
+    return found
+
+
+def _bands(smallest: list[int], bands: int) -> list[int]:
+    rows = len(smallest) // bands
+    out = []
+    for band in range(bands):
+        value = band
+        for minimum in smallest[band * rows : (band + 1) * rows]:
+            value = (mix(value ^ minimum) + _MULTIPLIER) & _MASK
+        # All ones mean "no shingle".
+        out.append(value if value != NO_SHINGLE else 0)
+    return out
+
+
+def _table(rows: list[tuple[int, int]]) -> np.ndarray:
+    return np.array(rows, np.uint64).reshape(-1, 2)

@@ -1,0 +1,119 @@
+"""What the functions of this package are asked for and what they give: shared by C++ and plain twins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+Texts = Sequence[str | bytes]
+
+# One row of text_stats per document. Every field is 8 bytes wide, in this order in C++ too (stats.cc).
+STATS = np.dtype(
+    [
+        *(
+            (name, np.int64)
+            for name in (
+                "bytes",  # UTF-8
+                "characters",
+                "hanzi",
+                "latin",
+                "digits",
+                "punctuation",
+                "symbols",  # also numbers that are no decimal digits
+                "whitespace",
+                "kana",
+                "hangul",
+                "letters",  # of other scripts
+                "traditional",  # hanzi that simplified Chinese does not use
+                "replacement",  # U+FFFD
+                "lines",  # lines with something on them, counted without the white space around them
+                "end_punctuation_lines",
+                "bullet_lines",
+                "ellipsis_lines",
+                "duplicate_lines",  # equal to a line before
+                "duplicate_line_characters",
+            )
+        ),
+        ("mean_line", np.float64),  # characters of a line
+        ("duplicate_line_share", np.float64),
+        (
+            "repetition",
+            np.float64,
+        ),  # share of character n-grams that occur more than once, white space left out
+    ]
+)
+
+# Kinds of personal data, in the order in which they are tried at a place, with what takes their place.
+PERSONAL = {
+    "url": "[URL]",
+    "email": "[EMAIL]",
+    "id": "[ID]",
+    "card": "[CARD]",
+    "mobile": "[PHONE]",
+    "landline": "[PHONE]",
+    "ip": "[IP]",
+}
+
+# HTML elements: what is left of their tags is removed, a block's becomes a line end.
+_BLOCKS = (
+    "address article aside blockquote body br center dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4"
+    " h5 h6 head header hr html li main nav ol option p pre script section select style table tbody td tfoot th"
+    " thead title tr ul"
+)
+_INLINE = (
+    "a abbr audio b big button canvas caption cite code col colgroup del em embed font frame i iframe img input ins"
+    " kbd label legend link map mark meta noscript object param q rp rt ruby s samp small source span strike strong"
+    " sub sup svg textarea time tt u var video wbr"
+)
+BLOCKS, INLINE = frozenset(_BLOCKS.split()), frozenset(_INLINE.split())
+
+
+@dataclass(frozen=True)
+class NormalizeRules:
+    """What normalize does, in this order.
+
+    html: entities become characters (once), tags of known elements and comments go. nfkc: compatibility forms
+    (full-width letters and digits, ligatures, circled numbers) become usual ones, but for Chinese punctuation
+    when keep_fullwidth_punctuation, and for the characters in keep. control: control, zero-width and format
+    characters go. whitespace: none at the ends; a run becomes one space, or its line ends, at most two.
+    """
+
+    nfkc: bool = True
+    keep_fullwidth_punctuation: bool = True
+    keep: str = ""
+    control: bool = True
+    whitespace: bool = True
+    html: bool = False
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths: row k is values[offsets[k]:offsets[k + 1]]."""
+
+    values: np.ndarray
+    offsets: np.ndarray  # int64 (N + 1,)
+
+    def rows(self) -> list[np.ndarray]:
+        """The rows, as views."""
+        return np.split(self.values, self.offsets[1:-1]) if len(self.offsets) > 1 else []
+
+
+# One match of a keyword: characters [begin, end) of its text, and which word.
+MATCH = np.dtype([("begin", np.int32), ("end", np.int32), ("word", np.int32)])
+
+
+@dataclass(frozen=True)
+class UnigramModel:
+    """What a unigram spiece.model says: pieces with scores and types, and how text is normalised."""
+
+    pieces: list[bytes] = field(repr=False)
+    scores: np.ndarray = field(repr=False)  # float32
+    types: np.ndarray = field(
+        repr=False
+    )  # uint8: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte
+    charsmap: bytes = field(repr=False)
+    add_dummy_prefix: bool
+    remove_extra_whitespaces: bool
+    escape_whitespaces: bool
+    whitespace_as_suffix: bool
+    byte_fallback: bool

@@ -1,0 +1,160 @@
+"""Pass `match`: within one range of hashes, over all input shards, pairs of documents that are copies.
+
+Each task holds the rows of its range and little else, so the number of ranges bounds its memory. The pairs go to a
+file of uint64 (N, 2): the smaller id first.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .. import files
+from ..plan import WORK_FOLDER, InputShard, digest
+from . import fingerprint, record, runs
+
+Kind = Literal["exact", "near"]
+COLUMNS: dict[Kind, dict[str, str]] = {
+    "exact": {"high": "<u8", "low": "<u8", "document": "<u4"},
+    "near": {"band": "<u8", "document": "<u4"},
+}
+ROW_MEMORY = {"exact": 144, "near": 104}  # bytes held per row at the peak of a task, measured
+DOCUMENT_BITS = 32
+_WINDOW = 8  # rows of one band that follow each other are compared all with all up to this distance
+_CHUNK = 1 << 17
+
+
+@dataclass(frozen=True)
+class MatchTask:
+    """One range of hashes [low, high) of one kind; part of parts."""
+
+    shards: tuple[InputShard, ...]
+    kind: Kind
+    part: int
+    parts: int
+    rows: int
+
+    def __str__(self) -> str:
+        return f"match-{self.kind}-{self.part:05d}"
+
+    @property
+    def size(self) -> int:
+        """Progress: bytes of the rows, about."""
+        return (
+            self.rows * sum(np.dtype(dtype).itemsize for dtype in COLUMNS[self.kind].values()) // self.parts
+        )
+
+    @property
+    def path(self) -> Path:
+        return self.shards[0].output / WORK_FOLDER / "match" / f"{self.kind}-{self.part:05d}.pairs"
+
+    @property
+    def stamp(self) -> str:
+        return digest([[shard.cleaned for shard in self.shards], self.kind, self.part, self.parts])
+
+    def is_finished(self) -> bool:
+        return record.is_finished(self.path.with_suffix(".json"), self.stamp)
+
+    def run(self) -> Iterator[int]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        record.forget(self.path.with_suffix(".json"), [self.path])
+        low, high = runs.ranges(self.parts)[self.part]
+        rows = load_rows(self.shards, f".{self.kind}", COLUMNS[self.kind], low, high)
+        pairs = 0
+        with files.temporary_name(self.path).open("wb") as stream:
+            for found in exact_pairs(rows) if self.kind == "exact" else near_pairs(rows, self.shards):
+                stream.write(found.tobytes())
+                pairs += len(found)
+        files.publish(files.temporary_name(self.path), self.path)
+        record.publish(self.path.with_suffix(".json"), self.stamp, [self.path], pairs=pairs)
+        yield self.size
+
+
+def load_rows(
+    shards: Sequence[InputShard], suffix: str, columns: dict[str, str], low: int, high: int
+) -> runs.Rows:
+    """Rows of a key range from every shard's file; `document` becomes the id in the corpus, uint64."""
+    wide = columns | {"document": "<u8"}
+    found: list[runs.Rows] = []
+    for shard in shards:
+        for rows in runs.RunFile(shard.work("clean", suffix), columns).slices(low, high):
+            rows["document"] = document_ids(shard.index, rows["document"])
+            found.append(rows)
+    return runs.concatenate(wide, found)
+
+
+def document_ids(index: int, numbers: np.ndarray) -> np.ndarray:
+    """Ids in the corpus, uint64, of documents `numbers` of input shard `index`: ordered as the inputs are."""
+    return numbers.astype(np.uint64) | np.uint64(index << DOCUMENT_BITS)
+
+
+def exact_pairs(rows: runs.Rows) -> Iterator[np.ndarray]:
+    """Each document whose 128-bit hash occurred before, with the first that has it."""
+    order = np.lexsort((rows["document"], rows["low"], rows["high"]))
+    same = np.ones(len(order), bool)
+    for name in ("high", "low"):
+        column = rows[name][order]
+        same[1:] &= column[1:] == column[:-1]
+    same[:1] = False
+    documents = rows["document"][order]
+    yield np.stack([documents[_first_of_run(same)][same], documents[same]], axis=1)
+
+
+def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.ndarray]:
+    """Pairs with an equal band whose sketches are similar enough.
+
+    Of the documents of one band, each is compared with the next _WINDOW and with the first, so the work is linear
+    even when a band is shared by very many.
+    """
+    order = np.lexsort((rows["document"], rows["band"]))
+    bands, documents = rows["band"][order], rows["document"][order]
+    rows.clear()
+    same = np.concatenate([[False], bands[1:] == bands[:-1]])[: len(bands)]
+    first = _first_of_run(same)
+    for begin in range(0, len(bands), _CHUNK):
+        here = np.arange(begin, min(begin + _CHUNK, len(bands)))
+        pairs = []
+        for distance in range(1, _WINDOW + 1):
+            there = here[here - first[here] >= distance]
+            pairs.append(np.stack([documents[there - distance], documents[there]], axis=1))
+        there = here[here - first[here] > _WINDOW]
+        pairs.append(np.stack([documents[first[there]], documents[there]], axis=1))
+        candidates = np.concatenate(pairs)
+        candidates = unique_pairs(candidates[candidates[:, 0] != candidates[:, 1]])
+        if len(candidates):
+            yield candidates[_similar(candidates, shards)]
+
+
+def unique_pairs(pairs: np.ndarray) -> np.ndarray:
+    """Rows of (N, 2), sorted, each once."""
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    fresh = np.ones(len(pairs), bool)
+    fresh[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return pairs[fresh]
+
+
+def _first_of_run(same: np.ndarray) -> np.ndarray:
+    """Position of the first of each row's run; same: whether a row continues the run of the row before."""
+    return np.maximum.accumulate(np.where(same, 0, np.arange(len(same))))
+
+
+def _similar(pairs: np.ndarray, shards: Sequence[InputShard]) -> np.ndarray:
+    config = shards[0].config.deduplicate
+    assert config is not None
+    documents, places = np.unique(pairs, return_inverse=True)
+    sketches = np.empty((len(documents), config.permutations), np.uint8)
+    owners = (documents >> np.uint64(DOCUMENT_BITS)).astype(np.int64)
+    numbers = (documents & np.uint64((1 << DOCUMENT_BITS) - 1)).astype(np.int64)
+    for begin, end in runs.stretches(owners):
+        path = shards[owners[begin]].work("clean", ".sketch")
+        table = np.memmap(path, np.uint8, "r").reshape(-1, config.permutations)
+        sketches[begin:end] = table[numbers[begin:end]]
+    places = places.reshape(pairs.shape)
+    found = np.empty(len(pairs), bool)
+    for begin in range(0, len(pairs), _CHUNK):
+        part = places[begin : begin + _CHUNK]
+        estimate = fingerprint.similarity(sketches[part[:, 0]], sketches[part[:, 1]])
+        found[begin : begin + _CHUNK] = estimate >= config.similarity
+    return found

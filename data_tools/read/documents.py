@@ -1,0 +1,63 @@
+"""Documents of a piece of a file, whatever its format."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from taixue import UserError
+
+from . import lines, tables, warc
+from .inputs import file_format
+from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
+
+_READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
+    ".txt": lines.texts,
+    ".jsonl": lines.json_texts,
+    ".json": lines.json_texts,
+    ".csv": tables.csv_texts,
+    ".tsv": tables.csv_texts,
+    ".parquet": tables.parquet_texts,
+    ".arrow": tables.arrow_texts,
+    ".warc": warc.texts,
+    ".wet": warc.texts,
+}
+
+
+def documents(
+    piece: Piece,
+    options: ReadOptions | str,
+    reject: Callable[[Rejected], None],
+    converted: Counter[str] | None = None,
+) -> Iterator[str]:
+    """Texts of a piece, in file order; a string in place of options is the text field.
+
+    Every line, row or record that cannot be used goes to reject with its place and reason: it neither ends the
+    run nor disappears. converted counts lines by the encoding they were converted from.
+    UserError when the file is truncated, damaged or unreadable, and when every one of its lines was rejected; with
+    options.damaged "skip" that is one more rejected line (number 0: the file as a whole).
+    """
+    options = ReadOptions(options) if isinstance(options, str) else options
+    good, bad = 0, 0
+    first: Rejected | None = None
+
+    def note(line: int, reason: str) -> None:
+        nonlocal bad, first
+        rejected = Rejected(piece.path, line, reason)
+        bad += 1
+        first = first or rejected
+        reject(rejected)
+
+    try:
+        for text in _READERS[file_format(Path(piece.path))](
+            piece, options, note, Counter() if converted is None else converted
+        ):
+            good += 1
+            yield text
+    except DamagedError as error:
+        if options.damaged == "stop":
+            raise UserError(f"{piece.path}: {error}") from None
+        note(0, f"{error}; {good} documents came before")
+    if first and not good and options.damaged == "stop":
+        raise UserError(
+            f"{piece.path}: none of its {bad} lines is a document; the first: line {first.line}: {first.reason}"
+        )

@@ -1,0 +1,101 @@
+"""Formats with one document per line: .txt and .jsonl."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from .encoding import Decoder
+from .records import Piece, ReadOptions, Reject, field
+from .streams import lines, lines_before
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_HEAD_BYTES = 1 << 20
+
+
+def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
+    """Documents of a .txt file."""
+    decode = decoder(piece, options, converted)
+
+    def parse(line: bytes) -> tuple[str, str]:
+        text, reason = decode(line)
+        text = text.removesuffix("\r")
+        return ("", reason or "only white space") if not text or text.isspace() else (text, "")
+
+    yield from _parsed(piece, options, reject, parse)
+
+
+def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
+    """Documents of a .jsonl file."""
+    decode = decoder(piece, options, converted)
+    text_field = field(options.text_field)
+    is_utf8 = options.encoding.lower() in ("auto", "utf-8", "utf8")
+
+    def parse(line: bytes) -> tuple[str, str]:
+        try:
+            # The parser checks UTF-8 itself; decoding comes before it only where that is not what it is.
+            record = orjson.loads(line if is_utf8 else _as_utf8(line, decode))
+        except orjson.JSONDecodeError as error:
+            text, reason = decode(line)
+            if reason:
+                return "", reason
+            try:
+                record = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                return "", f"not JSON: {error.msg} (column {error.colno})"
+        if not isinstance(record, dict):
+            return "", f"not a JSON object but {type(record).__name__}"
+        return text_field.of(record)
+
+    yield from _parsed(piece, options, reject, parse)
+
+
+def _as_utf8(line: bytes, decode: Decoder) -> bytes:
+    text, reason = decode(line)
+    return b"" if reason else text.encode()
+
+
+def decoder(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Decoder:
+    """The decoder of a file's lines; what it takes the file's encoding to be does not depend on the piece."""
+
+    def head() -> list[bytes]:
+        out: list[bytes] = []
+        size = 0
+        for line in lines(Piece(piece.path, 0, _HEAD_BYTES), options.max_document_bytes):
+            if isinstance(line, bytes):
+                out.append(line)
+                size += len(line)
+            if size >= _HEAD_BYTES:
+                break
+        return out
+
+    return Decoder(options.encoding, head, converted)
+
+
+def _parsed(
+    piece: Piece, options: ReadOptions, reject: Reject, parse: Callable[[bytes], tuple[str, str]]
+) -> Iterator[str]:
+    before = 0 if piece.begin == 0 else -1  # counted when a number is asked for
+    for index, line in enumerate(lines(piece, options.max_document_bytes)):
+        if isinstance(line, int):
+            text, reason = "", too_long(line, options)
+        else:
+            if index == 0 and piece.begin == 0:
+                line = line.removeprefix(BYTE_ORDER_MARK)
+                if line.startswith(_UTF16_MARKS) and options.encoding == "auto":
+                    reject(1, "the file is UTF-16; convert it to UTF-8")
+                    return
+            if not line or line.isspace():
+                continue
+            text, reason = parse(line)
+        if reason:
+            before = lines_before(piece) if before < 0 else before
+            reject(before + index + 1, reason)
+        else:
+            yield text
+
+
+def too_long(size: int, options: ReadOptions) -> str:
+    """Why a document of so many bytes was not read."""
+    return f"{size:,} bytes long; max_document_bytes is {options.max_document_bytes:,}"

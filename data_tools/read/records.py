@@ -1,0 +1,114 @@
+"""What readers take and give: pieces of files, options, rejected lines, and the field that holds the text."""
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from taixue import UserError
+
+MAX_DOCUMENT_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of an input file: the lines (row groups in parquet) that start in bytes [begin, end)."""
+
+    path: str
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A line, row or record that is no document; numbers count from 1, in the decompressed file."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read.
+
+    text_field: name of the field with the document; a path `meta.body` into nested objects; or a template
+        `{title}\\n{body}` over several fields.
+    encoding: a codec, or "auto": UTF-8, and for what is not, GB18030 or Big5 where the text shows which.
+    damaged: "stop" raises UserError for a file that is cut off, damaged or unreadable, or that holds no document
+        at all; "skip" reports it as a rejected line and keeps what came before.
+    max_document_bytes: a longer line is rejected without being held in memory.
+    """
+
+    text_field: str = "text"
+    encoding: str = "auto"
+    damaged: Literal["stop", "skip"] = "stop"
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+
+
+Reject = Callable[[int, str], None]
+"""Takes the number of a line and why it is no document."""
+
+
+class DamagedError(Exception):
+    """The rest of the file cannot be read. Its text says why."""
+
+
+class Field:
+    """The text of a record, from one field or several."""
+
+    def __init__(self, spec: str) -> None:
+        """UserError for a template that cannot be used."""
+        self._spec = spec
+        self._is_template = "{" in spec
+        try:
+            parts = list(string.Formatter().parse(spec)) if self._is_template else []
+        except ValueError as error:
+            raise UserError(f"text_field {spec!r}: {error}; legal: '{{title}}\\n{{body}}'") from None
+        names = [name for _, name, _, _ in parts if name is not None]
+        if any(not name or form or change for _, name, form, change in parts if name is not None):
+            raise UserError(f"text_field {spec!r}: only plain names between braces: '{{title}}\\n{{body}}'")
+        self._parts = [(literal, name) for literal, name, _, _ in parts]
+        self.names = names or [spec]
+
+    @property
+    def columns(self) -> list[str]:
+        """Top-level fields that are needed."""
+        return list(dict.fromkeys(name.split(".")[0] for name in self.names))
+
+    def of(self, record: Mapping[str, Any]) -> tuple[str, str]:
+        """(text, "") or ("", reason)."""
+        if not self._is_template:
+            return self._one(record, self._spec)
+        out = []
+        for literal, name in self._parts:
+            out.append(literal)
+            if name is not None:
+                text, reason = self._one(record, name)
+                if reason:
+                    return "", reason
+                out.append(text)
+        return "".join(out), ""
+
+    @staticmethod
+    def _one(record: Mapping[str, Any], name: str) -> tuple[str, str]:
+        value: Any = record.get(name)
+        if value is None and "." in name:
+            value = record
+            for key in name.split("."):
+                value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None:
+            found = ", ".join(sorted(map(str, record))[:8]) or "none"
+            return "", f"no field {name!r}; its fields: {found}"
+        if not isinstance(value, str):
+            return "", f"field {name!r} is not a string but {type(value).__name__}"
+        if not value or value.isspace():
+            return "", f"field {name!r} is empty"
+        return value, ""
+
+
+@lru_cache(maxsize=64)
+def field(spec: str) -> Field:
+    """The field of a specification; made once."""
+    return Field(spec)

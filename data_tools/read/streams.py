@@ -1,0 +1,169 @@
+"""Bytes of plain and compressed files, in blocks and in lines, with bounded memory."""
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .records import DamagedError, Piece
+
+_BLOCK = 1 << 20
+_PACKED_BLOCK = 1 << 16
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns the faults of file systems and decompressors into DamagedError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise DamagedError(
+            f"the file is truncated or damaged ({error}); copy it again or leave it out"
+        ) from None
+    except OSError as error:
+        raise DamagedError(f"cannot be read: {error.strerror or error}") from None
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """Decompressed content of a whole file."""
+    with reading(path), path.open("rb") as stream:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=stream) as unpacked:
+                yield from _read(unpacked)
+        elif path.suffix == ".xz":
+            with lzma.LZMAFile(stream) as unpacked_xz:
+                yield from _read(unpacked_xz)
+        elif path.suffix == ".zst":
+            yield from _zst_blocks(stream)
+        else:
+            yield from _read(stream)
+
+
+def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
+    """Lines without their end; a line longer than limit is not kept, and its length stands for it.
+
+    With begin > 0, the first line is the first that starts at begin or later.
+    """
+    path = Path(piece.path)
+    if path.suffix in (".gz", ".xz", ".zst"):
+        yield from _split(blocks(path), limit)
+        return
+    with reading(path), path.open("rb") as stream:
+        position = piece.begin
+        if piece.begin > 0:
+            # From the byte before: when that is a line end, the line at begin is ours, else our neighbour's.
+            stream.seek(piece.begin - 1)
+            position -= 1
+            while part := stream.readline(_BLOCK):
+                position += len(part)
+                if part.endswith(b"\n"):
+                    break
+        for line in _split(_read(stream), limit):
+            if position >= piece.end:
+                return
+            position += (line if isinstance(line, int) else len(line)) + 1
+            yield line
+
+
+def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:
+    kept: list[bytes] = []
+    size = 0
+
+    def line() -> bytes | int:
+        return b"".join(kept) if size <= limit else size
+
+    for block in parts:
+        first, *others = block.split(b"\n")
+        size += len(first)
+        if size <= limit:
+            kept.append(first)
+        else:
+            kept.clear()
+        if others:
+            yield line()
+            for middle in others[:-1]:
+                yield middle if len(middle) <= limit else len(middle)
+            kept, size = [others[-1]], len(others[-1])
+    if size:
+        yield line()
+
+
+class Buffer:
+    """Lines and counted bytes by turns, over a stream of blocks."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._block = b""
+        self._at = 0
+
+    def line(self, limit: int = _BLOCK) -> bytes:
+        """The next line with its end, at most limit bytes of it; b"" at the end of the stream."""
+        out = b""
+        while len(out) < limit and self._more():
+            end = self._block.find(b"\n", self._at) + 1 or len(self._block)
+            end = min(end, self._at + limit - len(out))
+            out += self._block[self._at : end]
+            self._at = end
+            if out.endswith(b"\n"):
+                break
+        return out
+
+    def read(self, count: int, keep: bool = True) -> bytes:
+        """Exactly count bytes; EOFError when there are fewer. Without keep they are passed over: b""."""
+        out = []
+        while count > 0:
+            if not self._more():
+                raise EOFError("the file ends inside a record")
+            part = self._block[self._at : self._at + count]
+            self._at += len(part)
+            count -= len(part)
+            if keep:
+                out.append(part)
+        return b"".join(out)
+
+    def _more(self) -> bool:
+        while self._at >= len(self._block):
+            block = next(self._parts, None)
+            if block is None:
+                return False
+            self._block, self._at = block, 0
+        return True
+
+
+def lines_before(piece: Piece) -> int:
+    """Lines that start before the piece, the one that reaches into it among them."""
+    count, left, block = 0, piece.begin, b"\n"
+    with open(piece.path, "rb") as stream:
+        while left > 0 and (block := stream.read(min(_BLOCK, left))):
+            count += block.count(b"\n")
+            left -= len(block)
+    return count + (not block.endswith(b"\n"))
+
+
+def _read(stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK):
+        yield block
+
+
+def _zst_blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    """Decompressed blocks of one or more frames; EOFError when the last frame has no end."""
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor()
+    frame = None
+    try:
+        while block := stream.read(_PACKED_BLOCK):
+            while block:
+                frame = frame or decompressor.decompressobj()
+                if out := frame.decompress(block):
+                    yield out
+                block = b""
+                if frame.eof:
+                    block, frame = frame.unused_data, None
+    except zstandard.ZstdError as error:
+        raise EOFError(str(error)) from None
+    if frame is not None:
+        raise EOFError("compressed file ended before the end of its last frame")

@@ -1,0 +1,123 @@
+"""The C++ code gives what its plain Python twins give, for any text."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taixue.data_tools import native
+from taixue.data_tools.native import NormalizeRules
+
+from .conftest import plain
+from .texts import pieces, provoking, texts
+
+
+def both(function: Callable[[], Any]) -> tuple[Any, Any]:
+    ours = function()
+    with plain():
+        return ours, function()
+
+
+def equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, tuple):
+        return len(ours) == len(theirs) and all(map(equal, ours, theirs))
+    if isinstance(ours, np.ndarray):
+        return ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tolist() == theirs.tolist()
+    return bool(ours == theirs)
+
+
+def same(function: Callable[[], Any]) -> None:
+    ours, theirs = both(function)
+    assert equal(ours, theirs), f"\nC++   {ours!r}\nPython {theirs!r}"
+
+
+rules = st.builds(
+    NormalizeRules,
+    nfkc=st.booleans(),
+    keep_fullwidth_punctuation=st.booleans(),
+    keep=st.sampled_from(["", "①", "Ａ1"]),
+    control=st.booleans(),
+    whitespace=st.booleans(),
+    html=st.booleans(),
+)
+
+
+@given(texts, rules)
+@settings(max_examples=300, deadline=None)
+def test_normalize(texts: list[str], rules: NormalizeRules) -> None:
+    same(lambda: native.normalize(texts, rules))
+
+
+@given(texts, st.sampled_from([1, 2, 13]))
+@settings(max_examples=300, deadline=None)
+def test_text_stats(texts: list[str], ngram: int) -> None:
+    same(lambda: native.text_stats(texts, ngram))
+
+
+@given(texts)
+@settings(max_examples=200, deadline=None)
+def test_hashes(texts: list[str]) -> None:
+    same(lambda: native.exact_hash(texts))
+    same(lambda: native.paragraph_hashes(texts))
+
+
+@given(
+    texts, st.integers(1, 7), st.sampled_from([(112, 14), (6, 3), (20, 20), (16, 1)]), st.integers(0, 2**40)
+)
+@settings(max_examples=200, deadline=None)
+def test_minhash(texts: list[str], ngram: int, shape: tuple[int, int], seed: int) -> None:
+    same(lambda: native.minhash_bands(texts, ngram, *shape, seed))
+
+
+@given(texts, st.sets(st.sampled_from(list(native.PERSONAL))))
+@settings(max_examples=300, deadline=None)
+def test_mask_personal(texts: list[str], kinds: set[str]) -> None:
+    same(lambda: native.mask_personal(texts, sorted(kinds)))
+    same(lambda: native.mask_personal(texts))
+
+
+@given(texts)
+@settings(max_examples=300, deadline=None)
+def test_segment(texts: list[str]) -> None:
+    same(lambda: native.segment(texts))
+    for ends in native.segment(texts):
+        for text, row in zip(texts, ends.rows(), strict=True):
+            assert row.tolist() == sorted({*row.tolist()} - {0})
+            assert (row[-1] if text else 0) == len(text)
+
+
+words = st.lists(st.text("ab中国人。", min_size=1, max_size=4) | pieces, max_size=30)
+
+
+@given(words, texts)
+@settings(max_examples=300, deadline=None)
+def test_keywords(words: list[str], texts: list[str]) -> None:
+    def found() -> Any:
+        matcher = native.KeywordMatcher(words)
+        return matcher.find_all(texts), matcher.longest(texts), matcher.counts(texts)
+
+    same(found)
+
+
+@given(st.lists(provoking, max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_bytes_are_as_good_as_str(texts: list[str]) -> None:
+    raw = [text.encode() for text in texts]
+    for function in (native.normalize, native.text_stats, native.exact_hash, native.paragraph_hashes):
+        assert equal(function(texts), function(raw))
+    for function in (native.minhash_bands, native.mask_personal, native.segment):
+        assert equal(function(texts), function(raw))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["\ud800", b"\xed\xa0\x80", b"\xff", b"\xe4\xb8", b"\xc0\x80", b"\xf4\x90\x80\x80"]
+)
+def test_what_is_no_text(wrong: str | bytes) -> None:
+    for function in (native.normalize, native.exact_hash, native.segment):
+        with pytest.raises(ValueError):
+            function(["good", wrong])
+        with plain(), pytest.raises(ValueError):
+            function(["good", wrong])
