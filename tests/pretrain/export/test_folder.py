@@ -1,6 +1,8 @@
 """Import: every usual form of folder is read, and what does not fit is refused by name."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -194,12 +196,23 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
         from_hf(folder)
 
 
+class Planted:
+    """Makes a folder when it is loaded carelessly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
 def test_code_in_a_weight_file_is_not_run(tmp_path: Path) -> None:
-    folder = write_hf(tmp_path / "hf", T5_V1_0)
+    folder, made = write_hf(tmp_path / "hf", T5_V1_0), tmp_path / "made"
     (folder / "model.safetensors").unlink()
-    torch.save({"shared.weight": Path("x")}, folder / "pytorch_model.bin")
+    torch.save({"shared.weight": Planted(made)}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="not a plain file of tensors"):
         from_hf(folder)
+    assert not made.exists()
 
 
 def test_an_index_stays_in_its_folder(tmp_path: Path) -> None:
