@@ -8,7 +8,7 @@ Letters: B batch, S sequence length, D model width, V vocabulary.
 import torch
 from torch import Tensor, nn
 
-from taixue.kernels.attention import attention_bias
+from taixue.kernels.attention import AttentionBias, attention_bias
 from taixue.kernels.loss import cross_entropy_sum
 
 from ..config.schema import BertConfig
@@ -110,7 +110,7 @@ class BertLayer(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
         if self.pre:
             x = x + self.dropout(self.attention(self.attention_norm(x), bias))

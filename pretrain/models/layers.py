@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taixue.kernels.attention import attention, attention_bias
+from taixue.kernels.attention import AttentionBias, attention, attention_bias
 from taixue.kernels.loss import cross_entropy_sum
 from taixue.kernels.norm import layer_norm, rms_norm
 
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         self.v = nn.Linear(width, heads * head_dim, bias=bias)
         self.o = nn.Linear(heads * head_dim, width, bias=bias)
 
-    def forward(self, x: Tensor, bias: Tensor | None, memory: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, bias: AttentionBias | None, memory: Tensor | None = None) -> Tensor:
         memory = x if memory is None else memory
         query, key, value = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
         dropout = self.dropout if self.training else 0.0
@@ -114,7 +114,7 @@ class RelativeBias(nn.Module):
 
     def forward(
         self, length: int, key_mask: Tensor | None, causal: bool, dtype: torch.dtype
-    ) -> Tensor | None:
+    ) -> AttentionBias | None:
         """Bias for `attention` over `length` positions; key_mask (B, length) bool."""
         return attention_bias(
             length,

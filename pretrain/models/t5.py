@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taixue.kernels.attention import attention_bias
+from taixue.kernels.attention import AttentionBias, attention_bias
 
 from ..config.schema import T5Config
 from .layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm
@@ -133,7 +133,7 @@ class T5EncoderLayer(nn.Module):
         self.ffn = _feed_forward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
         x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
         return x + self.dropout(self.ffn(self.ffn_norm(x)))
 
@@ -151,7 +151,9 @@ class T5DecoderLayer(nn.Module):
         self.ffn = _feed_forward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None, cross_bias: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, memory: Tensor, bias: AttentionBias | None, cross_bias: AttentionBias | None
+    ) -> Tensor:
         x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
         x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), cross_bias, memory))
         return x + self.dropout(self.ffn(self.ffn_norm(x)))
