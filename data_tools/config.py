@@ -31,6 +31,10 @@ class TokenizerTrainConfig(Section):
     character_coverage: Annotated[float, Field(gt=0.9, le=1.0)] = Field(
         0.9995, description="part of the characters of the sample that gets a token; the rest becomes unk"
     )
+    normalization: Literal["nmt_nfkc", "nmt_nfkc-fullwidth"] = Field(
+        "nmt_nfkc",
+        description="t5: sentencepiece's NFKC makes ，？！（） half-width, as mT5 and Mengzi do; fullwidth keeps them",
+    )
     byte_fallback: bool = Field(False, description="t5: rare characters become bytes instead of unk")
     lowercase: bool = Field(True, description="bert: lower-case Latin letters and strip their accents")
     sample_bytes: PositiveInt = Field(

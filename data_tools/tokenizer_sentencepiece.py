@@ -13,7 +13,9 @@ score ("——|—", "—|——"), sentencepiece 0.2.3 and the tokenizers libra
 import hashlib
 import io
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import numpy as np
 
 from taixue import UserError
 
-from . import native
+from . import charsmap, native
 from .config import TokenizerTrainConfig
 from .files import canonical_json, readable_json
 from .tokenizer_base import SpecialIds, Tokenizer
@@ -118,25 +120,27 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
 
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_sentences(texts),
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=config.vocab_size - config.sentinels,
-            character_coverage=config.character_coverage,
-            byte_fallback=config.byte_fallback,
-            num_threads=config.threads,
-            max_sentence_length=8 * _SENTENCE_CHARACTERS,
-            pad_id=0,
-            eos_id=1,
-            unk_id=2,
-            bos_id=-1,
-            pad_piece="<pad>",
-            minloglevel=2,
-        )
+        with _normalization(config) as normalization:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sentences(texts),
+                model_writer=model,
+                model_type="unigram",
+                vocab_size=config.vocab_size - config.sentinels,
+                character_coverage=config.character_coverage,
+                byte_fallback=config.byte_fallback,
+                num_threads=config.threads,
+                max_sentence_length=8 * _SENTENCE_CHARACTERS,
+                pad_id=0,
+                eos_id=1,
+                unk_id=2,
+                bos_id=-1,
+                pad_piece="<pad>",
+                minloglevel=2,
+                **normalization,
+            )
     except RuntimeError as error:
         raise _explained(error, config) from None
-    content = model.getvalue()
+    content = _without_path(model.getvalue())
     return {
         MODEL_FILE: content,
         "tokenizer.json": hub_tokenizer(content, config),
@@ -153,6 +157,29 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
             }
         ),
     }
+
+
+@contextmanager
+def _normalization(config: TokenizerTrainConfig) -> Iterator[dict[str, Any]]:
+    """The trainer's arguments for it; rules of our own go through a file."""
+    if config.normalization == "nmt_nfkc":
+        yield {"normalization_rule_name": config.normalization}
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".tsv") as file:
+        file.write(charsmap.fullwidth_rules())
+        file.flush()
+        yield {"normalization_rule_tsv": file.name}
+
+
+def _without_path(model: bytes) -> bytes:
+    """The model without the name of the file its normalisation rules were read from."""
+    from sentencepiece import sentencepiece_model_pb2 as model_pb2
+
+    proto = model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
+    if not proto.normalizer_spec.normalization_rule_tsv:
+        return model
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _sentences(texts: Sequence[str]) -> Iterator[str]:

@@ -1,15 +1,19 @@
 """Tokenizer folders: ids equal transformers', training repeats byte for byte, text cannot spell special ids."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2 as model_pb2
 from transformers import AutoTokenizer
 
 from taixue import UserError
+from taixue.data_tools import charsmap
 from taixue.data_tools.config import TokenizerTrainConfig
 from taixue.data_tools.tokenizer import load_tokenizer, train
 
@@ -48,6 +52,43 @@ def test_nothing_stands_between_a_sentinel_and_the_text_behind_it(text: str, t5_
     assert ids[:at] == ours.encode([before])[0].tolist()
     pieces = theirs.convert_ids_to_tokens(ids[at + 1 :])
     assert "".join(pieces) == behind.replace(" ", "▁")
+
+
+def test_fullwidth_punctuation_can_be_kept(tmp_path: Path) -> None:
+    write_jsonl(
+        tmp_path / "in.jsonl", make_texts(300, seed=3) + ["你好，世界！（真的吗？）ＡＢＣ１２３：好；"] * 20
+    )
+    folders = [tmp_path / "once", tmp_path / "again"]
+    for folder in folders:
+        train(
+            TokenizerTrainConfig(
+                inputs=(str(tmp_path / "in.jsonl"),),
+                output=str(folder),
+                vocab_size=400,
+                sentinels=20,
+                character_coverage=1.0,
+                normalization="nmt_nfkc-fullwidth",
+            )
+        )
+    model = (folders[0] / "spiece.model").read_bytes()
+    assert model == (folders[1] / "spiece.model").read_bytes()
+    assert b"/tmp" not in model, "the path of a passing file is no part of a model"
+    ours, theirs = load_tokenizer(folders[0]), AutoTokenizer.from_pretrained(folders[0])
+    text = "你好，世界！（真的吗？）ＡＢ１２：好；"
+    ids = ours.encode([text])[0]
+    assert ours.decode(ids) == "你好，世界！（真的吗？）AB12：好；"
+    assert ids.tolist() == theirs(text, add_special_tokens=False)["input_ids"]
+    assert [*ids.tolist(), ours.eos_id] == ours.encode_joined([text])[0].tolist()
+
+
+def test_charsmap_rules_are_sentencepieces_own() -> None:
+    processor = sentencepiece.SentencePieceNormalizer(rule_name="nmt_nfkc")
+    proto = model_pb2.ModelProto.FromString(processor.serialized_model_proto())  # type: ignore[attr-defined]
+    rules = dict(charsmap.rules(proto.normalizer_spec.precompiled_charsmap))
+    assert len(rules) > 200_000
+    assert (rules["，"], rules["①"]) == (",", "1")
+    for left in random.Random(1).sample(sorted(rules), 2000):
+        assert processor.normalize(f"a{left}b") == f"▁a{rules[left]}b".replace(" ", "▁")
 
 
 def test_ids_of_real_text_equal_transformers(tmp_path: Path) -> None:
