@@ -23,6 +23,8 @@ from .tokenizer_base import SpecialIds, Tokenizer
 __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
 DESCRIPTION = "taixue_tokenizer.json"
+REPORT = "vocabulary.json"
+_PROBE = 5000  # documents of the sample that the report is about
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
@@ -64,12 +66,14 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
 def train(config: TokenizerTrainConfig) -> Path:
     """Learn a tokenizer and write its folder; return the folder. The same input gives the same bytes.
 
+    vocabulary.json in the folder says what the vocabulary is made of and what it covers (vocabulary/report.py).
     A folder that was made from the same text and settings is kept. UserError when the folder holds something
     else, the inputs hold no document, or vocab_size does not fit the text.
     """
     from rich.console import Console
 
     from . import tokenizer_sentencepiece, tokenizer_wordpiece
+    from .vocabulary import report as vocabulary_report
 
     console = Console()
     output = Path(config.output)
@@ -100,17 +104,14 @@ def train(config: TokenizerTrainConfig) -> Path:
             f"[yellow]{len(sample.rejected):,} lines were no documents: {output / 'quarantine.jsonl'}"
         )
     tokenizer = _write(output, contents, config, stamp)
-    probe = sample.texts[:2000]
-    ids = tokenizer.encode(probe)
-    count = sum(map(len, ids))
-    unknown = sum(int((row == tokenizer.unk_id).sum()) for row in ids)
-    ratio = sum(len(text.encode()) for text in probe) / max(count, 1)
+    facts = vocabulary_report.describe(tokenizer, sample.texts[:_PROBE])
+    files.write(output / REPORT, files.readable_json(facts))
     console.print(
-        f"{output}: {what}\n  {ratio:.2f} bytes per token, {unknown / max(count, 1):.3%} unknown; a model's "
-        f"vocab_size must be at least {tokenizer.vocab_size:,}, or {_padded(tokenizer.vocab_size):,} to be a "
-        "multiple of 128",
+        f"{output}: {what}; a model's vocab_size must be at least {tokenizer.vocab_size:,}, or "
+        f"{_padded(tokenizer.vocab_size):,} to be a multiple of 128",
         soft_wrap=True,
     )
+    console.print(vocabulary_report.table(facts))
     return output
 
 
