@@ -1,6 +1,7 @@
 """Who am I among the ranks of this job: torchrun, Slurm and MPI say it in different words. No torch here."""
 
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,6 +56,21 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | Non
         attempt = environment.get("TORCHELASTIC_RESTART_COUNT", environment.get("SLURM_RESTART_COUNT", "0"))
         return Ranks(int(rank), size, int(local_rank or 0), local_size, address, port, attempt, launcher)
     return None
+
+
+def device_number(
+    ranks: Ranks | None, visible: int, environment: Mapping[str, str] = os.environ
+) -> int | None:
+    """Which of the `visible` devices of this process is this rank's, or None when there are too few.
+
+    srun --gpus-per-task=1 shows every rank its own device alone, each as number 0.
+    """
+    if ranks is None:
+        return 0 if visible else None
+    per_task = environment.get("SLURM_GPUS_PER_TASK") or environment.get("SLURM_TRES_PER_TASK", "")
+    if visible == 1 and ranks.launcher == "Slurm" and re.search(r"(^|gpu[:=])1$", per_task):
+        return 0
+    return ranks.local_rank if ranks.local_world <= visible else None
 
 
 def _is_slurm_launch(environment: Mapping[str, str]) -> bool:

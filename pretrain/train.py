@@ -19,7 +19,7 @@ from taixue.data_tools import files
 from taixue.data_tools.tokenizer import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.mesh import AXES, Layout
-from taixue.parallel.ranks import Ranks, from_environment
+from taixue.parallel.ranks import Ranks, device_number, from_environment
 from taixue.parallel.runtime import Runtime
 
 from . import checkpoint
@@ -182,17 +182,17 @@ def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runt
 
 def choose_device(run: RunConfig, ranks: Ranks | None) -> torch.device:
     """The device of this rank. Raises UserError if it is asked for and not there."""
-    wanted, local_rank = run.compute.device, ranks.local_rank if ranks else 0
+    wanted = run.compute.device
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    needed = ranks.local_world if ranks else 1
-    if (count := torch.cuda.device_count()) < needed:
+    number = device_number(ranks, count := torch.cuda.device_count())
+    if number is None:
         raise UserError(
-            f"compute.device: {wanted}, but {needed} ranks were started on a machine with {count} CUDA devices: "
-            "start one rank per device, or set compute.device to cpu"
+            f"compute.device: {wanted}, but {ranks.local_world if ranks else 1} ranks were started on a machine with "
+            f"{count} CUDA devices: start one rank per device, or set compute.device to cpu"
         )
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def _lengths(objective: Objective) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import pytest
 
 from taixue import UserError
-from taixue.parallel.ranks import Ranks, from_environment
+from taixue.parallel.ranks import Ranks, device_number, from_environment
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 MASTER = {"MASTER_ADDR": "node0", "MASTER_PORT": "29500"}
@@ -67,3 +67,14 @@ def test_mpirun_inside_an_allocation_is_mpi() -> None:
     ranks = from_environment(SLURM | OPEN_MPI)
     assert ranks is not None
     assert (ranks.launcher, ranks.rank, ranks.world) == ("Open MPI", 1, 2)
+
+
+def test_device_of_a_rank() -> None:
+    ranks = Ranks(5, 8, 1, 4, "node0", 29500, "0", "Slurm")
+    assert device_number(ranks, 4, {}) == 1
+    assert device_number(ranks, 3, {}) is None
+    assert device_number(ranks, 1, {}) is None, "four ranks would share one device"
+    for bound in ({"SLURM_GPUS_PER_TASK": "1"}, {"SLURM_TRES_PER_TASK": "cpu=8,gres/gpu:1"}):
+        assert device_number(ranks, 1, bound) == 0, "Slurm shows each rank its own"
+    assert device_number(ranks, 1, {"SLURM_GPUS_PER_TASK": "2"}) is None
+    assert (device_number(None, 2, {}), device_number(None, 0, {})) == (0, None)
