@@ -70,11 +70,11 @@ def make_shard(shard: InputShard, paragraph_parts: int = 0) -> Iterator[int]:
     sinks = [Sink(shard, split, worker) for split in SPLITS]
     try:
         documents = Survivors(shard, paragraph_parts)
-        for texts, raw, _, amount in documents:
+        for raw, _, amount in documents:
             held_out = are_held_out(raw, shard)
-            if shard.held_out_first and texts and not any(sink.documents for sink in sinks):
+            if shard.held_out_first and raw and not any(sink.documents for sink in sinks):
                 held_out[0] = shard.held_out_first == "validation"
-            encoded = worker.encode(texts)
+            encoded = worker.encode(raw)
             for split, sink in enumerate(sinks):
                 sink.add(encoded.select(np.flatnonzero(held_out == split)), raw_bytes(raw, held_out == split))
             yield amount
@@ -98,15 +98,13 @@ class Encoded:
         """The documents with these numbers, in this order."""
         if len(which) == len(self.lengths) and (which == np.arange(len(which))).all():
             return self
-        places = spread((np.cumsum(self.lengths) - self.lengths)[which], self.lengths[which])
-        rows = None if self.rows is None else self.rows[places]
-        return Encoded(self.tokens[places], rows, self.lengths[which])
-
-
-def spread(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """begin, begin + 1, ... of each part, one after another: int64 (sum of lengths,)."""
-    shifts = begins - (np.cumsum(lengths) - lengths)
-    return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
+        ends = np.cumsum(self.lengths)
+        parts = [*zip((ends - self.lengths)[which].tolist(), ends[which].tolist(), strict=True)]
+        tokens = np.concatenate([self.tokens[:0], *(self.tokens[begin:end] for begin, end in parts)])
+        rows = self.rows
+        if rows is not None:
+            rows = np.concatenate([rows[:0], *(rows[begin:end] for begin, end in parts)])
+        return Encoded(tokens, rows, self.lengths[which])
 
 
 class Encoder:
@@ -119,23 +117,24 @@ class Encoder:
         self.dtype = indexed.token_dtype(self.tokenizer.vocab_size)
         self._is_checked, self._is_exact = False, True
 
-    def encode(self, texts: list[str]) -> Encoded:
-        """Tokens of texts, each with its eos."""
-        tokens, lengths = self._joined(texts)
+    def encode(self, raw: list[bytes]) -> Encoded:
+        """Tokens of texts, given as UTF-8, each with its eos."""
+        tokens, lengths = self._joined(raw)
         if self.annotator is None:
             return Encoded(tokens, None, lengths)
         ends = np.cumsum(lengths)
         bounds = zip((ends - lengths).tolist(), (ends - 1).tolist(), strict=True)
+        texts = [text.decode() for text in raw]
         found = self.annotator.annotate(texts, [tokens[begin:end] for begin, end in bounds])
         none = np.zeros(1, self.annotator.dtype)
         rows = np.concatenate([none[:0], *(part for row in found for part in (row, none))])
         return Encoded(tokens, rows, lengths)
 
-    def _joined(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _joined(self, raw: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of texts by the fast way, which is compared with the library's on the first texts of each shard."""
-        if not self._is_checked and texts:
+        if not self._is_checked and raw:
             self._is_checked = True
-            probe = texts[:_PROBE]
+            probe = raw[:_PROBE]
             if not np.array_equal(
                 self.tokenizer.encode_joined(probe)[0], Tokenizer.encode_joined(self.tokenizer, probe)[0]
             ):
@@ -144,8 +143,8 @@ class Encoder:
                 )
                 self._is_exact = False
         if self._is_exact:
-            return self.tokenizer.encode_joined(texts)
-        return Tokenizer.encode_joined(self.tokenizer, texts)
+            return self.tokenizer.encode_joined(raw)
+        return Tokenizer.encode_joined(self.tokenizer, raw)
 
     def write_statistics(self) -> None:
         """Publish the counts of the annotator, if there is one."""

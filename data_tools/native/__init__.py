@@ -213,27 +213,29 @@ class KeywordMatcher:
 
 
 class Ngrams:
-    """Finds the n-grams of a set of texts, given by their hashes, in other texts; plain/ngrams.py says what a unit is.
+    """Finds the n-grams of a set of texts in other texts; plain/ngrams.py says what a unit is."""
 
-    hashes: uint64, ascending, each once; those of other Ngrams of the same `ngram` (the first is made with none).
-    """
-
-    def __init__(self, ngram: int, hashes: np.ndarray) -> None:
+    def __init__(self, ngram: int) -> None:
         _at_least_one("ngram", ngram)
         extension = _extension()
-        self._plain = PlainNgrams(ngram, hashes) if extension is None else None
-        self._native: Any = (
-            None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram, hashes)
-        )
+        self._plain = PlainNgrams(ngram) if extension is None else None
+        self._native: Any = None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram)
 
-    def hashes(self, texts: Texts) -> np.ndarray:
-        """uint64 (M,): of all n-grams of the texts, in order."""
-        return self._plain.hashes(strings(texts)) if self._plain else self._native.hashes(texts)
+    def __len__(self) -> int:
+        """Different n-grams."""
+        return len(self._plain) if self._plain is not None else int(self._native.size())
+
+    def add(self, texts: Texts, owner: int) -> None:
+        """Look for all n-grams of these texts, too; one that was added before keeps its owner (at least 0)."""
+        if self._plain is not None:
+            self._plain.add(strings(texts), owner)
+        else:
+            self._native.add(texts, owner)
 
     def find(self, texts: Texts) -> np.ndarray:
         """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
-        and the place of its hash."""
-        return self._plain.find(strings(texts)) if self._plain else self._native.find(texts)
+        and its owner."""
+        return self._native.find(texts) if self._plain is None else self._plain.find(strings(texts))
 
 
 class Unigram:

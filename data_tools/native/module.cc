@@ -210,17 +210,17 @@ std::vector<Value> to_vector(const py::array_t<Value, py::array::c_style>& array
 }
 
 Ngrams make_ngrams(const py::array_t<uint8_t, py::array::c_style>& kinds,
-                   const py::array_t<uint32_t, py::array::c_style>& folded, int ngram,
-                   const py::array_t<uint64_t, py::array::c_style>& hashes) {
+                   const py::array_t<uint32_t, py::array::c_style>& folded, int ngram) {
   if (kinds.size() != kPoints || folded.size() != kPoints) throw py::value_error("there are 0x110000 characters");
-  return Ngrams(to_vector(kinds), to_vector(folded), ngram, to_vector(hashes));
+  return Ngrams(to_vector(kinds), to_vector(folded), ngram);
 }
 
-py::array_t<uint64_t> ngram_hashes(const Ngrams& ngrams, const py::object& texts) {
+void add_ngrams(Ngrams& ngrams, const py::object& texts, int32_t owner) {
   const Input input(texts);
-  auto found = without_gil([&] { return ngrams.hashes(input.texts()); });
-  const auto size = static_cast<py::ssize_t>(found.size());
-  return to_array(std::move(found), {size});
+  without_gil([&] {
+    ngrams.add(input.texts(), owner);
+    return 0;
+  });
 }
 
 py::array_t<int64_t> find_ngrams(const Ngrams& ngrams, const py::object& texts) {
@@ -283,7 +283,8 @@ PYBIND11_MODULE(_native, m) {
       .def("counts", &count_keywords);
   py::class_<Ngrams>(m, "Ngrams")
       .def(py::init(&make_ngrams))
-      .def("hashes", &ngram_hashes)
+      .def("add", &add_ngrams)
+      .def("size", &Ngrams::size)
       .def("find", &find_ngrams);
   py::class_<Unigram>(m, "Unigram")
       .def(py::init(&make_unigram))

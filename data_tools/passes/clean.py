@@ -138,18 +138,14 @@ class CleanTask:
         self.record.parent.mkdir(parents=True, exist_ok=True)
         record.forget(self.record, [shard.work("clean", suffix) for suffix in SUFFIXES])
         cleaned = CleanedShard(shard)
-        texts = TextWriter(shard.work("clean", ".text"))
-        lengths: list[np.ndarray] = []
+        texts = TextWriter(shard.work("clean", ".text"), shard.work("clean", ".length"))
         index = _Index(shard, config)
         for batch, raw, amount in cleaned:
             texts.add(raw)
-            lengths.append(np.fromiter(map(len, raw), "<u4", len(raw)))
             index.add(batch)
             yield amount
         texts.finish()
-        made = [shard.work("clean", ".text"), shard.work("clean", ".length")]
-        files.write(made[1], b"".join(part.tobytes() for part in lengths))
-        made += index.finish()
+        made = [*texts.paths, *index.finish()]
         record.publish(
             self.record,
             shard.cleaned,

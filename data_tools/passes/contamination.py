@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from taixue import UserError
@@ -27,31 +26,26 @@ class EvaluationSets:
             path for path in read.find_files(config.inputs) if not any(part in path.name for part in exclude)
         ]
         self.files = [str(path) for path in paths]
-        any_ngrams = native.Ngrams(config.ngram, np.zeros(0, np.uint64))
-        hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
+        self._ngrams = native.Ngrams(config.ngram)
         for number, path in enumerate(paths):
             for texts in _batches(_strings(path, fields)):
-                found = np.unique(any_ngrams.hashes(texts))
-                hashes.append(found)
-                owners.append(np.full(len(found), number, np.int32))
-        every, first = np.unique(np.concatenate(hashes), return_index=True)
-        self._owners = np.concatenate(owners)[first]
-        if not len(every):
+                self._ngrams.add(texts, number)
+        if not len(self._ngrams):
             raise UserError(
                 f"decontaminate: no text of {config.ngram} units in {', '.join(config.inputs)}; lower "
                 "decontaminate.ngram or look at decontaminate.fields"
             )
-        self._ngrams = native.Ngrams(config.ngram, every)
 
     def __len__(self) -> int:
         """Different n-grams."""
-        return len(self._owners)
+        return len(self._ngrams)
 
-    def find(self, texts: Sequence[str]) -> dict[int, tuple[str, str]]:
-        """Number of each text that shares an n-gram -> the evaluation file and the shared part, the first found."""
+    def find(self, texts: Sequence[bytes]) -> dict[int, tuple[str, str]]:
+        """Number of each text (UTF-8) that shares an n-gram -> the evaluation file and the shared part, the first
+        found."""
         return {
-            text: (self.files[self._owners[place]], texts[text][begin:end])
-            for text, begin, end, place in self._ngrams.find(texts).tolist()
+            text: (self.files[owner], texts[text].decode()[begin:end])
+            for text, begin, end, owner in self._ngrams.find(texts).tolist()
         }
 
 

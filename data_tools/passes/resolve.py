@@ -14,7 +14,7 @@ import numpy as np
 from .. import files
 from ..plan import STATISTICS_FOLDER, WORK_FOLDER, InputShard, digest
 from . import components, match, record, runs
-from .texts import read_texts
+from .texts import read_text
 
 _SAMPLES = 8
 _EXCERPT = 300
@@ -132,13 +132,9 @@ class ResolveTask:
     def _excerpt(self, document: int) -> dict[str, Any]:
         shard = self.shards[document >> match.DOCUMENT_BITS]
         number = document & ((1 << match.DOCUMENT_BITS) - 1)
-        left = number
-        for block in read_texts(shard.work("clean", ".text")):
-            if left < len(block):
-                text = block[left].decode()[:_EXCERPT]
-                return {"source": shard.source.name, "shard": shard.number, "document": number, "text": text}
-            left -= len(block)
-        raise AssertionError(f"{shard.base} has no document {number}")
+        text = read_text(shard.work("clean", ".text"), shard.work("clean", ".length"), number)
+        excerpt = text.decode()[:_EXCERPT]
+        return {"source": shard.source.name, "shard": shard.number, "document": number, "text": excerpt}
 
 
 class Removed:

@@ -57,8 +57,8 @@ class DealTask:
         record.forget(self.record, made)
         hands = [_Hand(shard, split, encoder) for split in SPLITS]
         documents = Survivors(shard, self.paragraph_parts)
-        for texts, raw, numbers, amount in documents:
-            encoded = encoder.encode(texts)
+        for raw, numbers, amount in documents:
+            encoded = encoder.encode(raw)
             held_out = are_held_out(raw, shard)
             keys = _keys(shard, numbers)
             sizes = np.fromiter(map(len, raw), np.uint32, len(raw))

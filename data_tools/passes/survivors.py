@@ -23,7 +23,7 @@ _EXCERPT = 200
 
 
 class Survivors:
-    """Batches of about 4 MB: (texts, their UTF-8, numbers int64 in the cleaned shard, bytes of text worked through).
+    """Batches of about 4 MB: (texts as UTF-8, numbers int64 in the cleaned shard, bytes of text worked through).
 
     Iterate once; then inputs, and the files in decontaminated/ and stats/, say what was read and removed.
     paragraph_parts: number of files the pass `paragraphs` made; 0 without it.
@@ -38,26 +38,26 @@ class Survivors:
         self._listed: list[dict[str, object]] = []
         self.inputs: tuple[manifest.InputRecord, ...] = ()
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[bytes], np.ndarray, int]]:
+    def __iter__(self) -> Iterator[tuple[list[bytes], np.ndarray, int]]:
         config = self._shard.config.decontaminate
-        for texts, raw, numbers, amount in self._unique():
+        for texts, numbers, amount in self._unique():
             if config is not None:
-                texts, raw, numbers = self._clear(_evaluation_sets(config), texts, raw, numbers)
-            yield texts, raw, numbers, amount
+                texts, numbers = self._clear(_evaluation_sets(config), texts, numbers)
+            yield texts, numbers, amount
         self._publish()
 
-    def _unique(self) -> Iterator[tuple[list[str], list[bytes], np.ndarray, int]]:
+    def _unique(self) -> Iterator[tuple[list[bytes], np.ndarray, int]]:
         shard, begin = self._shard, 0
         if shard.config.deduplicate is None:
             cleaned = CleanedShard(shard)
-            for texts, raw, amount in cleaned:
-                yield texts, raw, np.arange(begin, begin + len(texts)), amount
-                begin += len(texts)
+            for _, raw, amount in cleaned:
+                yield raw, np.arange(begin, begin + len(raw)), amount
+                begin += len(raw)
             self.inputs = tuple(cleaned.inputs)
             return
         removed = Removed(shard).of(shard)
         repeats = repeated(shard, self._parts) if self._parts else {}
-        for block in read_texts(shard.work("clean", ".text")):
+        for block in read_texts(shard.work("clean", ".text"), shard.work("clean", ".length")):
             kept: list[bytes] = []
             numbers: list[int] = []
             for number, document in enumerate(block, begin):
@@ -71,12 +71,7 @@ class Survivors:
                     kept.append(document)
                     numbers.append(number)
             begin += len(block)
-            yield (
-                [document.decode() for document in kept],
-                kept,
-                np.array(numbers, np.int64),
-                sum(map(len, block)),
-            )
+            yield kept, np.array(numbers, np.int64), sum(map(len, block))
         found = record.read(shard.work("clean", ".json"))["inputs"]
         self.inputs = tuple(manifest.InputRecord.model_validate(entry) for entry in found)
 
@@ -90,21 +85,21 @@ class Survivors:
         return left
 
     def _clear(
-        self, sets: EvaluationSets, texts: list[str], raw: list[bytes], numbers: np.ndarray
-    ) -> tuple[list[str], list[bytes], np.ndarray]:
+        self, sets: EvaluationSets, texts: list[bytes], numbers: np.ndarray
+    ) -> tuple[list[bytes], np.ndarray]:
         found = sets.find(texts)
         for place, (file, shared) in sorted(found.items()):
-            self._counts["decontaminate"].update(documents=1, bytes=len(raw[place]))
+            self._counts["decontaminate"].update(documents=1, bytes=len(texts[place]))
             self._listed.append(
                 {
                     "document": int(numbers[place]),
                     "evaluation": file,
                     "shared": shared,
-                    "text": texts[place][:_EXCERPT],
+                    "text": texts[place].decode()[:_EXCERPT],
                 }
             )
         kept = [place for place in range(len(texts)) if place not in found]
-        return [texts[place] for place in kept], [raw[place] for place in kept], numbers[kept]
+        return [texts[place] for place in kept], numbers[kept]
 
     def _publish(self) -> None:
         shard = self._shard
