@@ -6,7 +6,7 @@ and let other threads run. TAIXUE_NATIVE=off chooses the plain twins (native/pla
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -37,6 +37,7 @@ __all__ = [
     "NormalizeRules",
     "Ragged",
     "Unigram",
+    "byte_counts",
     "exact_hash",
     "is_native",
     "mask_personal",
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 NO_SHINGLE = hashes.NO_SHINGLE
-_VERSION = 1  # module.cc says the same
+_VERSION = 2  # module.cc says the same
 _DEFAULT_RULES = NormalizeRules()
 # Numbers of normalize.h's actions.
 _SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
@@ -108,13 +109,23 @@ def normalize(texts: Texts, rules: NormalizeRules = _DEFAULT_RULES) -> list[str]
 
 
 def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
-    """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters."""
-    _at_least_one("ngram", ngram)
+    """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters; 0: it is not counted."""
+    if ngram < 0:
+        raise UserError(f"ngram is {ngram}; it must be at least 0")
     extension = _extension()
     if extension is None:
         return stats.text_stats(strings(texts), ngram)
     rows: np.ndarray = extension.text_stats(texts, ngram)
     return rows.view(STATS).reshape(-1)
+
+
+def byte_counts(texts: Texts) -> np.ndarray:
+    """int64 (N,): length of each text's UTF-8. str objects remember their UTF-8, so asking later costs less."""
+    extension = _extension()
+    if extension is None:
+        return np.fromiter((len(text.encode()) for text in strings(texts)), np.int64, len(texts))
+    counts: np.ndarray = extension.byte_counts(texts)
+    return counts
 
 
 def exact_hash(texts: Texts) -> np.ndarray:
@@ -124,9 +135,10 @@ def exact_hash(texts: Texts) -> np.ndarray:
 
 
 def paragraph_hashes(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """uint64 (M, 2) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
+    """uint64 (M, 3) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
 
-    The hash is that of the line without white space around it; a line with nothing else has (0, 0).
+    A 128-bit hash of the line without white space around it, (0, 0) when there is nothing else; and the characters of
+    the line, white space too.
     """
     extension = _extension()
     return hashes.paragraph_hashes(strings(texts)) if extension is None else extension.paragraph_hashes(texts)
@@ -137,7 +149,8 @@ def minhash_bands(
 ) -> np.ndarray:
     """uint64 (N, bands): LSH band hashes of the MinHash of each text's character n-grams.
 
-    Two texts of Jaccard similarity s share a band with probability 1 - (1 - s^r)^bands, r = permutations / bands
+    The minima are those of fast similarity sketching (Dahlgaard, Knudsen, Thorup 2017): as good as independent
+    permutations, at the cost of one. Two texts of Jaccard similarity s share a band with probability 1 - (1 - s^r)^bands, r = permutations / bands
     (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4). Only letters, digits and hanzi
     count, ASCII letters in lower case; a shorter text is one n-gram. A text without any has NO_SHINGLE in all bands:
     it equals nothing.
@@ -149,8 +162,7 @@ def minhash_bands(
     extension = _extension()
     if extension is None:
         return hashes.minhash_bands(strings(texts), ngram, permutations, bands, seed)
-    keys = _permutation_keys(permutations, seed)
-    return extension.minhash_bands(texts, *keys, ngram, bands)
+    return extension.minhash_bands(texts, _round_keys(permutations, seed), ngram, bands)
 
 
 def mask_personal(texts: Texts, kinds: Sequence[str] = tuple(PERSONAL)) -> tuple[list[str], np.ndarray]:
@@ -213,28 +225,31 @@ class KeywordMatcher:
 
 
 class Ngrams:
-    """Finds the n-grams of a set of texts in other texts; plain/ngrams.py says what a unit is."""
+    """Finds the n-grams of texts in other texts; plain/ngrams.py says what a unit is.
 
-    def __init__(self, ngram: int) -> None:
+    owned: texts whose n-grams are looked for, with the number (at least 0) of what they belong to.
+    """
+
+    def __init__(self, ngram: int, owned: Iterable[tuple[Texts, int]]) -> None:
         _at_least_one("ngram", ngram)
         extension = _extension()
         self._plain = PlainNgrams(ngram) if extension is None else None
         self._native: Any = None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram)
+        for texts, owner in owned:
+            if self._plain is not None:
+                self._plain.add(strings(texts), owner)
+            else:
+                self._native.add(texts, owner)
+        if self._native is not None:
+            self._native.finish()
 
-    def __len__(self) -> int:
-        """Different n-grams."""
-        return len(self._plain) if self._plain is not None else int(self._native.size())
-
-    def add(self, texts: Texts, owner: int) -> None:
-        """Look for all n-grams of these texts, too; one that was added before keeps its owner (at least 0)."""
-        if self._plain is not None:
-            self._plain.add(strings(texts), owner)
-        else:
-            self._native.add(texts, owner)
+    def __bool__(self) -> bool:
+        """Whether any text is long enough for an n-gram."""
+        return bool(self._plain) if self._plain is not None else self._native.size() > 0
 
     def find(self, texts: Texts) -> np.ndarray:
         """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
-        and its owner."""
+        and its first owner."""
         return self._native.find(texts) if self._plain is None else self._plain.find(strings(texts))
 
 
@@ -332,9 +347,8 @@ def _html(extension: ModuleType) -> Any:
 
 
 @cache
-def _permutation_keys(permutations: int, seed: int) -> tuple[list[int], list[int]]:
-    multipliers, increments = hashes.permutation_keys(permutations, seed)
-    return multipliers.tolist(), increments.tolist()
+def _round_keys(permutations: int, seed: int) -> list[int]:
+    return hashes.round_keys(permutations, seed)
 
 
 def _at_least_one(name: str, value: int) -> None:

@@ -1,7 +1,7 @@
 """What each character is, from the running Python's Unicode data: one table for the C++ code and its plain twins.
 
-Built at first use (about 0.1 s of processor time). Unicode never changes what an assigned character decomposes to; characters that a
-newer Python knows and an older one does not are class OTHER in the older.
+Built at first use (about 0.1 s of processor time). Unicode never changes what an assigned character decomposes to;
+characters that a newer Python knows and an older one does not are class OTHER in the older.
 """
 
 import unicodedata

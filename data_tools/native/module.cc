@@ -118,16 +118,23 @@ py::array_t<uint64_t> exact_hash_of(const py::object& texts) {
   return out;
 }
 
+py::array_t<int64_t> byte_counts_of(const py::object& texts) {
+  const Input input(texts);
+  py::array_t<int64_t> out(static_cast<py::ssize_t>(input.size()));
+  std::transform(input.texts().begin(), input.texts().end(), out.mutable_data(),
+                 [](const Text& text) { return static_cast<int64_t>(text.size); });
+  return out;
+}
+
 py::tuple paragraph_hashes_of(const py::object& texts) {
   const Input input(texts);
   auto rows = without_gil([&] { return paragraph_hashes(input.texts(), characters()); });
-  return to_arrays<std::array<uint64_t, 2>, uint64_t>(std::move(rows), 2);
+  return to_arrays<std::array<uint64_t, 3>, uint64_t>(std::move(rows), 3);
 }
 
-py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint32_t> multipliers,
-                                       std::vector<uint32_t> increments, int ngram, int bands) {
+py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint64_t> rounds, int ngram, int bands) {
   const Input input(texts);
-  const MinHash keys{std::move(multipliers), std::move(increments), ngram, bands};
+  const MinHash keys{std::move(rounds), ngram, bands};
   py::array_t<uint64_t> out({static_cast<py::ssize_t>(input.size()), static_cast<py::ssize_t>(bands)});
   uint64_t* data = out.mutable_data();
   without_gil([&] { minhash_bands(input.texts(), characters(), keys, data); });
@@ -262,8 +269,9 @@ py::tuple cut_words(const WordCutter& cutter, const py::array_t<uint32_t, py::ar
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of corpus work; taixue.data_tools.native is the door to them.";
-  m.attr("VERSION") = 1;  // native/__init__.py expects the same: raise both when a signature or result changes
+  m.attr("VERSION") = 2;  // native/__init__.py expects the same: raise both when a signature or result changes
   m.def("set_characters", &set_characters);
+  m.def("byte_counts", &byte_counts_of);
   m.def("text_stats", &text_stats_of);
   m.def("exact_hash", &exact_hash_of);
   m.def("paragraph_hashes", &paragraph_hashes_of);
@@ -284,6 +292,7 @@ PYBIND11_MODULE(_native, m) {
   py::class_<Ngrams>(m, "Ngrams")
       .def(py::init(&make_ngrams))
       .def("add", &add_ngrams)
+      .def("finish", &Ngrams::finish)
       .def("size", &Ngrams::size)
       .def("find", &find_ngrams);
   py::class_<Unigram>(m, "Unigram")

@@ -9,28 +9,38 @@ namespace taixue {
 namespace {
 
 constexpr uint64_t kPlace = 0x632BE59BD9B4E019;  // between the characters of a word
-constexpr int kLeastBits = 16, kBitsPerAnchor = 16;
+constexpr size_t kPerGroup = 16, kBitsPerAnchor = 10;
+
+// The least number of bits that tells so many apart; at least 6.
+int bits_for(size_t count) {
+  int bits = 6;
+  while (count >> bits != 0) ++bits;
+  return bits;
+}
 
 }  // namespace
 
-// The units of one text.
+// The units of one text, in arrays that are never made smaller.
 struct Ngrams::Units {
   std::vector<uint64_t> values;  // a single's character, a word's hash
   std::vector<uint8_t> are_words;
   std::vector<uint32_t> begins, ends;
+  size_t count = 0;
 
-  size_t size() const { return values.size(); }
-  void clear() {
-    values.clear();
-    are_words.clear();
-    begins.clear();
-    ends.clear();
+  void clear(size_t most) {
+    count = 0;
+    if (most <= values.size()) return;
+    values.resize(most);
+    are_words.resize(most);
+    begins.resize(most);
+    ends.resize(most);
   }
   void add(uint64_t value, bool is_word, size_t begin, size_t end) {
-    values.push_back(value);
-    are_words.push_back(is_word);
-    begins.push_back(static_cast<uint32_t>(begin));
-    ends.push_back(static_cast<uint32_t>(end));
+    values[count] = value;
+    are_words[count] = is_word;
+    begins[count] = static_cast<uint32_t>(begin);
+    ends[count] = static_cast<uint32_t>(end);
+    ++count;
   }
   uint64_t hash(size_t k) const { return are_words[k] ? values[k] : mix(values[k]); }
 };
@@ -44,10 +54,7 @@ Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngr
       ngram_(static_cast<size_t>(ngram)),
       anchor_((ngram_ + 1) / 2),
       stride_(ngram_ - anchor_ + 1),
-      powers_(anchor_),
-      slots_(size_t{1} << kLeastBits, Slot{0, kFree}),
-      filter_(size_t{1} << (kLeastBits - 6)),
-      filter_shift_(64 - kLeastBits) {
+      powers_(anchor_) {
   for (size_t k = 0; k < ngram_; ++k) leaving_ *= kMultiplier;
   uint64_t power = kMultiplier;
   for (uint64_t& one : powers_) {
@@ -57,7 +64,7 @@ Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngr
 }
 
 void Ngrams::split(const Text& text, Units& units) const {
-  units.clear();
+  units.clear(text.size);
   size_t place = 0;
   for (const uint8_t* p = text.data; p < text.end();) {
     uint32_t point;
@@ -99,57 +106,52 @@ bool Ngrams::walk(const Units& units, size_t first, size_t last, Visit visit) co
   }
 }
 
-const Ngrams::Slot& Ngrams::slot(uint64_t hash) const {
-  size_t at = hash & (slots_.size() - 1);
-  while (slots_[at].owner != kFree && slots_[at].hash != hash) at = (at + 1) & (slots_.size() - 1);
-  return slots_[at];
-}
-
-void Ngrams::insert(uint64_t hash, int32_t owner) {
-  Slot& found = const_cast<Slot&>(slot(hash));
-  if (found.owner != kFree) return;
-  found = {hash, owner};
-  if (2 * ++count_ < slots_.size()) return;
-  std::vector<Slot> old(2 * slots_.size(), Slot{0, kFree});
-  old.swap(slots_);
-  for (const Slot& one : old) {
-    if (one.owner != kFree) const_cast<Slot&>(slot(one.hash)) = one;
-  }
-}
-
-void Ngrams::filter_anchor(uint64_t hash) {
-  const uint64_t bit = hash >> filter_shift_;
-  filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
-}
-
 void Ngrams::add(const Texts& texts, int32_t owner) {
   Units units;
   for (const Text& text : texts) {
     split(text, units);
-    if (units.size() < ngram_) continue;
-    walk(units, 0, units.size() - ngram_ + 1, [&](uint64_t hash, size_t) {
-      insert(hash, owner);
+    if (units.count < ngram_) continue;
+    walk(units, 0, units.count - ngram_ + 1, [&](uint64_t hash, size_t) {
+      hashes_.push_back(hash);
+      owners_.push_back(owner);
       return false;
     });
-    for (size_t k = 0; k + anchor_ <= units.size(); ++k) {
-      anchors_.push_back(anchor(units, k));
-      filter_anchor(anchors_.back());
-    }
-    if (anchors_.size() * kBitsPerAnchor > filter_.size() << 6) grow_filter();
+    for (size_t k = 0; k + anchor_ <= units.count; ++k) anchors_.push_back(anchor(units, k));
   }
 }
 
-void Ngrams::grow_filter() {
-  std::sort(anchors_.begin(), anchors_.end());
-  anchors_.erase(std::unique(anchors_.begin(), anchors_.end()), anchors_.end());
-  size_t words = filter_.size();
-  // Twice what is needed now, or most of the anchors would be sorted again after the next text.
-  while (words << 6 < 2 * kBitsPerAnchor * anchors_.size()) {
-    words *= 2;
-    --filter_shift_;
+void Ngrams::finish() {
+  const int bits = bits_for(hashes_.size() / kPerGroup);
+  group_shift_ = 64 - bits;
+  groups_.assign((size_t{1} << bits) + 2, 0);
+  for (const uint64_t hash : hashes_) ++groups_[(hash >> group_shift_) + 2];
+  for (size_t k = 2; k < groups_.size(); ++k) groups_[k] += groups_[k - 1];
+  std::vector<uint64_t> hashes(hashes_.size());
+  std::vector<int32_t> owners(owners_.size());
+  for (size_t k = 0; k < hashes_.size(); ++k) {
+    const size_t place = groups_[(hashes_[k] >> group_shift_) + 1]++;
+    hashes[place] = hashes_[k];
+    owners[place] = owners_[k];
   }
-  filter_.assign(words, 0);
-  for (const uint64_t hash : anchors_) filter_anchor(hash);
+  hashes_.swap(hashes);
+  owners_.swap(owners);
+
+  const int filter_bits = bits_for(kBitsPerAnchor * anchors_.size());
+  filter_shift_ = 64 - filter_bits;
+  filter_.assign(size_t{1} << (filter_bits - 6), 0);
+  for (const uint64_t hash : anchors_) {
+    const uint64_t bit = hash >> filter_shift_;
+    filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
+  }
+  std::vector<uint64_t>().swap(anchors_);
+}
+
+int32_t Ngrams::owner_of(uint64_t hash) const {
+  const size_t group = hash >> group_shift_;
+  for (size_t k = groups_[group]; k < groups_[group + 1]; ++k) {
+    if (hashes_[k] == hash) return owners_[k];
+  }
+  return -1;
 }
 
 std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
@@ -157,18 +159,18 @@ std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
   Units units;
   for (size_t k = 0; k < texts.size(); ++k) {
     split(texts[k], units);
-    if (units.size() < ngram_) continue;
+    if (units.count < ngram_) continue;
     const auto visit = [&](uint64_t hash, size_t first) {
-      const int32_t owner = slot(hash).owner;
-      if (owner == kFree) return false;
+      const int32_t owner = owner_of(hash);
+      if (owner < 0) return false;
       out.push_back({static_cast<int64_t>(k), units.begins[first], units.ends[first + ngram_ - 1], owner});
       return true;
     };
-    for (size_t at = 0; at + anchor_ <= units.size(); at += stride_) {
+    for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
       const uint64_t bit = anchor(units, at) >> filter_shift_;
       if ((filter_[bit >> 6] >> (bit & 63) & 1) == 0) continue;
       const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
-      const size_t last = std::min(at + 1, units.size() - ngram_ + 1);
+      const size_t last = std::min(at + 1, units.count - ngram_ + 1);
       if (first < last && walk(units, first, last, visit)) break;
     }
   }

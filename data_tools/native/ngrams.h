@@ -15,42 +15,39 @@ class Ngrams {
   // kinds and folded: one entry per code point.
   Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngram);
 
-  // Looks for the n-grams of these texts, too; one that is there already keeps its owner. Not while find runs.
+  // First the texts whose n-grams are looked for; finish, once; then find.
   void add(const Texts& texts, int32_t owner);
+  void finish();
 
-  // Different n-grams.
-  size_t size() const { return count_; }
+  // N-grams that were added, the same one again and again too.
+  size_t size() const { return hashes_.size(); }
 
-  // Rows (number of the text, first character, last + 1, owner) of the first n-gram of each text that has one.
+  // Rows (number of the text, first character, last + 1, owner) of the first n-gram of each text that has one. The owner
+  // is the first that the n-gram was added with.
   std::vector<std::array<int64_t, 4>> find(const Texts& texts) const;
 
  private:
   struct Units;
-  struct Slot {
-    uint64_t hash;
-    int32_t owner;  // kFree: none
-  };
-  static constexpr int32_t kFree = -1;
 
   void split(const Text& text, Units& units) const;
   uint64_t anchor(const Units& units, size_t first) const;
   template <typename Visit>
   bool walk(const Units& units, size_t first, size_t last, Visit visit) const;
-  const Slot& slot(uint64_t hash) const;
-  void insert(uint64_t hash, int32_t owner);
-  void filter_anchor(uint64_t hash);
-  void grow_filter();
+  int32_t owner_of(uint64_t hash) const;  // -1: none
 
   std::vector<uint8_t> kinds_;
   std::vector<uint32_t> folded_;
   size_t ngram_, anchor_, stride_;
   uint64_t leaving_ = 1;
   std::vector<uint64_t> powers_;
-  std::vector<Slot> slots_;
-  size_t count_ = 0;
-  std::vector<uint64_t> anchors_;  // hashes of what was added, for when the filter grows
+  // After finish: grouped by the upper bits of the hash, within a group in the order they came in.
+  std::vector<uint64_t> hashes_;
+  std::vector<int32_t> owners_;
+  std::vector<size_t> groups_;
+  int group_shift_ = 0;
+  std::vector<uint64_t> anchors_;  // until finish
   std::vector<uint64_t> filter_;
-  int filter_shift_;
+  int filter_shift_ = 0;
 };
 
 }  // namespace taixue

@@ -26,6 +26,14 @@ bool is_valid_utf8(const uint8_t* p, size_t size) {
       p += 8;
       continue;
     }
+    // Most of what is not ASCII: three bytes with no exception among them, U+1000 to U+CFFF.
+    if (end - p >= 4 && p[0] >= 0xE1 && p[0] <= 0xEC) {
+      uint32_t three;
+      std::memcpy(&three, p, 4);
+      if ((three & 0xC0C000) != 0x808000) return false;
+      p += 3;
+      continue;
+    }
     const size_t length = valid_length(p, static_cast<size_t>(end - p));
     if (length == 0) return false;
     p += length;

@@ -75,7 +75,7 @@ class CleanedShard:
             )
 
     def _clean(self, texts: list[str]) -> tuple[list[str], list[bytes], int]:
-        amount = sum(len(text.encode()) for text in texts)
+        amount = int(native.byte_counts(texts).sum())
         self._read["bytes"] += amount
         if self._shard.config.normalize or self._shard.config.filters:
             texts, kept = self._cleaner.clean(texts)
@@ -191,7 +191,7 @@ class _Index:
             self._waiting += len(texts)
         if config.paragraphs:
             hashes, offsets = native.paragraph_hashes(texts)
-            self._add_paragraphs(texts, hashes[:, 0], np.diff(offsets))
+            self._add_paragraphs(hashes[:, 0], hashes[:, 2], np.diff(offsets))
         self._documents += len(texts)
         if self._waiting >= _RUN_DOCUMENTS:
             self._flush()
@@ -263,15 +263,12 @@ class _Index:
         ids = [match.document_ids(self._shard.index, side) for side in (left, right)]
         return np.stack(ids, axis=1).tobytes()
 
-    def _add_paragraphs(self, texts: list[str], hashes: np.ndarray, counts: np.ndarray) -> None:
+    def _add_paragraphs(self, hashes: np.ndarray, characters: np.ndarray, counts: np.ndarray) -> None:
         document = np.repeat(
-            np.arange(self._documents, self._documents + len(texts), dtype=np.uint32), counts
+            np.arange(self._documents, self._documents + len(counts), dtype=np.uint32), counts
         )
         paragraph = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
-        least = self._config.paragraph_characters
-        long = np.fromiter(
-            (len(line) >= least for text in texts for line in text.split("\n")), bool, len(document)
-        )
+        long = characters >= self._config.paragraph_characters
         self._paragraphs.append((hashes[long], document[long], paragraph[long].astype(np.uint32)))
         self._waiting_paragraphs += int(long.sum())
 

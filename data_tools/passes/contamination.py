@@ -26,19 +26,17 @@ class EvaluationSets:
             path for path in read.find_files(config.inputs) if not any(part in path.name for part in exclude)
         ]
         self.files = [str(path) for path in paths]
-        self._ngrams = native.Ngrams(config.ngram)
-        for number, path in enumerate(paths):
-            for texts in _batches(_strings(path, fields)):
-                self._ngrams.add(texts, number)
-        if not len(self._ngrams):
+        owned = (
+            (texts, number)
+            for number, path in enumerate(paths)
+            for texts in _batches(_strings(path, fields))
+        )
+        self._ngrams = native.Ngrams(config.ngram, owned)
+        if not self._ngrams:
             raise UserError(
                 f"decontaminate: no text of {config.ngram} units in {', '.join(config.inputs)}; lower "
                 "decontaminate.ngram or look at decontaminate.fields"
             )
-
-    def __len__(self) -> int:
-        """Different n-grams."""
-        return len(self._ngrams)
 
     def find(self, texts: Sequence[bytes]) -> dict[int, tuple[str, str]]:
         """Number of each text (UTF-8) that shares an n-gram -> the evaluation file and the shared part, the first

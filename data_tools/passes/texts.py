@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def read_texts(text: Path, length: Path) -> Iterator[list[bytes]]:
             last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
             places = [0, *(ends[first:last] - begin).tolist()]
             content = stream.read(places[-1])
-            yield [content[a:b] for a, b in zip(places[:-1], places[1:], strict=True)]
+            yield [content[a:b] for a, b in pairwise(places)]
             first, begin = last, int(ends[last - 1])
 
 

@@ -29,8 +29,8 @@ class Ngrams:
         self._ngram = ngram
         self._owners: dict[int, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._owners)
+    def __bool__(self) -> bool:
+        return bool(self._owners)
 
     def add(self, texts: list[str], owner: int) -> None:
         for text in texts:

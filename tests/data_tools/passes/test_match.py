@@ -129,8 +129,8 @@ def test_texts_come_back(tmp_path: Path) -> None:
     for block in blocks:
         writer.add(block)
     writer.finish()
-    texts = sum(blocks, [])
-    assert sum(read_texts(*paths), []) == texts
+    texts = [text for block in blocks for text in block]
+    assert [text for block in read_texts(*paths) for text in block] == texts
     assert [read_text(*paths, number) for number in range(len(texts))] == texts
     writer = TextWriter(*paths)
     writer.add([b"z" * 3_000_000] * 5)
