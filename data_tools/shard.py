@@ -1,6 +1,5 @@
 """One input shard -> its train and validation shard: .bin, .idx and, last, the .json that makes them count."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ import numpy as np
 
 from taixue import UserError
 
-from . import files, indexed, manifest
+from . import files, indexed, manifest, native
 from .annotate import Annotator, sidecar
+from .passes import fingerprint
 from .passes.clean import statistics_path, write_statistics
 from .passes.survivors import Survivors
 from .plan import SPLITS, InputShard
@@ -236,7 +236,6 @@ def raw_bytes(raw: Sequence[bytes], which: np.ndarray) -> int:
 
 def are_held_out(raw: Sequence[bytes], shard: InputShard) -> np.ndarray:
     """0 or 1 per text, decided by the text alone, so copies of a document are on the same side."""
-    key = str(shard.config.seed).encode()
-    limit = shard.config.validation_fraction * 2.0**64
-    digests = (hashlib.blake2b(text, digest_size=8, key=key).digest() for text in raw)
-    return np.fromiter((int.from_bytes(digest, "little") < limit for digest in digests), np.int64, len(raw))
+    seed = fingerprint.mix(np.array([shard.config.seed], np.uint64))
+    keys = fingerprint.mix(native.exact_hash(raw)[:, 0] ^ seed)
+    return (keys < np.uint64(shard.config.validation_fraction * 2.0**64)).astype(np.int64)

@@ -9,7 +9,7 @@ namespace taixue {
 namespace {
 
 constexpr uint64_t kPlace = 0x632BE59BD9B4E019;  // between the characters of a word
-constexpr size_t kPerGroup = 16, kBitsPerAnchor = 10;
+constexpr size_t kPerGroup = 16, kBitsPerHash = 10;
 
 // The least number of bits that tells so many apart; at least 6.
 int bits_for(size_t count) {
@@ -17,6 +17,10 @@ int bits_for(size_t count) {
   while (count >> bits != 0) ++bits;
   return bits;
 }
+
+void set_bit(std::vector<uint64_t>& bits, uint64_t bit) { bits[bit >> 6] |= uint64_t{1} << (bit & 63); }
+
+bool has_bit(const std::vector<uint64_t>& bits, uint64_t bit) { return bits[bit >> 6] >> (bit & 63) & 1; }
 
 }  // namespace
 
@@ -136,17 +140,17 @@ void Ngrams::finish() {
   hashes_.swap(hashes);
   owners_.swap(owners);
 
-  const int filter_bits = bits_for(kBitsPerAnchor * anchors_.size());
+  const int filter_bits = bits_for(kBitsPerHash * anchors_.size());
   filter_shift_ = 64 - filter_bits;
   filter_.assign(size_t{1} << (filter_bits - 6), 0);
-  for (const uint64_t hash : anchors_) {
-    const uint64_t bit = hash >> filter_shift_;
-    filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
-  }
+  for (const uint64_t hash : anchors_) set_bit(filter_, hash >> filter_shift_);
   std::vector<uint64_t>().swap(anchors_);
+  whole_filter_.assign(filter_.size(), 0);
+  for (const uint64_t hash : hashes_) set_bit(whole_filter_, hash >> filter_shift_);
 }
 
 int32_t Ngrams::owner_of(uint64_t hash) const {
+  if (!has_bit(whole_filter_, hash >> filter_shift_)) return -1;
   const size_t group = hash >> group_shift_;
   for (size_t k = groups_[group]; k < groups_[group + 1]; ++k) {
     if (hashes_[k] == hash) return owners_[k];
@@ -157,6 +161,7 @@ int32_t Ngrams::owner_of(uint64_t hash) const {
 std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
   std::vector<std::array<int64_t, 4>> out;
   Units units;
+  std::vector<uint32_t> candidates;
   for (size_t k = 0; k < texts.size(); ++k) {
     split(texts[k], units);
     if (units.count < ngram_) continue;
@@ -166,9 +171,15 @@ std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
       out.push_back({static_cast<int64_t>(k), units.begins[first], units.ends[first + ngram_ - 1], owner});
       return true;
     };
+    // All looks first, without a branch between them, so that the processor has many reads under way.
+    candidates.resize(units.count / stride_ + 1);
+    size_t found = 0;
     for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
-      const uint64_t bit = anchor(units, at) >> filter_shift_;
-      if ((filter_[bit >> 6] >> (bit & 63) & 1) == 0) continue;
+      candidates[found] = static_cast<uint32_t>(at);
+      found += has_bit(filter_, anchor(units, at) >> filter_shift_);
+    }
+    for (size_t c = 0; c < found; ++c) {
+      const size_t at = candidates[c];
       const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
       const size_t last = std::min(at + 1, units.count - ngram_ + 1);
       if (first < last && walk(units, first, last, visit)) break;

@@ -46,7 +46,7 @@ class Ngrams {
   std::vector<size_t> groups_;
   int group_shift_ = 0;
   std::vector<uint64_t> anchors_;  // until finish
-  std::vector<uint64_t> filter_;
+  std::vector<uint64_t> filter_, whole_filter_;  // a bit for each anchor, for each n-gram
   int filter_shift_ = 0;
 };
 
