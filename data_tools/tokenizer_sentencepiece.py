@@ -45,12 +45,12 @@ class SentencePieceTokenizer(Tokenizer):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.processor.encode(list(texts), return_type="numpy", num_threads=1)
 
-    def encode_joined(self, raw: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def encode_joined(self, texts: native.Texts) -> tuple[np.ndarray, np.ndarray]:
         if self.unigram is not None:
-            rows, exact = self.unigram.encode(raw, append=self.eos_id)
+            rows, exact = self.unigram.encode(texts, append=self.eos_id)
             if exact.all():
                 return rows.values, np.diff(rows.offsets)
-        return super().encode_joined(raw)
+        return super().encode_joined(texts)
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.decode(ids))

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.ngrams import tables as plain_ngrams_tables
-from .plain.text import strings
+from .plain.text import Batch, strings
 from .plain.unigram import Unigram as PlainUnigram
 from .rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
 from .spiece import read_model
@@ -32,19 +32,24 @@ __all__ = [
     "NO_SHINGLE",
     "PERSONAL",
     "STATS",
+    "Batch",
     "KeywordMatcher",
     "Ngrams",
     "NormalizeRules",
     "Ragged",
+    "Texts",
     "Unigram",
+    "batch",
     "byte_counts",
     "exact_hash",
     "is_native",
+    "joined",
     "mask_personal",
     "minhash_bands",
     "normalize",
     "paragraph_hashes",
     "segment",
+    "stable_order",
     "status",
     "text_stats",
 ]
@@ -119,6 +124,36 @@ def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
     return rows.view(STATS).reshape(-1)
 
 
+def batch(content: bytes, lengths: np.ndarray) -> Batch:
+    """UTF-8 texts that lie one after another in one bytes object; every function here takes them without copying them
+    or checking them again.
+
+    lengths: bytes of each text, integers (N,). ValueError when a text is not UTF-8.
+    """
+    extension = _extension()
+    return (
+        Batch.cut(content, lengths) if extension is None else cast(Batch, extension.Batch(content, lengths))
+    )
+
+
+def joined(texts: Texts) -> bytes:
+    """The UTF-8 of all texts, one after another."""
+    extension = _extension()
+    if extension is None:
+        return "".join(strings(texts)).encode()
+    content: bytes = extension.joined(texts)
+    return content
+
+
+def stable_order(keys: np.ndarray) -> np.ndarray:
+    """int64 (N,): places of uint64 keys in ascending order; equal ones keep theirs."""
+    extension = _extension()
+    if extension is None:
+        return np.argsort(keys, kind="stable")
+    order: np.ndarray = extension.stable_order(np.ascontiguousarray(keys))
+    return order
+
+
 def byte_counts(texts: Texts) -> np.ndarray:
     """int64 (N,): length of each text's UTF-8. str objects remember their UTF-8, so asking later costs less."""
     extension = _extension()
@@ -150,9 +185,10 @@ def minhash_bands(
     """uint64 (N, bands): LSH band hashes of the MinHash of each text's character n-grams.
 
     The minima are those of fast similarity sketching (Dahlgaard, Knudsen, Thorup 2017): as good as independent
-    permutations, at the cost of one. Two texts of Jaccard similarity s share a band with probability 1 - (1 - s^r)^bands, r = permutations / bands
-    (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4). Only letters, digits and hanzi
-    count, ASCII letters in lower case; a shorter text is one n-gram. A text without any has NO_SHINGLE in all bands:
+    permutations, at the cost of one. Two texts of Jaccard similarity s share a band with probability
+    1 - (1 - s^r)^bands, r = permutations / bands (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive
+    Datasets, 3.4). Only letters, digits and hanzi count, ASCII letters in lower case; a shorter text is one n-gram. A
+    text without any has NO_SHINGLE in all bands:
     it equals nothing.
     """
     for name, value in (("ngram", ngram), ("permutations", permutations), ("bands", bands)):
@@ -260,7 +296,7 @@ class Unigram:
     UserError when the bytes are no unigram spiece.model.
     """
 
-    # SentencePiece and we count places in 32 bits.
+    # Bytes of a text: SentencePiece and we count places in 32 bits.
     LONGEST = 1 << 29
 
     def __init__(self, spiece_model: bytes) -> None:
@@ -290,7 +326,7 @@ class Unigram:
         """
         if dtype is np.uint16 and max(self.size, append + 1) > 1 << 16:
             raise UserError(f"{max(self.size, append + 1)} ids do not fit in 16 bits; the limit is 65536")
-        exact = np.fromiter((len(text) <= self.LONGEST for text in texts), bool, len(texts))
+        exact = byte_counts(texts) <= self.LONGEST
         if not exact.all():
             texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
         if self._plain:

@@ -30,6 +30,9 @@ struct MinHash {
 };
 void minhash_bands(const Texts& texts, const CharacterTable& table, const MinHash& keys, uint64_t* out);
 
+// sort.cc
+void stable_order(const uint64_t* keys, size_t count, int64_t* order);
+
 // personal.cc. Texts in which nothing was found come back as empty optional: changed[k] says which did not.
 constexpr int kPersonalKinds = 7;
 struct Masked {

@@ -1,6 +1,6 @@
 """Which documents share a long n-gram with an evaluation set (native.Ngrams says what a unit is)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,7 @@ class EvaluationSets:
         ]
         self.files = [str(path) for path in paths]
         owned = (
-            (texts, number)
-            for number, path in enumerate(paths)
-            for texts in _batches(_strings(path, fields))
+            (texts, number) for number, path in enumerate(paths) for texts in _batches(_strings(path, fields))
         )
         self._ngrams = native.Ngrams(config.ngram, owned)
         if not self._ngrams:
@@ -38,13 +36,13 @@ class EvaluationSets:
                 "decontaminate.ngram or look at decontaminate.fields"
             )
 
-    def find(self, texts: Sequence[bytes]) -> dict[int, tuple[str, str]]:
-        """Number of each text (UTF-8) that shares an n-gram -> the evaluation file and the shared part, the first
-        found."""
-        return {
-            text: (self.files[owner], texts[text].decode()[begin:end])
+    def find(self, texts: native.Texts) -> list[tuple[int, str, int, int]]:
+        """Of each text that shares an n-gram, its number, the evaluation file, and the first character and the last + 1
+        of the first shared part."""
+        return [
+            (text, self.files[owner], begin, end)
             for text, begin, end, owner in self._ngrams.find(texts).tolist()
-        }
+        ]
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:

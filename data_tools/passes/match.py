@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from .. import files
+from .. import files, native
 from ..plan import WORK_FOLDER, InputShard, digest
 from . import fingerprint, record, runs
 
@@ -92,7 +92,7 @@ def document_ids(index: int, numbers: np.ndarray) -> np.ndarray:
 
 def exact_pairs(rows: runs.Rows) -> Iterator[np.ndarray]:
     """Each document whose 128-bit hash occurred before, with the first that has it."""
-    order = np.lexsort((rows["document"], rows["low"], rows["high"]))
+    order = stable_order(rows["high"], rows["low"])  # runs hold documents in their order
     same = np.ones(len(order), bool)
     for name in ("high", "low"):
         column = rows[name][order]
@@ -108,7 +108,7 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
     Of the documents of one band, each is compared with the next _WINDOW and with the first, so the work is linear
     even when a band is shared by very many.
     """
-    order = np.lexsort((rows["document"], rows["band"]))
+    order = stable_order(rows["band"])  # runs hold documents in their order
     bands, documents = rows["band"][order], rows["document"][order]
     rows.clear()
     same = np.concatenate([[False], bands[1:] == bands[:-1]])[: len(bands)]
@@ -127,9 +127,17 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
             yield candidates[_similar(candidates, shards)]
 
 
+def stable_order(*keys: np.ndarray) -> np.ndarray:
+    """Places of rows ordered by the first key uint64, then the next; equal rows keep their order."""
+    order = native.stable_order(keys[-1])
+    for key in reversed(keys[:-1]):
+        order = order[native.stable_order(key[order])]
+    return order
+
+
 def unique_pairs(pairs: np.ndarray) -> np.ndarray:
     """Rows of (N, 2), sorted, each once."""
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = pairs[stable_order(pairs[:, 0].astype(np.uint64), pairs[:, 1].astype(np.uint64))]
     fresh = np.ones(len(pairs), bool)
     fresh[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
     return pairs[fresh]

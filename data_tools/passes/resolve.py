@@ -152,13 +152,12 @@ class Removed:
         place = np.minimum(np.searchsorted(self._ids, documents), len(self._ids) - 1)
         return np.asarray(self._ids[place] == documents)
 
-    def of(self, shard: InputShard) -> dict[int, bool]:
-        """Number of each document of a shard that goes -> whether it is an exact copy."""
+    def of(self, shard: InputShard) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the documents of a shard that go, int64, ascending, and whether each is an exact copy, bool."""
         base = shard.index << match.DOCUMENT_BITS
         ends = [np.uint64(base), np.uint64(base + (1 << match.DOCUMENT_BITS))]
         begin, end = np.searchsorted(self._ids, ends).tolist()
-        numbers = (self._ids[begin:end] - np.uint64(base)).tolist()
-        return dict(zip(numbers, self._exact[begin:end].tolist(), strict=True))
+        return (self._ids[begin:end] - np.uint64(base)).astype(np.int64), np.array(self._exact[begin:end])
 
 
 def _mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:

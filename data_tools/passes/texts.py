@@ -3,13 +3,12 @@
 <shard>.text: the UTF-8 of all documents, one after another; <shard>.length: uint32 bytes of each.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from .. import files, native
 
 _BLOCK_BYTES = 4_000_000
 
@@ -21,10 +20,10 @@ class TextWriter:
         self.paths = [text, length]
         self._text, self._length = (files.temporary_name(path).open("wb") for path in self.paths)
 
-    def add(self, raw: Sequence[bytes]) -> None:
-        """Append documents."""
-        self._text.write(b"".join(raw))
-        self._length.write(np.fromiter(map(len, raw), "<u4", len(raw)).tobytes())
+    def add(self, texts: native.Texts, sizes: np.ndarray) -> None:
+        """Append documents, of so many bytes each."""
+        self._text.write(native.joined(texts))
+        self._length.write(sizes.astype("<u4").tobytes())
 
     def finish(self) -> None:
         self._text.close()
@@ -33,17 +32,17 @@ class TextWriter:
             files.publish(files.temporary_name(path), path)
 
 
-def read_texts(text: Path, length: Path) -> Iterator[list[bytes]]:
-    """All documents in order, as UTF-8, in blocks of about 4 MB."""
-    ends = np.cumsum(np.fromfile(length, "<u4"), dtype=np.int64)
+def read_texts(text: Path, length: Path) -> Iterator[tuple[native.Batch, np.ndarray]]:
+    """All documents in order, in blocks of about 4 MB, with the bytes of each, int64."""
+    lengths = np.fromfile(length, "<u4").astype(np.int64)
+    ends = np.cumsum(lengths)
     first = begin = 0
     with text.open("rb") as stream:
         while first < len(ends):
             last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
-            places = [0, *(ends[first:last] - begin).tolist()]
-            content = stream.read(places[-1])
-            yield [content[a:b] for a, b in pairwise(places)]
-            first, begin = last, int(ends[last - 1])
+            end = int(ends[last - 1])
+            yield native.batch(stream.read(end - begin), lengths[first:last]), lengths[first:last]
+            first, begin = last, end
 
 
 def read_text(text: Path, length: Path, number: int) -> bytes:
