@@ -272,10 +272,10 @@ class Ngrams:
         self._plain = PlainNgrams(ngram) if extension is None else None
         self._native: Any = None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram)
         for texts, owner in owned:
-            if self._plain is not None:
-                self._plain.add(strings(texts), owner)
-            else:
+            if self._plain is None:
                 self._native.add(texts, owner)
+            else:
+                self._plain.add(strings(texts), owner)
         if self._native is not None:
             self._native.finish()
 
