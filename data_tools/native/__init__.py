@@ -269,14 +269,16 @@ class Ngrams:
     def __init__(self, ngram: int, owned: Iterable[tuple[Texts, int]]) -> None:
         _at_least_one("ngram", ngram)
         extension = _extension()
-        self._plain = PlainNgrams(ngram) if extension is None else None
-        self._native: Any = None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram)
-        for texts, owner in owned:
-            if self._plain is None:
-                self._native.add(texts, owner)
-            else:
+        self._plain: PlainNgrams | None = None
+        self._native: Any = None
+        if extension is None:
+            self._plain = PlainNgrams(ngram)
+            for texts, owner in owned:
                 self._plain.add(strings(texts), owner)
-        if self._native is not None:
+        else:
+            self._native = extension.Ngrams(*plain_ngrams_tables(), ngram)
+            for texts, owner in owned:
+                self._native.add(texts, owner)
             self._native.finish()
 
     def __bool__(self) -> bool:

@@ -45,7 +45,8 @@ def text_of(page: str) -> str:
 def _visible(page: str) -> str:
     """Without comments and elements that are not shown; one that is not closed reaches to the end."""
     lower = page.lower() if page.isascii() else _ascii_lower(page)
-    out, at = [], 0
+    out: list[str] = []
+    at = 0
     while True:
         hidden = _HIDDEN.search(lower, at)
         comment = lower.find(_COMMENT, at)
