@@ -7,13 +7,14 @@ file of uint64 (N, 2): the smaller id first.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import files, native
-from ..plan import WORK_FOLDER, InputShard, digest
-from . import fingerprint, record, runs
+from ..plan import WORK_FOLDER, InputShard
+from . import fingerprint, runs
+from .ranges import RangeTask
 
 Kind = Literal["exact", "near"]
 COLUMNS: dict[Kind, dict[str, str]] = {
@@ -27,40 +28,23 @@ _CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
-class MatchTask:
-    """One range of hashes [low, high) of one kind; part of parts."""
+class MatchTask(RangeTask):
+    """Pairs within one range of hashes of one kind."""
 
-    shards: tuple[InputShard, ...]
     kind: Kind
-    part: int
-    parts: int
-    rows: int
 
     def __str__(self) -> str:
         return f"match-{self.kind}-{self.part:05d}"
-
-    @property
-    def size(self) -> int:
-        """Progress: bytes of the rows, about."""
-        return (
-            self.rows * sum(np.dtype(dtype).itemsize for dtype in COLUMNS[self.kind].values()) // self.parts
-        )
 
     @property
     def path(self) -> Path:
         return self.shards[0].output / WORK_FOLDER / "match" / f"{self.kind}-{self.part:05d}.pairs"
 
     @property
-    def stamp(self) -> str:
-        return digest([[shard.cleaned for shard in self.shards], self.kind, self.part, self.parts])
+    def row_bytes(self) -> int:
+        return sum(np.dtype(dtype).itemsize for dtype in COLUMNS[self.kind].values())
 
-    def is_finished(self) -> bool:
-        return record.is_finished(self.path.with_suffix(".json"), self.stamp)
-
-    def run(self) -> Iterator[int]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        record.forget(self.path.with_suffix(".json"), [self.path])
-        low, high = runs.ranges(self.parts)[self.part]
+    def make(self, low: int, high: int) -> dict[str, Any]:
         rows = load_rows(self.shards, f".{self.kind}", COLUMNS[self.kind], low, high)
         pairs = 0
         with files.temporary_name(self.path).open("wb") as stream:
@@ -68,8 +52,7 @@ class MatchTask:
                 stream.write(found.tobytes())
                 pairs += len(found)
         files.publish(files.temporary_name(self.path), self.path)
-        record.publish(self.path.with_suffix(".json"), self.stamp, [self.path], pairs=pairs)
-        yield self.size
+        return {"pairs": pairs}
 
 
 def load_rows(
