@@ -83,18 +83,18 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1) -> Path:
 def _run_passes(
     config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, progress: Progress
 ) -> None:
-    processes = config.workers or os.cpu_count() or 1
-    for number, current in enumerate(schedule(shards)):
-        mine = current.tasks[rank::world]
-        missing = [task for task in mine if not task.is_finished()]
-        own = sum(task.size for task in mine)
-        before = own - sum(task.size for task in missing)
-        expected = sum(task.size for task in current.tasks)
-        with progress.following(current.name, number, expected, own, before):
-            for amount in workers.run(workers.run_task, missing, processes):
-                progress.add(amount)
-            if not current.last:
-                _wait(config, shards, current, rank, world, progress)
+    with workers.Workers(workers.run_task, config.workers or os.cpu_count() or 1) as processes:
+        for number, current in enumerate(schedule(shards)):
+            mine = current.tasks[rank::world]
+            missing = [task for task in mine if not task.is_finished()]
+            own = sum(task.size for task in mine)
+            before = own - sum(task.size for task in missing)
+            expected = sum(task.size for task in current.tasks)
+            with progress.following(current.name, number, expected, own, before):
+                for amount in processes.run(missing):
+                    progress.add(amount)
+                if not current.last:
+                    _wait(config, shards, current, rank, world, progress)
 
 
 def _wait(

@@ -86,7 +86,7 @@ class Cleaner:
         return out
 
     def _passing(self, texts: list[str], present: np.ndarray, config: FilterConfig) -> np.ndarray:
-        measures = filters.Measures(texts, config.ngram)
+        measures = filters.Measures(texts, self._document_rules, config.ngram)
         kept = present.copy()
         sizes = measures.stats["bytes"]
         languages = measures.languages()

@@ -67,11 +67,12 @@ def line_rules(config: FilterConfig) -> list[FilterRule]:
 
 
 class Measures:
-    """Measures of texts, computed when a rule asks for them; each float64 (N,)."""
+    """Measures of texts that rules ask for; each float64 (N,). ngram: for the measure repetition."""
 
-    def __init__(self, texts: Sequence[str], ngram: int) -> None:
+    def __init__(self, texts: Sequence[str], rules: Sequence[FilterRule], ngram: int) -> None:
         self._texts = list(texts)
-        self.stats = native.text_stats(self._texts, ngram)
+        counts_repetition = any(rule.measure == "repetition" for rule in rules)
+        self.stats = native.text_stats(self._texts, ngram if counts_repetition else 0)
 
     def of(self, rule: FilterRule) -> np.ndarray:
         """What the rule looks at."""
@@ -156,7 +157,7 @@ def kept_lines(
     parts = [text.split("\n") for text in texts]
     lines = [line for part in parts for line in part]
     blank = np.fromiter((not line.strip() for line in lines), bool, len(lines))
-    measures = Measures(lines, ngram)
+    measures = Measures(lines, rules, ngram)
     good = np.ones(len(lines), bool)
     removed: dict[str, list[str]] = {}
     for rule in rules:

@@ -130,7 +130,7 @@ def _cleaned(
         inputs.append([piece.path, piece.begin, piece.end, status.st_size, status.st_mtime_ns])
     return digest(
         {
-            "version": 2,
+            "version": 3,
             "source": source.model_dump(mode="json", exclude={"inputs"}),
             "inputs": inputs,
             "clean": cleaner,

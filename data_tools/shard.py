@@ -1,6 +1,5 @@
 """One input shard -> its train and validation shard: .bin, .idx and, last, the .json that makes them count."""
 
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ import numpy as np
 
 from taixue import UserError
 
-from . import files, indexed, manifest
+from . import files, indexed, manifest, native
 from .annotate import Annotator, sidecar
+from .native.plain.text import strings
+from .passes import fingerprint
 from .passes.clean import statistics_path, write_statistics
 from .passes.survivors import Survivors
 from .plan import SPLITS, InputShard
@@ -70,13 +71,14 @@ def make_shard(shard: InputShard, paragraph_parts: int = 0) -> Iterator[int]:
     sinks = [Sink(shard, split, worker) for split in SPLITS]
     try:
         documents = Survivors(shard, paragraph_parts)
-        for texts, raw, _, amount in documents:
-            held_out = are_held_out(raw, shard)
-            if shard.held_out_first and texts and not any(sink.documents for sink in sinks):
+        for texts, sizes, _, amount in documents:
+            held_out = are_held_out(texts, shard)
+            if shard.held_out_first and len(texts) and not any(sink.documents for sink in sinks):
                 held_out[0] = shard.held_out_first == "validation"
             encoded = worker.encode(texts)
             for split, sink in enumerate(sinks):
-                sink.add(encoded.select(np.flatnonzero(held_out == split)), raw_bytes(raw, held_out == split))
+                which = np.flatnonzero(held_out == split)
+                sink.add(encoded.select(which), int(sizes[which].sum()))
             yield amount
         worker.write_statistics()
         for sink in sinks:
@@ -98,15 +100,13 @@ class Encoded:
         """The documents with these numbers, in this order."""
         if len(which) == len(self.lengths) and (which == np.arange(len(which))).all():
             return self
-        places = spread((np.cumsum(self.lengths) - self.lengths)[which], self.lengths[which])
-        rows = None if self.rows is None else self.rows[places]
-        return Encoded(self.tokens[places], rows, self.lengths[which])
-
-
-def spread(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """begin, begin + 1, ... of each part, one after another: int64 (sum of lengths,)."""
-    shifts = begins - (np.cumsum(lengths) - lengths)
-    return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
+        ends = np.cumsum(self.lengths)
+        parts = [*zip((ends - self.lengths)[which].tolist(), ends[which].tolist(), strict=True)]
+        tokens = np.concatenate([self.tokens[:0], *(self.tokens[begin:end] for begin, end in parts)])
+        rows = self.rows
+        if rows is not None:
+            rows = np.concatenate([rows[:0], *(rows[begin:end] for begin, end in parts)])
+        return Encoded(tokens, rows, self.lengths[which])
 
 
 class Encoder:
@@ -119,23 +119,23 @@ class Encoder:
         self.dtype = indexed.token_dtype(self.tokenizer.vocab_size)
         self._is_checked, self._is_exact = False, True
 
-    def encode(self, texts: list[str]) -> Encoded:
+    def encode(self, texts: native.Texts) -> Encoded:
         """Tokens of texts, each with its eos."""
         tokens, lengths = self._joined(texts)
         if self.annotator is None:
             return Encoded(tokens, None, lengths)
         ends = np.cumsum(lengths)
         bounds = zip((ends - lengths).tolist(), (ends - 1).tolist(), strict=True)
-        found = self.annotator.annotate(texts, [tokens[begin:end] for begin, end in bounds])
+        found = self.annotator.annotate(strings(texts), [tokens[begin:end] for begin, end in bounds])
         none = np.zeros(1, self.annotator.dtype)
         rows = np.concatenate([none[:0], *(part for row in found for part in (row, none))])
         return Encoded(tokens, rows, lengths)
 
-    def _joined(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _joined(self, texts: native.Texts) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of texts by the fast way, which is compared with the library's on the first texts of each shard."""
-        if not self._is_checked and texts:
+        if not self._is_checked and len(texts):
             self._is_checked = True
-            probe = texts[:_PROBE]
+            probe = [texts[k] for k in range(min(len(texts), _PROBE))]
             if not np.array_equal(
                 self.tokenizer.encode_joined(probe)[0], Tokenizer.encode_joined(self.tokenizer, probe)[0]
             ):
@@ -230,14 +230,8 @@ class Sink:
             self._sidecar.__exit__(None, None, None)
 
 
-def raw_bytes(raw: Sequence[bytes], which: np.ndarray) -> int:
-    """Bytes of the chosen texts."""
-    return sum(len(text) for text, chosen in zip(raw, which.tolist(), strict=True) if chosen)
-
-
-def are_held_out(raw: Sequence[bytes], shard: InputShard) -> np.ndarray:
+def are_held_out(texts: native.Texts, shard: InputShard) -> np.ndarray:
     """0 or 1 per text, decided by the text alone, so copies of a document are on the same side."""
-    key = str(shard.config.seed).encode()
-    limit = shard.config.validation_fraction * 2.0**64
-    digests = (hashlib.blake2b(text, digest_size=8, key=key).digest() for text in raw)
-    return np.fromiter((int.from_bytes(digest, "little") < limit for digest in digests), np.int64, len(raw))
+    seed = fingerprint.mix(np.array([shard.config.seed], np.uint64))
+    keys = fingerprint.mix(native.exact_hash(texts)[:, 0] ^ seed)
+    return (keys < np.uint64(shard.config.validation_fraction * 2.0**64)).astype(np.int64)

@@ -8,6 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from .native.plain.text import strings
+from .native.rules import Texts
+
 NONE = -1
 _UNUSED = re.compile(r"\[unused\d+\]")
 
@@ -80,10 +83,10 @@ class Tokenizer(ABC):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 (N,) array per text, without any special token."""
 
-    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of `encode`, all texts one after another, eos_id behind each: int32 (N,); and how many each text
-        has with its eos, int64 (texts,)."""
-        rows = self.encode(texts)
+    def encode_joined(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of `encode`, all texts (str or UTF-8) one after another, eos_id behind each: int32 (N,); and how many
+        each text has with its eos, int64 (texts,)."""
+        rows = self.encode(strings(texts))
         eos = np.array([self.eos_id], np.int32)
         parts = [part for row in rows for part in (row, eos)]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1

@@ -47,7 +47,7 @@ class SentencePieceTokenizer(Tokenizer):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.processor.encode(list(texts), return_type="numpy", num_threads=1)
 
-    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def encode_joined(self, texts: native.Texts) -> tuple[np.ndarray, np.ndarray]:
         if self.unigram is not None:
             rows, exact = self.unigram.encode(texts, append=self.eos_id)
             if exact.all():

@@ -1,8 +1,7 @@
 """Tasks on local processes. The task of a worker that dies goes to a new one; a task that ends three workers ends the
 work with a clear error. Nothing hangs, nothing is orphaned.
 
-Each worker is a fresh process (spawn: no inherited threads or locks) with its own pipe, and gets one task at
-a time.
+Each worker is a fresh process (spawn: no inherited threads or locks) with its own pipe, and gets one task at a time.
 """
 
 import os
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import TracebackType
 from typing import Generic, Protocol, TypeVar, cast
 
 from taixue import UserError
@@ -45,66 +45,91 @@ class _Worker(Generic[Task]):
     amount: int = 0
 
 
-def run(work: Callable[[Task], Iterator[int]], tasks: Sequence[Task], workers: int) -> Iterator[int]:
-    """Run the generator work(task) of every task to its end; yield what they yield, as it comes.
+class Workers(Generic[Task]):
+    """Processes that run the generator work(task) of tasks. They start when there is something to do and are kept from
+    one `run` to the next, so that what they have loaded is loaded once. Used as a context manager.
 
-    work must be importable and the tasks picklable; a task whose worker dies is run again, so it must be possible to
-    run one again after it was killed anywhere, and what it had yielded is taken back by a negative amount. With one
-    worker (or task) the work is done in this process. The first exception of a task is raised here; UserError when
-    _ATTEMPTS workers died of one task.
+    work must be importable and the tasks picklable.
     """
-    if min(workers, len(tasks)) <= 1:
-        for task in tasks:
-            yield from work(task)
-        return
-    waiting = list(reversed(tasks))
-    deaths: Counter[int] = Counter()
-    busy: dict[Connection, _Worker[Task]] = {}
 
-    def start() -> None:
+    def __init__(self, work: Callable[[Task], Iterator[int]], count: int) -> None:
+        self._work, self._count = work, count
+        self._idle: list[tuple[Connection, BaseProcess]] = []
+
+    def __enter__(self) -> "Workers[Task]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pipe, _ in self._idle:
+            pipe.close()  # the sign to end
+        for _, process in self._idle:
+            process.join()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[int]:
+        """Run every task to its end; yield what they yield, as it comes.
+
+        A task whose worker dies is run again, so it must be possible to run one again after it was killed anywhere, and
+        what it had yielded is taken back by a negative amount. With one worker (or task) the work is done in this
+        process. The first exception of a task is raised here; UserError when _ATTEMPTS workers died of one task.
+        """
+        if min(self._count, len(tasks)) <= 1:
+            for task in tasks:
+                yield from self._work(task)
+            return
+        waiting = list(reversed(tasks))
+        deaths: Counter[int] = Counter()
+        busy: dict[Connection, _Worker[Task]] = {}
+        try:
+            while waiting and len(busy) < self._count:
+                self._give(waiting.pop(), busy)
+            while busy:
+                for ready in wait(list(busy)):
+                    pipe = cast(Connection, ready)
+                    worker = busy[pipe]
+                    try:
+                        message = pipe.recv()
+                    except (EOFError, ConnectionError):
+                        del busy[pipe]
+                        pipe.close()
+                        worker.process.join()
+                        deaths[id(worker.task)] += 1
+                        if deaths[id(worker.task)] == _ATTEMPTS:
+                            raise UserError(_obituary(worker.process.exitcode, worker.task)) from None
+                        yield -worker.amount
+                        self._give(worker.task, busy)
+                        continue
+                    if isinstance(message, BaseException):
+                        raise message
+                    if message is not None:
+                        worker.amount += message
+                        yield message
+                        continue
+                    del busy[pipe]
+                    self._idle.append((pipe, worker.process))
+                    if waiting:
+                        self._give(waiting.pop(), busy)
+        finally:
+            for worker in busy.values():
+                worker.process.kill()
+                worker.process.join()
+
+    def _give(self, task: Task, busy: dict[Connection, _Worker[Task]]) -> None:
+        """Let an idle worker, or a new one, begin a task."""
+        pipe, process = self._idle.pop() if self._idle else self._start()
+        if not process.is_alive():  # ended while it had nothing to do
+            pipe.close()
+            pipe, process = self._start()
+        busy[pipe] = _Worker(process, task)
+        _send(pipe, task)
+
+    def _start(self) -> tuple[Connection, BaseProcess]:
         ours, theirs = _context.Pipe()
-        process: BaseProcess = _context.Process(target=_serve, args=(theirs, work), daemon=True)
+        process: BaseProcess = _context.Process(target=_serve, args=(theirs, self._work), daemon=True)
         process.start()
         theirs.close()
-        busy[ours] = _Worker(process, waiting.pop())
-        _send(ours, busy[ours].task)
-
-    try:
-        while waiting and len(busy) < workers:
-            start()
-        while busy:
-            for ready in wait(list(busy)):
-                pipe = cast(Connection, ready)
-                worker = busy[pipe]
-                try:
-                    message = pipe.recv()
-                except (EOFError, ConnectionError):
-                    del busy[pipe]
-                    pipe.close()
-                    worker.process.join()
-                    deaths[id(worker.task)] += 1
-                    if deaths[id(worker.task)] == _ATTEMPTS:
-                        raise UserError(_obituary(worker.process.exitcode, worker.task)) from None
-                    yield -worker.amount
-                    waiting.append(worker.task)
-                    start()
-                    continue
-                if isinstance(message, BaseException):
-                    raise message
-                if message is not None:
-                    worker.amount += message
-                    yield message
-                elif waiting:
-                    worker.task, worker.amount = waiting.pop(), 0
-                    _send(pipe, worker.task)
-                else:
-                    del busy[pipe]
-                    pipe.close()
-                    worker.process.join()
-    finally:
-        for worker in busy.values():
-            worker.process.kill()
-            worker.process.join()
+        return ours, process
 
 
 def _send(pipe: Connection, task: object) -> None:

@@ -6,10 +6,10 @@ and let other threads run. TAIXUE_NATIVE=off chooses the plain twins (native/pla
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.ngrams import tables as plain_ngrams_tables
-from .plain.text import strings
+from .plain.text import Batch, strings
 from .plain.unigram import Unigram as PlainUnigram
 from .rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
 from .spiece import read_model
@@ -32,24 +32,30 @@ __all__ = [
     "NO_SHINGLE",
     "PERSONAL",
     "STATS",
+    "Batch",
     "KeywordMatcher",
     "Ngrams",
     "NormalizeRules",
     "Ragged",
+    "Texts",
     "Unigram",
+    "batch",
+    "byte_counts",
     "exact_hash",
     "is_native",
+    "joined",
     "mask_personal",
     "minhash_bands",
     "normalize",
     "paragraph_hashes",
     "segment",
+    "stable_order",
     "status",
     "text_stats",
 ]
 
 NO_SHINGLE = hashes.NO_SHINGLE
-_VERSION = 1  # module.cc says the same
+_VERSION = 2  # module.cc says the same
 _DEFAULT_RULES = NormalizeRules()
 # Numbers of normalize.h's actions.
 _SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
@@ -108,13 +114,53 @@ def normalize(texts: Texts, rules: NormalizeRules = _DEFAULT_RULES) -> list[str]
 
 
 def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
-    """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters."""
-    _at_least_one("ngram", ngram)
+    """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters; 0: it is not counted."""
+    if ngram < 0:
+        raise UserError(f"ngram is {ngram}; it must be at least 0")
     extension = _extension()
     if extension is None:
         return stats.text_stats(strings(texts), ngram)
     rows: np.ndarray = extension.text_stats(texts, ngram)
     return rows.view(STATS).reshape(-1)
+
+
+def batch(content: bytes, lengths: np.ndarray) -> Batch:
+    """UTF-8 texts that lie one after another in one bytes object; every function here takes them without copying them
+    or checking them again.
+
+    lengths: bytes of each text, integers (N,). ValueError when a text is not UTF-8.
+    """
+    extension = _extension()
+    return (
+        Batch.cut(content, lengths) if extension is None else cast(Batch, extension.Batch(content, lengths))
+    )
+
+
+def joined(texts: Texts) -> bytes:
+    """The UTF-8 of all texts, one after another."""
+    extension = _extension()
+    if extension is None:
+        return "".join(strings(texts)).encode()
+    content: bytes = extension.joined(texts)
+    return content
+
+
+def stable_order(keys: np.ndarray) -> np.ndarray:
+    """int64 (N,): places of uint64 keys in ascending order; equal ones keep theirs."""
+    extension = _extension()
+    if extension is None:
+        return np.argsort(keys, kind="stable")
+    order: np.ndarray = extension.stable_order(np.ascontiguousarray(keys))
+    return order
+
+
+def byte_counts(texts: Texts) -> np.ndarray:
+    """int64 (N,): length of each text's UTF-8. str objects remember their UTF-8, so asking later costs less."""
+    extension = _extension()
+    if extension is None:
+        return np.fromiter((len(text.encode()) for text in strings(texts)), np.int64, len(texts))
+    counts: np.ndarray = extension.byte_counts(texts)
+    return counts
 
 
 def exact_hash(texts: Texts) -> np.ndarray:
@@ -124,9 +170,10 @@ def exact_hash(texts: Texts) -> np.ndarray:
 
 
 def paragraph_hashes(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """uint64 (M, 2) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
+    """uint64 (M, 3) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
 
-    The hash is that of the line without white space around it; a line with nothing else has (0, 0).
+    A 128-bit hash of the line without white space around it, (0, 0) when there is nothing else; and the characters of
+    the line, white space too.
     """
     extension = _extension()
     return hashes.paragraph_hashes(strings(texts)) if extension is None else extension.paragraph_hashes(texts)
@@ -137,9 +184,11 @@ def minhash_bands(
 ) -> np.ndarray:
     """uint64 (N, bands): LSH band hashes of the MinHash of each text's character n-grams.
 
-    Two texts of Jaccard similarity s share a band with probability 1 - (1 - s^r)^bands, r = permutations / bands
-    (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4). Only letters, digits and hanzi
-    count, ASCII letters in lower case; a shorter text is one n-gram. A text without any has NO_SHINGLE in all bands:
+    The minima are those of fast similarity sketching (Dahlgaard, Knudsen, Thorup 2017): as good as independent
+    permutations, at the cost of one. Two texts of Jaccard similarity s share a band with probability
+    1 - (1 - s^r)^bands, r = permutations / bands (Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive
+    Datasets, 3.4). Only letters, digits and hanzi count, ASCII letters in lower case; a shorter text is one n-gram. A
+    text without any has NO_SHINGLE in all bands:
     it equals nothing.
     """
     for name, value in (("ngram", ngram), ("permutations", permutations), ("bands", bands)):
@@ -149,8 +198,7 @@ def minhash_bands(
     extension = _extension()
     if extension is None:
         return hashes.minhash_bands(strings(texts), ngram, permutations, bands, seed)
-    keys = _permutation_keys(permutations, seed)
-    return extension.minhash_bands(texts, *keys, ngram, bands)
+    return extension.minhash_bands(texts, _round_keys(permutations, seed), ngram, bands)
 
 
 def mask_personal(texts: Texts, kinds: Sequence[str] = tuple(PERSONAL)) -> tuple[list[str], np.ndarray]:
@@ -213,27 +261,34 @@ class KeywordMatcher:
 
 
 class Ngrams:
-    """Finds the n-grams of a set of texts, given by their hashes, in other texts; plain/ngrams.py says what a unit is.
+    """Finds the n-grams of texts in other texts; plain/ngrams.py says what a unit is.
 
-    hashes: uint64, ascending, each once; those of other Ngrams of the same `ngram` (the first is made with none).
+    owned: texts whose n-grams are looked for, with the number (at least 0) of what they belong to.
     """
 
-    def __init__(self, ngram: int, hashes: np.ndarray) -> None:
+    def __init__(self, ngram: int, owned: Iterable[tuple[Texts, int]]) -> None:
         _at_least_one("ngram", ngram)
         extension = _extension()
-        self._plain = PlainNgrams(ngram, hashes) if extension is None else None
-        self._native: Any = (
-            None if extension is None else extension.Ngrams(*plain_ngrams_tables(), ngram, hashes)
-        )
+        self._plain: PlainNgrams | None = None
+        self._native: Any = None
+        if extension is None:
+            self._plain = PlainNgrams(ngram)
+            for texts, owner in owned:
+                self._plain.add(strings(texts), owner)
+        else:
+            self._native = extension.Ngrams(*plain_ngrams_tables(), ngram)
+            for texts, owner in owned:
+                self._native.add(texts, owner)
+            self._native.finish()
 
-    def hashes(self, texts: Texts) -> np.ndarray:
-        """uint64 (M,): of all n-grams of the texts, in order."""
-        return self._plain.hashes(strings(texts)) if self._plain else self._native.hashes(texts)
+    def __bool__(self) -> bool:
+        """Whether any text is long enough for an n-gram."""
+        return bool(self._plain) if self._plain is not None else self._native.size() > 0
 
     def find(self, texts: Texts) -> np.ndarray:
         """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
-        and the place of its hash."""
-        return self._plain.find(strings(texts)) if self._plain else self._native.find(texts)
+        and its first owner."""
+        return self._native.find(texts) if self._plain is None else self._plain.find(strings(texts))
 
 
 class Unigram:
@@ -243,7 +298,7 @@ class Unigram:
     UserError when the bytes are no unigram spiece.model.
     """
 
-    # SentencePiece and we count places in 32 bits.
+    # Bytes of a text: SentencePiece and we count places in 32 bits.
     LONGEST = 1 << 29
 
     def __init__(self, spiece_model: bytes) -> None:
@@ -273,7 +328,7 @@ class Unigram:
         """
         if dtype is np.uint16 and max(self.size, append + 1) > 1 << 16:
             raise UserError(f"{max(self.size, append + 1)} ids do not fit in 16 bits; the limit is 65536")
-        exact = np.fromiter((len(text) <= self.LONGEST for text in texts), bool, len(texts))
+        exact = byte_counts(texts) <= self.LONGEST
         if not exact.all():
             texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
         if self._plain:
@@ -330,9 +385,8 @@ def _html(extension: ModuleType) -> Any:
 
 
 @cache
-def _permutation_keys(permutations: int, seed: int) -> tuple[list[int], list[int]]:
-    multipliers, increments = hashes.permutation_keys(permutations, seed)
-    return multipliers.tolist(), increments.tolist()
+def _round_keys(permutations: int, seed: int) -> list[int]:
+    return hashes.round_keys(permutations, seed)
 
 
 def _at_least_one(name: str, value: int) -> None:

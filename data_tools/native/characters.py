@@ -1,12 +1,13 @@
 """What each character is, from the running Python's Unicode data: one table for the C++ code and its plain twins.
 
-Built at first use (about 0.1 s). Unicode never changes what an assigned character decomposes to; characters that a
-newer Python knows and an older one does not are class OTHER in the older.
+Built at first use (about 0.1 s of processor time). Unicode never changes what an assigned character decomposes to;
+characters that a newer Python knows and an older one does not are class OTHER in the older.
 """
 
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -33,7 +34,16 @@ _HANGUL = (
     range(0xFFA0, 0xFFDD),
 )
 _HANZI = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x40000))
-_BY_CATEGORY = {"P": PUNCTUATION, "S": SYMBOL, "N": SYMBOL, "M": MARK, "L": LETTER, "Z": SPACE}
+_BY_CATEGORY = {
+    **dict.fromkeys(("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"), PUNCTUATION),
+    **dict.fromkeys(("Sm", "Sc", "Sk", "So", "Nl", "No"), SYMBOL),
+    **dict.fromkeys(("Mn", "Mc", "Me"), MARK),
+    **dict.fromkeys(("Lu", "Ll", "Lt", "Lm", "Lo"), LETTER),
+    **dict.fromkeys(("Zs", "Zl", "Zp"), SPACE),
+    **dict.fromkeys(("Cc", "Cf"), CONTROL),
+    "Nd": DIGIT,
+}
+_AFTER_SPACES = 0x3001  # white space lies below
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,14 @@ def classes() -> np.ndarray:
     """uint8 (0x110000,): class in the low four bits, properties above."""
     table = np.zeros(POINTS, np.uint8)
     for block in _ASSIGNED:
-        table[block.start : block.stop] = [_class_of(chr(point)) for point in block]
+        categories = map(unicodedata.category, map(chr, block))
+        table[block.start : block.stop] = [_BY_CATEGORY.get(category, OTHER) for category in categories]
+    is_letter = table == LETTER
+    for kind, blocks in ((HANZI, _HANZI), (LATIN, _LATIN), (KANA, _KANA), (HANGUL, _HANGUL)):
+        for block in blocks:
+            table[block.start : block.stop][is_letter[block.start : block.stop]] = kind
+    table[[ord(character) for character in "々〇"]] = HANZI
+    table[[point for point in range(_AFTER_SPACES) if chr(point).isspace()]] = SPACE
     # A mark belongs to the word it is written on.
     words = np.isin(table, [HANZI, LATIN, DIGIT, KANA, HANGUL, LETTER, MARK])
     table[words] |= IS_WORD
@@ -70,20 +87,32 @@ def classes() -> np.ndarray:
 @cache
 def folding() -> Folding:
     """The compatibility mappings of all characters."""
-    mapped, joining = {}, set()
+    characters = _foldable()
+    folded, parts = (_each(form, characters) for form in ("NFKC", "NFKD"))
+    mapped = {one: other for one, other in zip(characters, folded, strict=True) if one != other}
     seconds = _second_of_a_pair()
-    for block in _ASSIGNED:
-        for point in block:
-            if 0x3400 <= point < 0xA000 or 0xAC00 <= point < 0xD7A4 or 0xD800 <= point < 0xE000:
-                continue  # ideographs and syllables stand for themselves; surrogates are no characters
-            character = chr(point)
-            folded = unicodedata.normalize("NFKC", character)
-            if folded != character:
-                mapped[character] = folded
-            first = unicodedata.normalize("NFKD", character)[:1]
-            if unicodedata.combining(first) or first in seconds:
-                joining.add(character)
+    firsts = {part[0] for part in parts}
+    joins = {first for first in firsts if unicodedata.combining(first) or first in seconds}
+    joining = {one for one, part in zip(characters, parts, strict=True) if part[0] in joins}
     return Folding(mapped, frozenset(joining))
+
+
+def _each(form: Literal["NFKC", "NFKD"], characters: list[str]) -> list[str]:
+    """The normal form of each character: nothing joins or moves across U+0000."""
+    return unicodedata.normalize(form, "\0".join(characters)).split("\0")
+
+
+@cache
+def _foldable() -> list[str]:
+    """All characters but U+0000, ideographs and syllables, which stand for themselves, and surrogates."""
+    parts = (
+        range(1, 0x3400),
+        range(0xA000, 0xAC00),
+        range(0xE000, 0x20000),
+        range(0x2F800, 0x30000),
+        range(0xE0000, 0xE1000),
+    )
+    return [chr(point) for part in parts for point in part]
 
 
 def is_newline(character: str) -> bool:
@@ -105,30 +134,11 @@ def noncharacters() -> tuple[int, ...]:
     return (*range(0xFDD0, 0xFDF0), *ends)
 
 
-def _class_of(character: str) -> int:
-    point = ord(character)
-    category = unicodedata.category(character)
-    if character.isspace():
-        return SPACE
-    if character in "々〇":
-        return HANZI
-    if category == "Nd":
-        return DIGIT
-    if category[0] == "L":
-        for kind, blocks in ((HANZI, _HANZI), (LATIN, _LATIN), (KANA, _KANA), (HANGUL, _HANGUL)):
-            if any(point in block for block in blocks):
-                return kind
-    if category in ("Cc", "Cf"):
-        return CONTROL
-    return _BY_CATEGORY.get(category[0], OTHER)
-
-
 def _second_of_a_pair() -> frozenset[str]:
     """Characters that canonical composition joins to the one before."""
     seconds = {chr(point) for point in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
-    for block in _ASSIGNED:
-        for point in block:
-            parts = unicodedata.decomposition(chr(point)).split()
-            if len(parts) == 2 and not parts[0].startswith("<"):
-                seconds.add(chr(int(parts[1], 16)))
+    for decomposition in map(unicodedata.decomposition, _foldable()):
+        parts = decomposition.split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            seconds.add(chr(int(parts[1], 16)))
     return frozenset(seconds)

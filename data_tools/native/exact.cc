@@ -1,4 +1,6 @@
 // Hashes of whole texts and of their lines.
+#include <algorithm>
+
 #include "functions.h"
 #include "hash128.h"
 #include "utf8.h"
@@ -31,8 +33,8 @@ static Text stripped(const uint8_t* begin, const uint8_t* end, const CharacterTa
   return {begin, static_cast<size_t>(end - begin)};
 }
 
-Ragged<std::array<uint64_t, 2>> paragraph_hashes(const Texts& texts, const CharacterTable& table) {
-  Ragged<std::array<uint64_t, 2>> out;
+Ragged<std::array<uint64_t, 3>> paragraph_hashes(const Texts& texts, const CharacterTable& table) {
+  Ragged<std::array<uint64_t, 3>> out;
   for (const Text& text : texts) {
     const uint8_t* begin = text.data;
     while (true) {
@@ -40,7 +42,8 @@ Ragged<std::array<uint64_t, 2>> paragraph_hashes(const Texts& texts, const Chara
       const uint8_t* end = found ? static_cast<const uint8_t*>(found) : text.end();
       const Text line = stripped(begin, end, table);
       const Hash128 hash = line.size ? hash128(line.data, line.size) : Hash128{0, 0};
-      out.values.push_back({hash.first, hash.second});
+      const auto characters = static_cast<uint64_t>((end - begin) - std::count_if(begin, end, is_continuation));
+      out.values.push_back({hash.first, hash.second, characters});
       if (!found) break;
       begin = end + 1;
     }

@@ -19,16 +19,19 @@ struct Stats {
 };
 void text_stats(const Texts& texts, const CharacterTable& table, int ngram, Stats* rows);
 
-// exact.cc. Two 64-bit numbers per text, or per line.
+// exact.cc. Two 64-bit numbers per text; per line also its characters.
 void exact_hash(const Texts& texts, uint64_t* out);
-Ragged<std::array<uint64_t, 2>> paragraph_hashes(const Texts& texts, const CharacterTable& table);
+Ragged<std::array<uint64_t, 3>> paragraph_hashes(const Texts& texts, const CharacterTable& table);
 
-// minhash.cc
+// minhash.cc. rounds: a key for each of the 2 B rounds of B bins.
 struct MinHash {
-  std::vector<uint32_t> multipliers, increments;
+  std::vector<uint64_t> rounds;
   int ngram, bands;
 };
 void minhash_bands(const Texts& texts, const CharacterTable& table, const MinHash& keys, uint64_t* out);
+
+// sort.cc
+void stable_order(const uint64_t* keys, size_t count, int64_t* order);
 
 // personal.cc. Texts in which nothing was found come back as empty optional: changed[k] says which did not.
 constexpr int kPersonalKinds = 7;

@@ -1,51 +1,91 @@
-// MinHash of character n-grams, folded into one 64-bit hash per LSH band.
+// MinHash of character n-grams, folded into one 64-bit hash per LSH band; plain/hashes.py says how the minima are found.
 #include <algorithm>
 
 #include "functions.h"
 #include "hash128.h"
+#include "rolling.h"
 #include "utf8.h"
 
 namespace taixue {
 namespace {
 
-// Permutations done at once: their multipliers, increments and minima stay in vector registers while all shingles
-// pass by.
-constexpr size_t kBlock = 16;
-
-// 32-bit hashes of the n-grams of word characters (punctuation and white space left out, ASCII letters in lower case).
+// Hashes of the n-grams of word characters (punctuation and white space left out, ASCII letters in lower case).
 class Shingles {
  public:
-  Shingles(const CharacterTable& table, int ngram) : table_(table.data()), ngram_(static_cast<size_t>(ngram)) {
-    for (int k = 0; k < ngram; ++k) leaving_ *= kMultiplier;
-  }
+  Shingles(const CharacterTable& table, int ngram)
+      : table_(table.data()), ngram_(static_cast<size_t>(ngram)), rolling_(ngram) {}
 
-  const std::vector<uint32_t>& of(const Text& text) {
-    points_.clear();
+  // How many there are, at `hashes`.
+  size_t of(const Text& text, const uint64_t*& hashes) {
+    if (points_.size() < text.size) points_.resize(text.size);
+    size_t count = 0;
     for (const uint8_t* p = text.data; p < text.end();) {
       uint32_t point;
       p = decode(p, point);
-      if (table_[point] & kWord) points_.push_back(point >= 'A' && point <= 'Z' ? point + 32 : point);
+      points_[count] = point >= 'A' && point <= 'Z' ? point + 32 : point;
+      count += table_[point] >> 7;
     }
-    hashes_.clear();
-    uint64_t hash = 0;
-    for (size_t k = 0; k < points_.size(); ++k) {
-      hash = hash * kMultiplier + points_[k];
-      if (k >= ngram_) hash -= leaving_ * points_[k - ngram_];
-      if (k + 1 >= ngram_) hashes_.push_back(static_cast<uint32_t>(mix(hash) >> 32));
+    static_assert(kWord == 0x80, "the top bit counts");
+    if (count >= ngram_) {
+      hashes = rolling_.run(points_.data(), count);
+      return count - ngram_ + 1;
     }
     // A text shorter than an n-gram is its own only shingle.
-    if (hashes_.empty() && !points_.empty()) hashes_.push_back(static_cast<uint32_t>(mix(hash) >> 32));
-    return hashes_;
+    whole_ = 0;
+    for (size_t k = 0; k < count; ++k) whole_ = whole_ * kMultiplier + points_[k];
+    hashes = &whole_;
+    return count > 0;
   }
 
  private:
   const uint8_t* table_;
   size_t ngram_;
-  uint64_t leaving_ = 1;
-  std::vector<uint32_t> points_, hashes_;
+  Rolling rolling_;
+  uint64_t whole_ = 0;
+  std::vector<uint32_t> points_;
 };
 
-uint64_t band_hash(const uint32_t* smallest, size_t rows, uint64_t band) {
+TAIXUE_CLONES
+void mix_all(const uint64_t* __restrict hashes, size_t count, uint64_t key, uint64_t* __restrict out) {
+  for (size_t k = 0; k < count; ++k) out[k] = mix(hashes[k] + key);
+}
+
+// Fast similarity sketching: one minimum per bin.
+class Sketcher {
+ public:
+  Sketcher(size_t bins, const std::vector<uint64_t>& keys) : bins_(bins), keys_(keys.data()), round_(bins) {}
+
+  void run(const uint64_t* hashes, size_t count, uint64_t* smallest) {
+    std::fill(smallest, smallest + bins_, kEmpty);
+    size_t empty = bins_;
+    for (size_t round = 0; empty > 0; ++round) {
+      std::fill(round_.begin(), round_.end(), kEmpty);
+      for (size_t begin = 0; begin < count; begin += kBlock) {
+        const size_t size = std::min(kBlock, count - begin);
+        mix_all(hashes + begin, size, keys_[round], mixed_);
+        for (size_t k = 0; k < size; ++k) {
+          const size_t bin = round < bins_ ? (mixed_[k] >> 32) * bins_ >> 32 : round - bins_;
+          round_[bin] = std::min(round_[bin], mixed_[k] & 0xFFFFFFFF);
+        }
+      }
+      empty = 0;
+      for (size_t bin = 0; bin < bins_; ++bin) {
+        if (smallest[bin] == kEmpty) smallest[bin] = round_[bin];
+        empty += smallest[bin] == kEmpty;
+      }
+    }
+  }
+
+ private:
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  static constexpr size_t kBlock = 512;
+  size_t bins_;
+  const uint64_t* keys_;
+  std::vector<uint64_t> round_;
+  uint64_t mixed_[kBlock];
+};
+
+uint64_t band_hash(const uint64_t* smallest, size_t rows, uint64_t band) {
   uint64_t value = band;
   for (size_t k = 0; k < rows; ++k) value = mix(value ^ smallest[k]) + kMultiplier;
   return value == ~uint64_t{0} ? 0 : value;  // all ones mean "no shingle"
@@ -53,40 +93,17 @@ uint64_t band_hash(const uint32_t* smallest, size_t rows, uint64_t band) {
 
 }  // namespace
 
-TAIXUE_CLONES
-void smallest_images(const uint32_t* hashes, size_t count, const uint32_t* multipliers, const uint32_t* increments,
-                     uint32_t* smallest) {
-  uint32_t a[kBlock], b[kBlock], least[kBlock];
-  for (size_t k = 0; k < kBlock; ++k) {
-    a[k] = multipliers[k];
-    b[k] = increments[k];
-    least[k] = ~0u;
-  }
-  for (size_t j = 0; j < count; ++j) {
-    const uint32_t hash = hashes[j];
-    for (size_t k = 0; k < kBlock; ++k) {
-      const uint32_t image = hash * a[k] + b[k];
-      least[k] = image < least[k] ? image : least[k];
-    }
-  }
-  for (size_t k = 0; k < kBlock; ++k) smallest[k] = least[k];
-}
-
 void minhash_bands(const Texts& texts, const CharacterTable& table, const MinHash& keys, uint64_t* out) {
-  const size_t permutations = keys.multipliers.size(), bands = static_cast<size_t>(keys.bands);
-  const size_t padded = (permutations + kBlock - 1) / kBlock * kBlock;
-  std::vector<uint32_t> multipliers(keys.multipliers), increments(keys.increments), smallest(padded);
-  multipliers.resize(padded);
-  increments.resize(padded);
+  const size_t bins = keys.rounds.size() / 2, bands = static_cast<size_t>(keys.bands), rows = bins / bands;
+  std::vector<uint64_t> smallest(bins);
   Shingles shingles(table, keys.ngram);
+  Sketcher sketcher(bins, keys.rounds);
   for (const Text& text : texts) {
-    const std::vector<uint32_t>& hashes = shingles.of(text);
-    for (size_t k = 0; k < padded; k += kBlock) {
-      smallest_images(hashes.data(), hashes.size(), &multipliers[k], &increments[k], &smallest[k]);
-    }
+    const uint64_t* hashes;
+    const size_t count = shingles.of(text, hashes);
+    if (count > 0) sketcher.run(hashes, count, smallest.data());
     for (size_t band = 0; band < bands; ++band) {
-      const size_t rows = permutations / bands;
-      *out++ = hashes.empty() ? ~uint64_t{0} : band_hash(&smallest[band * rows], rows, band);
+      *out++ = count == 0 ? ~uint64_t{0} : band_hash(&smallest[band * rows], rows, band);
     }
   }
 }

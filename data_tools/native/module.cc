@@ -4,8 +4,10 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
+#include "batch.h"
 #include "functions.h"
 #include "html.h"
 #include "keywords.h"
@@ -21,16 +23,34 @@ using namespace py::literals;
 namespace taixue {
 namespace {
 
-// The texts of a sequence of str and bytes, kept alive; str objects remember their UTF-8.
+template <typename Function>
+auto without_gil(Function function) {
+  py::gil_scoped_release release;
+  return function();
+}
+
+// A batch and the Python object that holds its bytes.
+struct OwnedBatch {
+  py::bytes content;
+  Batch batch;
+};
+
+// The texts of a sequence of str and bytes, or of a batch, kept alive; str objects remember their UTF-8.
 class Input {
  public:
-  explicit Input(const py::object& texts) : owner_(py::tuple(texts)) {
+  explicit Input(const py::object& texts) {
+    if (py::isinstance<OwnedBatch>(texts)) {
+      texts_ = texts.cast<const OwnedBatch&>().batch.texts();
+      batch_ = texts;
+      return;
+    }
+    owner_ = py::tuple(texts);
     texts_.reserve(owner_.size());
     for (const py::handle text : owner_) texts_.push_back(view(text));
   }
   const Texts& texts() const { return texts_; }
   size_t size() const { return texts_.size(); }
-  py::object operator[](size_t k) const { return owner_[k]; }
+  py::object operator[](size_t k) const { return batch_ ? batch_.attr("__getitem__")(k) : py::object(owner_[k]); }
 
  private:
   static Text view(const py::handle text) {
@@ -49,8 +69,61 @@ class Input {
   }
 
   py::tuple owner_;
+  py::object batch_;
   Texts texts_;
 };
+
+OwnedBatch make_batch(const py::bytes& content, const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& lengths) {
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  PyBytes_AsStringAndSize(content.ptr(), &data, &size);
+  const auto count = static_cast<size_t>(lengths.size());
+  return {content, Batch(reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(size), lengths.data(), count)};
+}
+
+OwnedBatch select_texts(const OwnedBatch& from, const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& which) {
+  Texts chosen;
+  for (py::ssize_t k = 0; k < which.size(); ++k) chosen.push_back(from.batch.texts().at(static_cast<size_t>(which.data()[k])));
+  return {from.content, Batch(std::move(chosen))};
+}
+
+py::bytes text_at(const OwnedBatch& from, size_t k) {
+  if (k >= from.batch.texts().size()) throw py::index_error("no such text");
+  const Text& text = from.batch.texts()[k];
+  return py::bytes(reinterpret_cast<const char*>(text.data), text.size);
+}
+
+py::iterator texts_of(const OwnedBatch& from) {
+  py::list texts;
+  for (size_t k = 0; k < from.batch.texts().size(); ++k) texts.append(text_at(from, k));
+  return py::iter(texts);
+}
+
+// The UTF-8 of all texts, one after another.
+py::bytes joined(const py::object& texts) {
+  const Input input(texts);
+  size_t size = 0;
+  for (const Text& text : input.texts()) size += text.size;
+  auto out = py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+  char* data = PyBytes_AS_STRING(out.ptr());
+  for (const Text& text : input.texts()) {
+    std::memcpy(data, text.data, text.size);
+    data += text.size;
+  }
+  return out;
+}
+
+py::array_t<int64_t> stable_order_of(const py::array_t<uint64_t, py::array::c_style>& keys) {
+  py::array_t<int64_t> order(keys.size());
+  const auto count = static_cast<size_t>(keys.size());
+  const uint64_t* data = keys.data();
+  int64_t* out = order.mutable_data();
+  without_gil([&] {
+    stable_order(data, count, out);
+    return 0;
+  });
+  return order;
+}
 
 py::str to_str(const std::string& text) {
   PyObject* made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
@@ -77,12 +150,6 @@ py::tuple to_arrays(Ragged<Value>&& rows, py::ssize_t columns = 0) {
   if (columns > 0) shape.push_back(columns);
   const auto count = static_cast<py::ssize_t>(rows.offsets.size());
   return py::make_tuple(to_array<Value, Item>(std::move(rows.values), shape), to_array(std::move(rows.offsets), {count}));
-}
-
-template <typename Function>
-auto without_gil(Function function) {
-  py::gil_scoped_release release;
-  return function();
 }
 
 CharacterTable& table() {
@@ -118,16 +185,23 @@ py::array_t<uint64_t> exact_hash_of(const py::object& texts) {
   return out;
 }
 
+py::array_t<int64_t> byte_counts_of(const py::object& texts) {
+  const Input input(texts);
+  py::array_t<int64_t> out(static_cast<py::ssize_t>(input.size()));
+  std::transform(input.texts().begin(), input.texts().end(), out.mutable_data(),
+                 [](const Text& text) { return static_cast<int64_t>(text.size); });
+  return out;
+}
+
 py::tuple paragraph_hashes_of(const py::object& texts) {
   const Input input(texts);
   auto rows = without_gil([&] { return paragraph_hashes(input.texts(), characters()); });
-  return to_arrays<std::array<uint64_t, 2>, uint64_t>(std::move(rows), 2);
+  return to_arrays<std::array<uint64_t, 3>, uint64_t>(std::move(rows), 3);
 }
 
-py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint32_t> multipliers,
-                                       std::vector<uint32_t> increments, int ngram, int bands) {
+py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint64_t> rounds, int ngram, int bands) {
   const Input input(texts);
-  const MinHash keys{std::move(multipliers), std::move(increments), ngram, bands};
+  const MinHash keys{std::move(rounds), ngram, bands};
   py::array_t<uint64_t> out({static_cast<py::ssize_t>(input.size()), static_cast<py::ssize_t>(bands)});
   uint64_t* data = out.mutable_data();
   without_gil([&] { minhash_bands(input.texts(), characters(), keys, data); });
@@ -210,17 +284,17 @@ std::vector<Value> to_vector(const py::array_t<Value, py::array::c_style>& array
 }
 
 Ngrams make_ngrams(const py::array_t<uint8_t, py::array::c_style>& kinds,
-                   const py::array_t<uint32_t, py::array::c_style>& folded, int ngram,
-                   const py::array_t<uint64_t, py::array::c_style>& hashes) {
+                   const py::array_t<uint32_t, py::array::c_style>& folded, int ngram) {
   if (kinds.size() != kPoints || folded.size() != kPoints) throw py::value_error("there are 0x110000 characters");
-  return Ngrams(to_vector(kinds), to_vector(folded), ngram, to_vector(hashes));
+  return Ngrams(to_vector(kinds), to_vector(folded), ngram);
 }
 
-py::array_t<uint64_t> ngram_hashes(const Ngrams& ngrams, const py::object& texts) {
+void add_ngrams(Ngrams& ngrams, const py::object& texts, int32_t owner) {
   const Input input(texts);
-  auto found = without_gil([&] { return ngrams.hashes(input.texts()); });
-  const auto size = static_cast<py::ssize_t>(found.size());
-  return to_array(std::move(found), {size});
+  without_gil([&] {
+    ngrams.add(input.texts(), owner);
+    return 0;
+  });
 }
 
 py::array_t<int64_t> find_ngrams(const Ngrams& ngrams, const py::object& texts) {
@@ -262,8 +336,17 @@ py::tuple cut_words(const WordCutter& cutter, const py::array_t<uint32_t, py::ar
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of corpus work; taixue.data_tools.native is the door to them.";
-  m.attr("VERSION") = 1;  // native/__init__.py expects the same: raise both when a signature or result changes
+  m.attr("VERSION") = 2;  // native/__init__.py expects the same: raise both when a signature or result changes
   m.def("set_characters", &set_characters);
+  py::class_<OwnedBatch>(m, "Batch")
+      .def(py::init(&make_batch))
+      .def("__len__", [](const OwnedBatch& batch) { return batch.batch.texts().size(); })
+      .def("__getitem__", &text_at)
+      .def("__iter__", &texts_of)
+      .def("select", &select_texts);
+  m.def("joined", &joined);
+  m.def("stable_order", &stable_order_of);
+  m.def("byte_counts", &byte_counts_of);
   m.def("text_stats", &text_stats_of);
   m.def("exact_hash", &exact_hash_of);
   m.def("paragraph_hashes", &paragraph_hashes_of);
@@ -283,7 +366,9 @@ PYBIND11_MODULE(_native, m) {
       .def("counts", &count_keywords);
   py::class_<Ngrams>(m, "Ngrams")
       .def(py::init(&make_ngrams))
-      .def("hashes", &ngram_hashes)
+      .def("add", &add_ngrams)
+      .def("finish", &Ngrams::finish)
+      .def("size", &Ngrams::size)
       .def("find", &find_ngrams);
   py::class_<Unigram>(m, "Unigram")
       .def(py::init(&make_unigram))

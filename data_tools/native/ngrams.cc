@@ -9,99 +9,180 @@ namespace taixue {
 namespace {
 
 constexpr uint64_t kPlace = 0x632BE59BD9B4E019;  // between the characters of a word
-constexpr int kLeastFilterBits = 20;
+constexpr size_t kPerGroup = 16, kBitsPerHash = 10;
 
-struct Unit {
-  uint64_t hash;
-  int64_t begin;
-};
+// The least number of bits that tells so many apart; at least 6.
+int bits_for(size_t count) {
+  int bits = 6;
+  while (count >> bits != 0) ++bits;
+  return bits;
+}
+
+void set_bit(std::vector<uint64_t>& bits, uint64_t bit) { bits[bit >> 6] |= uint64_t{1} << (bit & 63); }
+
+bool has_bit(const std::vector<uint64_t>& bits, uint64_t bit) { return bits[bit >> 6] >> (bit & 63) & 1; }
 
 }  // namespace
 
-Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngram, std::vector<uint64_t> hashes)
-    : kinds_(std::move(kinds)), folded_(std::move(folded)), ngram_(static_cast<size_t>(ngram)), hashes_(std::move(hashes)) {
+// The units of one text, in arrays that are never made smaller.
+struct Ngrams::Units {
+  std::vector<uint64_t> values;  // a single's character, a word's hash
+  std::vector<uint8_t> are_words;
+  std::vector<uint32_t> begins, ends;
+  size_t count = 0;
+
+  void clear(size_t most) {
+    count = 0;
+    if (most <= values.size()) return;
+    values.resize(most);
+    are_words.resize(most);
+    begins.resize(most);
+    ends.resize(most);
+  }
+  void add(uint64_t value, bool is_word, size_t begin, size_t end) {
+    values[count] = value;
+    are_words[count] = is_word;
+    begins[count] = static_cast<uint32_t>(begin);
+    ends[count] = static_cast<uint32_t>(end);
+    ++count;
+  }
+  uint64_t hash(size_t k) const { return are_words[k] ? values[k] : mix(values[k]); }
+};
+
+// Of the n-grams that begin at n - a + 1 = `stride_` places in a row, with a = `anchor_` units, exactly one part of a
+// units begins at a multiple of stride_ and lies in all of them. So a text without any such part that also stands in
+// the texts looked for has no n-gram of theirs, and one look per stride_ units finds that out.
+Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngram)
+    : kinds_(std::move(kinds)),
+      folded_(std::move(folded)),
+      ngram_(static_cast<size_t>(ngram)),
+      anchor_((ngram_ + 1) / 2),
+      stride_(ngram_ - anchor_ + 1),
+      powers_(anchor_) {
   for (size_t k = 0; k < ngram_; ++k) leaving_ *= kMultiplier;
-  int bits = kLeastFilterBits;
-  while ((hashes_.size() << 4) >> bits != 0) ++bits;
-  shift_ = 64 - bits;
-  filter_.resize(size_t{1} << (bits - 6));
-  for (const uint64_t hash : hashes_) {
-    const uint64_t bit = hash >> shift_;
-    filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
+  uint64_t power = kMultiplier;
+  for (uint64_t& one : powers_) {
+    one = power;
+    power = power * kMultiplier + 2;
   }
 }
 
-// visit(hash, begin, end) for every n-gram, in order.
-template <typename Visit>
-void Ngrams::walk(const Text& text, Visit visit) const {
-  std::vector<Unit> ring(ngram_);
-  size_t count = 0;
-  uint64_t rolled = 0, unit = 0, within = 0;
-  int64_t begin = 0, place = 0;
-  bool open = false;
-  const auto close = [&](int64_t end) {
-    Unit& oldest = ring[count % ngram_];
-    rolled = rolled * kMultiplier + unit;
-    if (count >= ngram_) rolled -= leaving_ * oldest.hash;
-    oldest = {unit, begin};
-    ++count;
-    open = false;
-    if (count >= ngram_) visit(mix(rolled), ring[count % ngram_].begin, end);
-  };
-  for (const uint8_t* p = text.data; p < text.end(); ++place) {
+void Ngrams::split(const Text& text, Units& units) const {
+  units.clear(text.size);
+  size_t place = 0;
+  for (const uint8_t* p = text.data; p < text.end();) {
     uint32_t point;
     p = decode(p, point);
-    const uint8_t kind = kinds_[point];
-    if (kind != kWordPart) {
-      if (open) close(place);
-      if (kind == kSeparator) continue;
-      unit = mix(point);
-      begin = place;
-      close(place + 1);
-      continue;
+    uint8_t kind = kinds_[point];
+    if (kind == kSingle) units.add(point, false, place, place + 1);
+    ++place;
+    if (kind != kWordPart) continue;
+    const size_t begin = place - 1;
+    uint64_t hash = 0, within = 0;
+    while (true) {
+      hash += mix(folded_[point] + within);
+      within += kPlace;
+      if (p == text.end()) break;
+      const uint8_t* next = decode(p, point);
+      if (kinds_[point] != kWordPart) break;
+      p = next;
+      ++place;
     }
-    if (!open) {
-      open = true;
-      unit = within = 0;
-      begin = place;
-    }
-    unit += mix(folded_[point] + within);
-    within += kPlace;
+    units.add(hash, true, begin, place);
   }
-  if (open) close(place);
 }
 
-bool Ngrams::may_hold(uint64_t hash) const {
-  const uint64_t bit = hash >> shift_;
-  return filter_[bit >> 6] >> (bit & 63) & 1;
+uint64_t Ngrams::anchor(const Units& units, size_t first) const {
+  uint64_t hash = 0;
+  for (size_t k = 0; k < anchor_; ++k) hash += units.values[first + k] * powers_[k];
+  return (hash ^ hash >> 32) * kMultiplier;
 }
 
-std::vector<uint64_t> Ngrams::hashes(const Texts& texts) const {
-  std::vector<uint64_t> out;
+// visit(hash, first unit) for the n-grams that begin at the units [first, last), in order, until it says true.
+template <typename Visit>
+bool Ngrams::walk(const Units& units, size_t first, size_t last, Visit visit) const {
+  uint64_t rolled = 0;
+  for (size_t k = 0; k < ngram_; ++k) rolled = rolled * kMultiplier + units.hash(first + k);
+  for (size_t begin = first;; ++begin) {
+    if (visit(mix(rolled), begin)) return true;
+    if (begin + 1 >= last) return false;
+    rolled = rolled * kMultiplier + units.hash(begin + ngram_) - leaving_ * units.hash(begin);
+  }
+}
+
+void Ngrams::add(const Texts& texts, int32_t owner) {
+  Units units;
   for (const Text& text : texts) {
-    walk(text, [&](uint64_t hash, int64_t, int64_t) { out.push_back(hash); });
+    split(text, units);
+    if (units.count < ngram_) continue;
+    walk(units, 0, units.count - ngram_ + 1, [&](uint64_t hash, size_t) {
+      hashes_.push_back(hash);
+      owners_.push_back(owner);
+      return false;
+    });
+    for (size_t k = 0; k + anchor_ <= units.count; ++k) anchors_.push_back(anchor(units, k));
   }
-  return out;
+}
+
+void Ngrams::finish() {
+  const int bits = bits_for(hashes_.size() / kPerGroup);
+  group_shift_ = 64 - bits;
+  groups_.assign((size_t{1} << bits) + 2, 0);
+  for (const uint64_t hash : hashes_) ++groups_[(hash >> group_shift_) + 2];
+  for (size_t k = 2; k < groups_.size(); ++k) groups_[k] += groups_[k - 1];
+  std::vector<uint64_t> hashes(hashes_.size());
+  std::vector<int32_t> owners(owners_.size());
+  for (size_t k = 0; k < hashes_.size(); ++k) {
+    const size_t place = groups_[(hashes_[k] >> group_shift_) + 1]++;
+    hashes[place] = hashes_[k];
+    owners[place] = owners_[k];
+  }
+  hashes_.swap(hashes);
+  owners_.swap(owners);
+
+  const int filter_bits = bits_for(kBitsPerHash * anchors_.size());
+  filter_shift_ = 64 - filter_bits;
+  filter_.assign(size_t{1} << (filter_bits - 6), 0);
+  for (const uint64_t hash : anchors_) set_bit(filter_, hash >> filter_shift_);
+  std::vector<uint64_t>().swap(anchors_);
+  whole_filter_.assign(filter_.size(), 0);
+  for (const uint64_t hash : hashes_) set_bit(whole_filter_, hash >> filter_shift_);
+}
+
+int32_t Ngrams::owner_of(uint64_t hash) const {
+  if (!has_bit(whole_filter_, hash >> filter_shift_)) return -1;
+  const size_t group = hash >> group_shift_;
+  for (size_t k = groups_[group]; k < groups_[group + 1]; ++k) {
+    if (hashes_[k] == hash) return owners_[k];
+  }
+  return -1;
 }
 
 std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
   std::vector<std::array<int64_t, 4>> out;
-  std::vector<uint64_t> hashes;
-  std::vector<std::array<int64_t, 2>> spans;
+  Units units;
+  std::vector<uint32_t> candidates;
   for (size_t k = 0; k < texts.size(); ++k) {
-    hashes.clear();
-    spans.clear();
-    walk(texts[k], [&](uint64_t hash, int64_t begin, int64_t end) {
-      hashes.push_back(hash);
-      spans.push_back({begin, end});
-    });
-    // On its own, so that the processor has many reads of the filter under way.
-    for (size_t j = 0; j < hashes.size(); ++j) {
-      if (!may_hold(hashes[j])) continue;
-      const auto found = std::lower_bound(hashes_.begin(), hashes_.end(), hashes[j]);
-      if (found == hashes_.end() || *found != hashes[j]) continue;
-      out.push_back({static_cast<int64_t>(k), spans[j][0], spans[j][1], found - hashes_.begin()});
-      break;
+    split(texts[k], units);
+    if (units.count < ngram_) continue;
+    const auto visit = [&](uint64_t hash, size_t first) {
+      const int32_t owner = owner_of(hash);
+      if (owner < 0) return false;
+      out.push_back({static_cast<int64_t>(k), units.begins[first], units.ends[first + ngram_ - 1], owner});
+      return true;
+    };
+    // All looks first, without a branch between them, so that the processor has many reads under way.
+    candidates.resize(units.count / stride_ + 1);
+    size_t found = 0;
+    for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
+      candidates[found] = static_cast<uint32_t>(at);
+      found += has_bit(filter_, anchor(units, at) >> filter_shift_);
+    }
+    for (size_t c = 0; c < found; ++c) {
+      const size_t at = candidates[c];
+      const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
+      const size_t last = std::min(at + 1, units.count - ngram_ + 1);
+      if (first < last && walk(units, first, last, visit)) break;
     }
   }
   return out;

@@ -41,10 +41,22 @@ class Normalizer::Writer {
 };
 
 Normalizer::Normalizer(std::vector<uint32_t> actions, std::vector<std::string> replacements, bool whitespace)
-    : actions_(std::move(actions)), replacements_(std::move(replacements)), whitespace_(whitespace) {}
+    : actions_(std::move(actions)), replacements_(std::move(replacements)), whitespace_(whitespace) {
+  for (size_t block = 0; block < stays_.size(); ++block) {
+    const auto begin = actions_.begin() + static_cast<ptrdiff_t>(block << 6);
+    stays_[block] = std::all_of(begin, begin + 64, [](uint32_t entry) { return entry == 0; });
+  }
+}
+
+// Behind the run of ideographs and others that stay, looked at 64 code points at a time.
+const uint8_t* Normalizer::kept(const uint8_t* p, const uint8_t* end) const {
+  while (p < end && (*p & 0xF0) == 0xE0 && stays_[(p[0] & 0x0Fu) << 6 | (p[1] & 0x3Fu)]) p += 3;
+  return p;
+}
 
 Normalizer::Outcome Normalizer::run(const Text& text, std::string& out) const {
   out.clear();
+  out.reserve(text.size);
   Writer writer(out);
   const uint8_t* p = text.data;
   while (p < text.end()) {
@@ -52,7 +64,7 @@ Normalizer::Outcome Normalizer::run(const Text& text, std::string& out) const {
     const uint8_t* begin = p;
     uint32_t point, entry = 0;
     const uint8_t* next = p;
-    while (p < text.end()) {
+    while ((p = kept(p, text.end())) < text.end()) {
       next = decode(p, point);
       entry = actions_[point];
       if (entry != 0) break;

@@ -1,5 +1,6 @@
 // Compatibility forms, control characters and white space, in one pass over a text.
 #pragma once
+#include <array>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,10 @@ class Normalizer {
   class Writer;
   bool put(const uint8_t* p, size_t length, uint32_t entry, Writer& writer) const;
 
+  const uint8_t* kept(const uint8_t* p, const uint8_t* end) const;
+
   std::vector<uint32_t> actions_;
+  std::array<bool, 1024> stays_{};  // by the first two bytes of a character of three: whether all of them are kCopy
   std::vector<std::string> replacements_;
   bool whitespace_;
 };

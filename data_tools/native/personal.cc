@@ -1,4 +1,5 @@
 // Personal data by its form. Each matcher is the regular expression of the same name in plain/personal.py.
+#include <algorithm>
 #include <cstring>
 
 #include "functions.h"
@@ -12,10 +13,11 @@ using Pointer = const uint8_t*;
 enum Kind { kUrl, kEmail, kId, kCard, kMobile, kLandline, kIp };
 
 // Sets of ASCII characters.
-enum Set : uint8_t { kDigitSet = 1, kAlpha = 2, kLocal = 4, kDomain = 8, kUrlSet = 16, kUrlEnd = 32, kFirst = 64 };
+enum Set : uint8_t { kDigitSet = 1, kAlpha = 2, kLocal = 4, kDomain = 8, kUrlSet = 16, kUrlEnd = 32 };
 
 struct Sets {
   uint8_t of[256] = {};
+  uint8_t kinds[256] = {};  // a bit for each kind that a match of which may begin with this byte
   Sets() {
     for (int c = 0x21; c < 0x7F; ++c) {
       const bool digit = c >= '0' && c <= '9';
@@ -29,10 +31,16 @@ struct Sets {
         sets |= kUrlSet;
         if (!std::strchr(".,;:!?()'[]*_", c)) sets |= kUrlEnd;
       }
-      if ((sets & kLocal) || c == '(') sets |= kFirst;
       of[c] = sets;
+      unsigned begins = 0;
+      if (std::strchr("hHfFwW", c)) begins |= 1u << kUrl;
+      if (sets & kLocal) begins |= 1u << kEmail;
+      if (digit) begins |= 1u << kId | 1u << kCard | 1u << kMobile | 1u << kLandline | 1u << kIp;
+      if (c == '+') begins |= 1u << kMobile;
+      if (c == '(') begins |= 1u << kLandline;
+      kinds[c] = static_cast<uint8_t>(begins);
     }
-    of[0xEF] = kFirst;  // （
+    kinds[0xEF] = 1u << kLandline;  // （
   }
 };
 const Sets kSets;
@@ -64,13 +72,14 @@ class Scanner {
 
   // The next match at or after p: [p, stop) of a kind. False when there is none.
   bool next(Pointer& p, Pointer& stop, int& kind) const {
-    for (; p < end_; ++p) {
-      if (!in(*p, kFirst)) continue;
-      for (kind = 0; kind < kPersonalKinds; ++kind) {
-        if ((kinds_ >> kind & 1) == 0) continue;
+    while ((p = candidate(p)) < end_) {
+      const unsigned kinds = kinds_ & kSets.kinds[*p];
+      for (kind = 0; kinds >> kind; ++kind) {
+        if ((kinds >> kind & 1) == 0) continue;
         stop = match(p, kind);
         if (stop != nullptr) return true;
       }
+      ++p;
     }
     return false;
   }
@@ -86,6 +95,27 @@ class Scanner {
   }
 
  private:
+  // The next place at or after p where a match may begin. Eight bytes at a time where there is neither ASCII nor 0xEF.
+  Pointer candidate(Pointer p) const {
+    constexpr uint64_t kHigh = 0x8080808080808080u, kOnes = 0x0101010101010101u;
+    while (p < end_) {
+      uint64_t word;
+      if (end_ - p >= 8) {
+        std::memcpy(&word, p, 8);
+        const uint64_t other = word ^ 0xEFEFEFEFEFEFEFEFu;  // a byte is 0 where 0xEF was
+        if ((word & kHigh) == kHigh && ((other - kOnes) & ~other & kHigh) == 0) {
+          p += 8;
+          continue;
+        }
+      }
+      const Pointer stop = p + std::min<ptrdiff_t>(8, end_ - p);
+      for (; p < stop; ++p) {
+        if (kinds_ & kSets.kinds[*p]) return p;
+      }
+    }
+    return end_;
+  }
+
   Pointer match(Pointer p, int kind) const {
     switch (kind) {
       case kUrl: return url(p);

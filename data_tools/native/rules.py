@@ -1,12 +1,19 @@
 """What the functions of this package are asked for and what they give: shared by C++ and plain twins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-Texts = Sequence[str | bytes]
+
+class Texts(Protocol):
+    """A list or tuple of str and bytes, or a batch."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> str | bytes: ...
+    def __iter__(self) -> Iterator[str | bytes]: ...
+
 
 # One row of text_stats per document. Every field is 8 bytes wide, in this order in C++ too (stats.cc).
 STATS = np.dtype(

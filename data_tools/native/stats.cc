@@ -4,46 +4,41 @@
 
 #include "functions.h"
 #include "hash128.h"
+#include "rolling.h"
 #include "utf8.h"
 
 namespace taixue {
 namespace {
 
-// Share of n-grams that occur more than once. Keys are 64-bit hashes in an open-addressed table that is used again
-// for the next document; the lowest bit of a key says that it was seen twice.
+// Share of n-grams that occur more than once. An open-addressed table, used again for the next document: the upper bits
+// of a hash choose the slot, which keeps the lower 32; the lowest bit says that it was seen twice.
 class Repetition {
  public:
-  explicit Repetition(int ngram) : ngram_(static_cast<size_t>(ngram)) {
-    for (int k = 0; k < ngram; ++k) leaving_ *= kMultiplier;
-  }
+  explicit Repetition(int ngram) : ngram_(static_cast<size_t>(ngram)), rolling_(ngram) {}
 
-  double share(const std::vector<uint32_t>& points) {
-    if (points.size() < ngram_) return 0.0;
-    const size_t count = points.size() - ngram_ + 1;
+  double share(const uint32_t* points, size_t size) {
+    if (ngram_ == 0 || size < ngram_) return 0.0;
+    const size_t count = size - ngram_ + 1;
     int bits = 4;
     while ((size_t{1} << bits) < 2 * count) ++bits;
     slots_.assign(size_t{1} << bits, 0);
-    uint64_t hash = 0;
+    const uint64_t* hashes = rolling_.run(points, size);
     int64_t repeated = 0;
-    for (size_t k = 0; k < points.size(); ++k) {
-      hash = hash * kMultiplier + points[k];
-      if (k >= ngram_) hash -= leaving_ * points[k - ngram_];
-      if (k + 1 >= ngram_) repeated += add(mix(hash), bits);
-    }
+    for (size_t k = 0; k < count; ++k) repeated += add((hashes[k] ^ hashes[k] >> 32) * kSecret[1], bits);
     return static_cast<double>(repeated) / static_cast<double>(count);
   }
 
  private:
   // 0 for a new key; the second time counts for the first as well.
   int add(uint64_t hash, int bits) {
-    const uint64_t key = (hash & ~uint64_t{1}) | 2;  // never 0, which means free
+    const uint32_t key = static_cast<uint32_t>(hash >> 16 & ~uint64_t{1}) | 2;  // never 0, which means free
     const size_t last = slots_.size() - 1;
     for (size_t at = hash >> (64 - bits);; at = (at + 1) & last) {
       if (slots_[at] == 0) {
         slots_[at] = key;
         return 0;
       }
-      if ((slots_[at] & ~uint64_t{1}) == key) {
+      if ((slots_[at] & ~1u) == key) {
         const int gain = slots_[at] & 1 ? 1 : 2;
         slots_[at] |= 1;
         return gain;
@@ -52,8 +47,8 @@ class Repetition {
   }
 
   size_t ngram_;
-  uint64_t leaving_ = 1;
-  std::vector<uint64_t> slots_;
+  Rolling rolling_;
+  std::vector<uint32_t> slots_;
 };
 
 class Counter {
@@ -62,8 +57,9 @@ class Counter {
 
   Stats count(const Text& text) {
     row_ = {};
-    std::fill(kinds_, kinds_ + kClasses, 0);
-    visible_.clear();
+    std::fill(&kinds_[0][0], &kinds_[0][0] + kTurns * kClasses, 0);
+    if (visible_.size() < text.size) visible_.resize(text.size);
+    seen_ = 0;
     lines_seen_.clear();
     line_characters_ = 0;
     row_.bytes = static_cast<int64_t>(text.size);
@@ -73,7 +69,7 @@ class Counter {
       row_.mean_line = static_cast<double>(line_characters_) / static_cast<double>(row_.lines);
       row_.duplicate_line_share = static_cast<double>(row_.duplicate_lines) / static_cast<double>(row_.lines);
     }
-    row_.repetition = repetition_.share(visible_);
+    row_.repetition = repetition_.share(visible_.data(), seen_);
     return row_;
   }
 
@@ -81,19 +77,19 @@ class Counter {
   // Counts up to and with the next line end.
   const uint8_t* line(const uint8_t* p, const uint8_t* end) {
     const uint8_t *begin = nullptr, *stop = nullptr;  // without white space around it
-    int64_t characters = 0, first = 0, last = 0;
+    int64_t characters = 0, first = 0, last = 0, traditional = 0, replacement = 0;
     uint8_t first_entry = 0, last_entry = 0;
     bool at_end = false;
     while (p < end && !at_end) {
       uint32_t point;
       const uint8_t* next = decode(p, point);
       const uint8_t entry = table_[point];
-      ++kinds_[entry & 15];
+      ++kinds_[characters % kTurns][entry & 15];
       ++characters;
       if (!is_space(entry)) {
-        visible_.push_back(point);
-        row_.traditional += (entry & kTraditional) != 0;
-        row_.replacement += point == 0xFFFD;
+        visible_[seen_++] = point;
+        traditional += (entry & kTraditional) != 0;
+        replacement += point == 0xFFFD;
         if (begin == nullptr) {
           begin = p;
           first = characters;
@@ -107,6 +103,8 @@ class Counter {
       p = next;
     }
     row_.characters += characters;
+    row_.traditional += traditional;
+    row_.replacement += replacement;
     if (begin != nullptr) end_line(begin, stop, last - first + 1, first_entry, last_entry);
     return p;
   }
@@ -127,23 +125,29 @@ class Counter {
   }
 
   void copy_kinds() {
-    row_.hanzi = kinds_[kHanzi];
-    row_.latin = kinds_[kLatin];
-    row_.digits = kinds_[kDigit];
-    row_.punctuation = kinds_[kPunctuation];
-    row_.symbols = kinds_[kSymbol];
-    row_.whitespace = kinds_[kSpace];
-    row_.kana = kinds_[kKana];
-    row_.hangul = kinds_[kHangul];
-    row_.letters = kinds_[kLetter];
+    for (int turn = 1; turn < kTurns; ++turn) {
+      for (int kind = 0; kind < kClasses; ++kind) kinds_[0][kind] += kinds_[turn][kind];
+    }
+    row_.hanzi = kinds_[0][kHanzi];
+    row_.latin = kinds_[0][kLatin];
+    row_.digits = kinds_[0][kDigit];
+    row_.punctuation = kinds_[0][kPunctuation];
+    row_.symbols = kinds_[0][kSymbol];
+    row_.whitespace = kinds_[0][kSpace];
+    row_.kana = kinds_[0][kKana];
+    row_.hangul = kinds_[0][kHangul];
+    row_.letters = kinds_[0][kLetter];
   }
 
   const uint8_t* table_;
   Repetition repetition_;
   Stats row_;
-  int64_t kinds_[kClasses];
+  // In turns, so that counting one kind again and again does not wait for itself.
+  static constexpr int kTurns = 4;
+  int64_t kinds_[kTurns][kClasses];
   int64_t line_characters_ = 0;
   std::vector<uint32_t> visible_;
+  size_t seen_ = 0;
   std::unordered_set<uint64_t> lines_seen_;
 };
 

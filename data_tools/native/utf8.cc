@@ -21,6 +21,14 @@ static size_t valid_length(const uint8_t* p, size_t left) {
 bool is_valid_utf8(const uint8_t* p, size_t size) {
   const uint8_t* end = p + size;
   while (p < end) {
+    // Most of what is not ASCII: three bytes with no exception among them, U+1000 to U+CFFF.
+    while (end - p >= 4 && static_cast<uint8_t>(p[0] - 0xE1) <= 0xEC - 0xE1) {
+      uint32_t three;
+      std::memcpy(&three, p, 4);
+      if ((three & 0xC0C000) != 0x808000) return false;
+      p += 3;
+    }
+    if (p == end) return true;
     uint64_t word;
     if (end - p >= 8 && (std::memcpy(&word, p, 8), (word & 0x8080808080808080u) == 0)) {
       p += 8;

@@ -36,7 +36,7 @@ class CleanedShard:
     """The cleaned documents of an input shard, in batches of about 4 MB.
 
     Iterate once; then inputs, and the files in quarantine/ and stats/, say what was read and removed. Yields
-    (texts, their UTF-8, bytes read since the last batch).
+    (texts, int64 bytes of each, bytes read since the last batch).
     """
 
     def __init__(self, shard: InputShard) -> None:
@@ -48,7 +48,7 @@ class CleanedShard:
         self._left: Counter[str] = Counter()
         self.inputs: list[manifest.InputRecord] = []
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[bytes], int]]:
+    def __iter__(self) -> Iterator[tuple[list[str], np.ndarray, int]]:
         waiting: list[str] = []
         size = 0
         for text in self._documents():
@@ -74,16 +74,16 @@ class CleanedShard:
                 manifest.InputRecord(**vars(piece), documents=documents, rejected=len(self._rejected) - lines)
             )
 
-    def _clean(self, texts: list[str]) -> tuple[list[str], list[bytes], int]:
-        amount = sum(len(text.encode()) for text in texts)
+    def _clean(self, texts: list[str]) -> tuple[list[str], np.ndarray, int]:
+        amount = int(native.byte_counts(texts).sum())
         self._read["bytes"] += amount
         if self._shard.config.normalize or self._shard.config.filters:
             texts, kept = self._cleaner.clean(texts)
             # Filters may leave nothing of a text; that is no document.
             texts = [text for text, keep in zip(texts, kept.tolist(), strict=True) if keep and text]
-        raw = [text.encode() for text in texts]
-        self._left.update(documents=len(raw), bytes=sum(map(len, raw)))
-        return texts, raw, amount
+        sizes = native.byte_counts(texts)
+        self._left.update(documents=len(texts), bytes=int(sizes.sum()))
+        return texts, sizes, amount
 
     def _publish(self) -> None:
         shard = self._shard
@@ -138,18 +138,14 @@ class CleanTask:
         self.record.parent.mkdir(parents=True, exist_ok=True)
         record.forget(self.record, [shard.work("clean", suffix) for suffix in SUFFIXES])
         cleaned = CleanedShard(shard)
-        texts = TextWriter(shard.work("clean", ".text"))
-        lengths: list[np.ndarray] = []
+        texts = TextWriter(shard.work("clean", ".text"), shard.work("clean", ".length"))
         index = _Index(shard, config)
-        for batch, raw, amount in cleaned:
-            texts.add(raw)
-            lengths.append(np.fromiter(map(len, raw), "<u4", len(raw)))
+        for batch, sizes, amount in cleaned:
+            texts.add(batch, sizes)
             index.add(batch)
             yield amount
         texts.finish()
-        made = [shard.work("clean", ".text"), shard.work("clean", ".length")]
-        files.write(made[1], b"".join(part.tobytes() for part in lengths))
-        made += index.finish()
+        made = [*texts.paths, *index.finish()]
         record.publish(
             self.record,
             shard.cleaned,
@@ -195,7 +191,7 @@ class _Index:
             self._waiting += len(texts)
         if config.paragraphs:
             hashes, offsets = native.paragraph_hashes(texts)
-            self._add_paragraphs(texts, hashes[:, 0], np.diff(offsets))
+            self._add_paragraphs(hashes[:, 0], hashes[:, 2], np.diff(offsets))
         self._documents += len(texts)
         if self._waiting >= _RUN_DOCUMENTS:
             self._flush()
@@ -253,7 +249,7 @@ class _Index:
     ) -> None:
         band = bands[fresh].reshape(-1)
         document = np.repeat(fresh, bands.shape[1])
-        order = np.argsort(band, kind="stable")
+        order = native.stable_order(band)
         band, document = band[order], document[order]
         first = _run_starts(band)
         far = np.arange(len(band)) - first >= _LONG_RUN
@@ -267,15 +263,12 @@ class _Index:
         ids = [match.document_ids(self._shard.index, side) for side in (left, right)]
         return np.stack(ids, axis=1).tobytes()
 
-    def _add_paragraphs(self, texts: list[str], hashes: np.ndarray, counts: np.ndarray) -> None:
+    def _add_paragraphs(self, hashes: np.ndarray, characters: np.ndarray, counts: np.ndarray) -> None:
         document = np.repeat(
-            np.arange(self._documents, self._documents + len(texts), dtype=np.uint32), counts
+            np.arange(self._documents, self._documents + len(counts), dtype=np.uint32), counts
         )
         paragraph = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
-        least = self._config.paragraph_characters
-        long = np.fromiter(
-            (len(line) >= least for text in texts for line in text.split("\n")), bool, len(document)
-        )
+        long = characters >= self._config.paragraph_characters
         self._paragraphs.append((hashes[long], document[long], paragraph[long].astype(np.uint32)))
         self._waiting_paragraphs += int(long.sum())
 
@@ -284,7 +277,7 @@ class _Index:
             return
         columns = [np.concatenate(parts) for parts in zip(*self._paragraphs, strict=True)]
         self._paragraphs, self._waiting_paragraphs = [], 0
-        order = np.argsort(columns[0], kind="stable")
+        order = native.stable_order(columns[0])
         hashes, documents, paragraphs = (column[order] for column in columns)
         # A line that a run holds so often is boilerplate: most of it goes here, not through the match of all shards.
         far = np.arange(len(hashes)) - _run_starts(hashes) >= _LONG_RUN
@@ -307,7 +300,7 @@ def _run_starts(ordered: np.ndarray) -> np.ndarray:
 
 def _first_copy(hashes: np.ndarray) -> np.ndarray:
     """For each row of uint64 (N, 2), the first row that equals it."""
-    order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # stable: of equal rows, the first comes first
+    order = match.stable_order(hashes[:, 0], hashes[:, 1])  # stable: of equal rows, the first comes first
     ordered = hashes[order]
     fresh = np.ones(len(order), bool)
     fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)

@@ -17,7 +17,7 @@ import numpy as np
 from .runs import stretches
 
 _BLOCK = 1 << 18
-EDGE_MEMORY = 280  # bytes held per edge of a range at the peak, measured
+EDGE_MEMORY = 360  # bytes held per edge of a range at the peak, measured
 
 
 class Parts:

@@ -1,10 +1,9 @@
 """Which documents share a long n-gram with an evaluation set (native.Ngrams says what a unit is)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from taixue import UserError
@@ -27,32 +26,23 @@ class EvaluationSets:
             path for path in read.find_files(config.inputs) if not any(part in path.name for part in exclude)
         ]
         self.files = [str(path) for path in paths]
-        any_ngrams = native.Ngrams(config.ngram, np.zeros(0, np.uint64))
-        hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
-        for number, path in enumerate(paths):
-            for texts in _batches(_strings(path, fields)):
-                found = np.unique(any_ngrams.hashes(texts))
-                hashes.append(found)
-                owners.append(np.full(len(found), number, np.int32))
-        every, first = np.unique(np.concatenate(hashes), return_index=True)
-        self._owners = np.concatenate(owners)[first]
-        if not len(every):
+        owned = (
+            (texts, number) for number, path in enumerate(paths) for texts in _batches(_strings(path, fields))
+        )
+        self._ngrams = native.Ngrams(config.ngram, owned)
+        if not self._ngrams:
             raise UserError(
                 f"decontaminate: no text of {config.ngram} units in {', '.join(config.inputs)}; lower "
                 "decontaminate.ngram or look at decontaminate.fields"
             )
-        self._ngrams = native.Ngrams(config.ngram, every)
 
-    def __len__(self) -> int:
-        """Different n-grams."""
-        return len(self._owners)
-
-    def find(self, texts: Sequence[str]) -> dict[int, tuple[str, str]]:
-        """Number of each text that shares an n-gram -> the evaluation file and the shared part, the first found."""
-        return {
-            text: (self.files[self._owners[place]], texts[text][begin:end])
-            for text, begin, end, place in self._ngrams.find(texts).tolist()
-        }
+    def find(self, texts: native.Texts) -> list[tuple[int, str, int, int]]:
+        """Of each text that shares an n-gram, its number, the evaluation file, and the first character and the last + 1
+        of the first shared part."""
+        return [
+            (text, self.files[owner], begin, end)
+            for text, begin, end, owner in self._ngrams.find(texts).tolist()
+        ]
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:

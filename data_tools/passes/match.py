@@ -7,13 +7,14 @@ file of uint64 (N, 2): the smaller id first.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from .. import files
-from ..plan import WORK_FOLDER, InputShard, digest
-from . import fingerprint, record, runs
+from .. import files, native
+from ..plan import WORK_FOLDER, InputShard
+from . import fingerprint, runs
+from .ranges import RangeTask
 
 Kind = Literal["exact", "near"]
 COLUMNS: dict[Kind, dict[str, str]] = {
@@ -27,40 +28,23 @@ _CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
-class MatchTask:
-    """One range of hashes [low, high) of one kind; part of parts."""
+class MatchTask(RangeTask):
+    """Pairs within one range of hashes of one kind."""
 
-    shards: tuple[InputShard, ...]
     kind: Kind
-    part: int
-    parts: int
-    rows: int
 
     def __str__(self) -> str:
         return f"match-{self.kind}-{self.part:05d}"
-
-    @property
-    def size(self) -> int:
-        """Progress: bytes of the rows, about."""
-        return (
-            self.rows * sum(np.dtype(dtype).itemsize for dtype in COLUMNS[self.kind].values()) // self.parts
-        )
 
     @property
     def path(self) -> Path:
         return self.shards[0].output / WORK_FOLDER / "match" / f"{self.kind}-{self.part:05d}.pairs"
 
     @property
-    def stamp(self) -> str:
-        return digest([[shard.cleaned for shard in self.shards], self.kind, self.part, self.parts])
+    def row_bytes(self) -> int:
+        return sum(np.dtype(dtype).itemsize for dtype in COLUMNS[self.kind].values())
 
-    def is_finished(self) -> bool:
-        return record.is_finished(self.path.with_suffix(".json"), self.stamp)
-
-    def run(self) -> Iterator[int]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        record.forget(self.path.with_suffix(".json"), [self.path])
-        low, high = runs.ranges(self.parts)[self.part]
+    def make(self, low: int, high: int) -> dict[str, Any]:
         rows = load_rows(self.shards, f".{self.kind}", COLUMNS[self.kind], low, high)
         pairs = 0
         with files.temporary_name(self.path).open("wb") as stream:
@@ -68,8 +52,7 @@ class MatchTask:
                 stream.write(found.tobytes())
                 pairs += len(found)
         files.publish(files.temporary_name(self.path), self.path)
-        record.publish(self.path.with_suffix(".json"), self.stamp, [self.path], pairs=pairs)
-        yield self.size
+        return {"pairs": pairs}
 
 
 def load_rows(
@@ -92,7 +75,7 @@ def document_ids(index: int, numbers: np.ndarray) -> np.ndarray:
 
 def exact_pairs(rows: runs.Rows) -> Iterator[np.ndarray]:
     """Each document whose 128-bit hash occurred before, with the first that has it."""
-    order = np.lexsort((rows["document"], rows["low"], rows["high"]))
+    order = stable_order(rows["high"], rows["low"])  # runs hold documents in their order
     same = np.ones(len(order), bool)
     for name in ("high", "low"):
         column = rows[name][order]
@@ -108,7 +91,7 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
     Of the documents of one band, each is compared with the next _WINDOW and with the first, so the work is linear
     even when a band is shared by very many.
     """
-    order = np.lexsort((rows["document"], rows["band"]))
+    order = stable_order(rows["band"])  # runs hold documents in their order
     bands, documents = rows["band"][order], rows["document"][order]
     rows.clear()
     same = np.concatenate([[False], bands[1:] == bands[:-1]])[: len(bands)]
@@ -127,9 +110,17 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
             yield candidates[_similar(candidates, shards)]
 
 
+def stable_order(*keys: np.ndarray) -> np.ndarray:
+    """Places of rows ordered by the first key uint64, then the next; equal rows keep their order."""
+    order = native.stable_order(keys[-1])
+    for key in reversed(keys[:-1]):
+        order = order[native.stable_order(key[order])]
+    return order
+
+
 def unique_pairs(pairs: np.ndarray) -> np.ndarray:
     """Rows of (N, 2), sorted, each once."""
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = pairs[stable_order(pairs[:, 0].astype(np.uint64), pairs[:, 1].astype(np.uint64))]
     fresh = np.ones(len(pairs), bool)
     fresh[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
     return pairs[fresh]

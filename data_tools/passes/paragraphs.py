@@ -3,61 +3,46 @@
 Its file holds rows (document id, number of the paragraph) sorted by document, so each writer reads only its own.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..plan import WORK_FOLDER, InputShard, digest
-from . import match, record, resolve, runs
+from ..plan import WORK_FOLDER, InputShard
+from . import match, resolve, runs
 from .clean import PARAGRAPH_COLUMNS, REPEAT_COLUMNS
+from .ranges import RangeTask
 
 ROW_MEMORY = 160  # bytes held per row at the peak of a task, measured
 
 
 @dataclass(frozen=True)
-class ParagraphTask:
-    """One range of hashes; part of parts."""
-
-    shards: tuple[InputShard, ...]
-    part: int
-    parts: int
-    rows: int
+class ParagraphTask(RangeTask):
+    """Repeated paragraphs within one range of hashes."""
 
     def __str__(self) -> str:
         return f"paragraphs-{self.part:05d}"
-
-    @property
-    def size(self) -> int:
-        return 16 * self.rows // self.parts
 
     @property
     def path(self) -> Path:
         return part_path(self.shards[0], self.part)
 
     @property
-    def stamp(self) -> str:
-        return digest([[shard.cleaned for shard in self.shards], self.part, self.parts])
+    def row_bytes(self) -> int:
+        return 16
 
-    def is_finished(self) -> bool:
-        return record.is_finished(self.path.with_suffix(".json"), self.stamp)
-
-    def run(self) -> Iterator[int]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        record.forget(self.path.with_suffix(".json"), [self.path])
-        low, high = runs.ranges(self.parts)[self.part]
+    def make(self, low: int, high: int) -> dict[str, Any]:
         rows = match.load_rows(self.shards, ".paragraph", PARAGRAPH_COLUMNS, low, high)
         stays = ~resolve.Removed(self.shards[0]).among(rows["document"])
         rows = {name: column[stays] for name, column in rows.items()}
-        order = np.lexsort((rows["paragraph"], rows["document"], rows["hash"]))
+        order = match.stable_order(rows["hash"])  # runs hold paragraphs in their order
         hashes = rows["hash"][order]
         again = order[1:][hashes[1:] == hashes[:-1]]
         writer = runs.RunWriter(self.path, REPEAT_COLUMNS)
         writer.add({name: rows[name][again] for name in REPEAT_COLUMNS})
         writer.finish()
-        record.publish(self.path.with_suffix(".json"), self.stamp, [self.path], paragraphs=len(again))
-        yield self.size
+        return {"paragraphs": len(again)}
 
 
 def part_path(shard: InputShard, part: int) -> Path:

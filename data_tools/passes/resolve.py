@@ -14,7 +14,7 @@ import numpy as np
 from .. import files
 from ..plan import STATISTICS_FOLDER, WORK_FOLDER, InputShard, digest
 from . import components, match, record, runs
-from .texts import read_texts
+from .texts import read_text
 
 _SAMPLES = 8
 _EXCERPT = 300
@@ -132,13 +132,9 @@ class ResolveTask:
     def _excerpt(self, document: int) -> dict[str, Any]:
         shard = self.shards[document >> match.DOCUMENT_BITS]
         number = document & ((1 << match.DOCUMENT_BITS) - 1)
-        left = number
-        for block in read_texts(shard.work("clean", ".text")):
-            if left < len(block):
-                text = block[left].decode()[:_EXCERPT]
-                return {"source": shard.source.name, "shard": shard.number, "document": number, "text": text}
-            left -= len(block)
-        raise AssertionError(f"{shard.base} has no document {number}")
+        text = read_text(shard.work("clean", ".text"), shard.work("clean", ".length"), number)
+        excerpt = text.decode()[:_EXCERPT]
+        return {"source": shard.source.name, "shard": shard.number, "document": number, "text": excerpt}
 
 
 class Removed:
@@ -156,13 +152,12 @@ class Removed:
         place = np.minimum(np.searchsorted(self._ids, documents), len(self._ids) - 1)
         return np.asarray(self._ids[place] == documents)
 
-    def of(self, shard: InputShard) -> dict[int, bool]:
-        """Number of each document of a shard that goes -> whether it is an exact copy."""
+    def of(self, shard: InputShard) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the documents of a shard that go, int64, ascending, and whether each is an exact copy, bool."""
         base = shard.index << match.DOCUMENT_BITS
         ends = [np.uint64(base), np.uint64(base + (1 << match.DOCUMENT_BITS))]
         begin, end = np.searchsorted(self._ids, ends).tolist()
-        numbers = (self._ids[begin:end] - np.uint64(base)).tolist()
-        return dict(zip(numbers, self._exact[begin:end].tolist(), strict=True))
+        return (self._ids[begin:end] - np.uint64(base)).astype(np.int64), np.array(self._exact[begin:end])
 
 
 def _mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from .. import files, native
 
 END = 1 << 64
 _ALIGNMENT = 8  # numpy copies what it searches when it is not aligned
@@ -37,7 +37,7 @@ class RunWriter:
         key = next(iter(self._columns))
         if not len(rows[key]):
             return
-        order = np.argsort(rows[key], kind="stable")
+        order = native.stable_order(rows[key])
         for name, dtype in self._columns.items():
             column = np.ascontiguousarray(rows[name][order], dtype=dtype)
             self._stream.write(column.tobytes() + bytes(-column.nbytes % _ALIGNMENT))

@@ -54,7 +54,7 @@ def schedule(shards: tuple[InputShard, ...]) -> Iterator[Pass]:
         bound = config.deduplicate.memory_mb * 1_000_000
         kinds: list[match.Kind] = [kind for kind in match.COLUMNS if kind in rows]
         matches = [
-            match.MatchTask(shards, kind, part, count, rows[kind])
+            match.MatchTask(shards, part, count, rows[kind], kind)
             for kind in kinds
             for count in [_parts(rows[kind] * match.ROW_MEMORY[kind], bound, len(shards))]
             for part in range(count)

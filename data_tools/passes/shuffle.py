@@ -57,11 +57,10 @@ class DealTask:
         record.forget(self.record, made)
         hands = [_Hand(shard, split, encoder) for split in SPLITS]
         documents = Survivors(shard, self.paragraph_parts)
-        for texts, raw, numbers, amount in documents:
+        for texts, sizes, numbers, amount in documents:
             encoded = encoder.encode(texts)
-            held_out = are_held_out(raw, shard)
+            held_out = are_held_out(texts, shard)
             keys = _keys(shard, numbers)
-            sizes = np.fromiter(map(len, raw), np.uint32, len(raw))
             for number, hand in enumerate(hands):
                 which = np.flatnonzero(held_out == number)
                 hand.add(encoded.select(which), keys[which], sizes[which])

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from .. import files, manifest
+from .. import files, manifest, native
 from ..config import DecontaminateConfig
 from ..plan import InputShard
-from . import match, record
+from . import record
 from .clean import CleanedShard, write_statistics
 from .contamination import EvaluationSets
 from .paragraphs import repeated
@@ -23,7 +23,8 @@ _EXCERPT = 200
 
 
 class Survivors:
-    """Batches of about 4 MB: (texts, their UTF-8, numbers int64 in the cleaned shard, bytes of text worked through).
+    """Batches of about 4 MB: (texts, int64 bytes of each, int64 numbers in the cleaned shard, bytes of text worked
+    through).
 
     Iterate once; then inputs, and the files in decontaminated/ and stats/, say what was read and removed.
     paragraph_parts: number of files the pass `paragraphs` made; 0 without it.
@@ -38,47 +39,50 @@ class Survivors:
         self._listed: list[dict[str, object]] = []
         self.inputs: tuple[manifest.InputRecord, ...] = ()
 
-    def __iter__(self) -> Iterator[tuple[list[str], list[bytes], np.ndarray, int]]:
+    def __iter__(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
         config = self._shard.config.decontaminate
-        for texts, raw, numbers, amount in self._unique():
+        for texts, sizes, numbers, amount in self._unique():
             if config is not None:
-                texts, raw, numbers = self._clear(_evaluation_sets(config), texts, raw, numbers)
-            yield texts, raw, numbers, amount
+                clear = self._clear(_evaluation_sets(config), texts, sizes, numbers)
+                texts, sizes, numbers = _select(texts, clear), sizes[clear], numbers[clear]
+            yield texts, sizes, numbers, amount
         self._publish()
 
-    def _unique(self) -> Iterator[tuple[list[str], list[bytes], np.ndarray, int]]:
+    def _unique(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
         shard, begin = self._shard, 0
         if shard.config.deduplicate is None:
             cleaned = CleanedShard(shard)
-            for texts, raw, amount in cleaned:
-                yield texts, raw, np.arange(begin, begin + len(texts)), amount
-                begin += len(texts)
+            for found, sizes, amount in cleaned:
+                yield found, sizes, np.arange(begin, begin + len(found)), amount
+                begin += len(found)
             self.inputs = tuple(cleaned.inputs)
             return
-        removed = Removed(shard).of(shard)
+        removed, is_exact = Removed(shard).of(shard)
         repeats = repeated(shard, self._parts) if self._parts else {}
-        for block in read_texts(shard.work("clean", ".text")):
-            kept: list[bytes] = []
-            numbers: list[int] = []
-            for number, document in enumerate(block, begin):
-                if number in removed:
-                    name = "exact duplicates" if removed[number] else "near duplicates"
-                    self._counts[name].update(documents=1, bytes=len(document))
-                    continue
-                if number in repeats:
-                    document = self._without(document, repeats[number])
-                if document:
-                    kept.append(document)
-                    numbers.append(number)
-            begin += len(block)
-            yield (
-                [document.decode() for document in kept],
-                kept,
-                np.array(numbers, np.int64),
-                sum(map(len, block)),
-            )
-        found = record.read(shard.work("clean", ".json"))["inputs"]
-        self.inputs = tuple(manifest.InputRecord.model_validate(entry) for entry in found)
+        for batch, sizes in read_texts(shard.work("clean", ".text"), shard.work("clean", ".length")):
+            amount = int(sizes.sum())
+            numbers = np.arange(begin, begin + len(batch))
+            begin += len(batch)
+            first, last = np.searchsorted(removed, [numbers[0], begin]).tolist()
+            gone = removed[first:last] - numbers[0]
+            for name, which in (("exact duplicates", True), ("near duplicates", False)):
+                mine = gone[is_exact[first:last] == which]
+                self._counts[name].update(documents=len(mine), bytes=int(sizes[mine].sum()))
+            stays = np.ones(len(batch), bool)
+            stays[gone] = False
+            shortened = [number for number in numbers[stays].tolist() if number in repeats] if repeats else []
+            texts: native.Texts = batch
+            if shortened:
+                parts = [batch[k] for k in range(len(batch))]
+                for number in shortened:
+                    parts[number - numbers[0]] = self._without(parts[number - numbers[0]], repeats[number])
+                sizes = np.fromiter(map(len, parts), np.int64, len(parts))
+                texts = native.batch(b"".join(parts), sizes)
+                stays &= sizes > 0
+            kept = np.flatnonzero(stays)
+            yield _select(texts, kept), sizes[kept], numbers[kept], amount
+        found_inputs = record.read(shard.work("clean", ".json"))["inputs"]
+        self.inputs = tuple(manifest.InputRecord.model_validate(entry) for entry in found_inputs)
 
     def _without(self, document: bytes, repeats: set[int]) -> bytes:
         lines = document.split(b"\n")
@@ -90,21 +94,24 @@ class Survivors:
         return left
 
     def _clear(
-        self, sets: EvaluationSets, texts: list[str], raw: list[bytes], numbers: np.ndarray
-    ) -> tuple[list[str], list[bytes], np.ndarray]:
-        found = sets.find(texts)
-        for place, (file, shared) in sorted(found.items()):
-            self._counts["decontaminate"].update(documents=1, bytes=len(raw[place]))
+        self, sets: EvaluationSets, texts: native.Texts, sizes: np.ndarray, numbers: np.ndarray
+    ) -> np.ndarray:
+        """Places of the texts that share nothing with the evaluation sets; the others are listed."""
+        clear = np.ones(len(texts), bool)
+        for place, file, begin, end in sets.find(texts):
+            text = texts[place]
+            text = text.decode() if isinstance(text, bytes) else text
+            clear[place] = False
+            self._counts["decontaminate"].update(documents=1, bytes=int(sizes[place]))
             self._listed.append(
                 {
                     "document": int(numbers[place]),
                     "evaluation": file,
-                    "shared": shared,
-                    "text": texts[place][:_EXCERPT],
+                    "shared": text[begin:end],
+                    "text": text[:_EXCERPT],
                 }
             )
-        kept = [place for place in range(len(texts)) if place not in found]
-        return [texts[place] for place in kept], [raw[place] for place in kept], numbers[kept]
+        return np.flatnonzero(clear)
 
     def _publish(self) -> None:
         shard = self._shard
@@ -121,9 +128,10 @@ def contaminated_path(shard: InputShard) -> Path:
     return shard.output / CONTAMINATED_FOLDER / f"{shard.base}.jsonl"
 
 
-def ids(shard: InputShard, numbers: np.ndarray) -> np.ndarray:
-    """Ids in the corpus, uint64."""
-    return match.document_ids(shard.index, numbers)
+def _select(texts: native.Texts, which: np.ndarray) -> native.Texts:
+    if len(which) == len(texts):
+        return texts
+    return texts.select(which) if hasattr(texts, "select") else [texts[place] for place in which.tolist()]
 
 
 @lru_cache(maxsize=1)

@@ -1,48 +1,53 @@
-"""The cleaned text of an input shard between passes: blocks of documents, each compressed (zstd, level 1).
+"""The cleaned text of an input shard between passes, not compressed: the disk is faster than the compressor.
 
-Block, little endian: uint32 documents D, uint64 compressed bytes; then, compressed, uint32 (D,) lengths in bytes and
-the UTF-8 of all documents.
+<shard>.text: the UTF-8 of all documents, one after another; <shard>.length: uint32 bytes of each.
 """
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import zstandard
 
-from .. import files
+from .. import files, native
 
-_HEADER = struct.Struct("<IQ")
+_BLOCK_BYTES = 4_000_000
 
 
 class TextWriter:
-    """Writes blocks under a temporary name; `finish` publishes the file."""
+    """Writes both files under temporary names; `finish` publishes them."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream = files.temporary_name(path).open("wb")
-        self._compressor = zstandard.ZstdCompressor(level=1)
+    def __init__(self, text: Path, length: Path) -> None:
+        self.paths = [text, length]
+        self._text, self._length = (files.temporary_name(path).open("wb") for path in self.paths)
 
-    def add(self, raw: Sequence[bytes]) -> None:
-        """Append a block of documents."""
-        lengths = np.fromiter(map(len, raw), "<u4", len(raw))
-        content = self._compressor.compress(lengths.tobytes() + b"".join(raw))
-        self._stream.write(_HEADER.pack(len(raw), len(content)) + content)
+    def add(self, texts: native.Texts, sizes: np.ndarray) -> None:
+        """Append documents, of so many bytes each."""
+        self._text.write(native.joined(texts))
+        self._length.write(sizes.astype("<u4").tobytes())
 
     def finish(self) -> None:
-        self._stream.close()
-        files.publish(files.temporary_name(self._path), self._path)
+        self._text.close()
+        self._length.close()
+        for path in self.paths:
+            files.publish(files.temporary_name(path), path)
 
 
-def read_texts(path: Path) -> Iterator[list[bytes]]:
-    """The blocks of a file, in order, as UTF-8."""
-    decompressor = zstandard.ZstdDecompressor()
-    with path.open("rb") as stream:
-        while header := stream.read(_HEADER.size):
-            documents, size = _HEADER.unpack(header)
-            content = decompressor.decompress(stream.read(size))
-            lengths = np.frombuffer(content, "<u4", documents).astype(np.int64)
-            ends = 4 * documents + np.cumsum(lengths)
-            begins = ends - lengths
-            yield [content[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+def read_texts(text: Path, length: Path) -> Iterator[tuple[native.Batch, np.ndarray]]:
+    """All documents in order, in blocks of about 4 MB, with the bytes of each, int64."""
+    lengths = np.fromfile(length, "<u4").astype(np.int64)
+    ends = np.cumsum(lengths)
+    first = begin = 0
+    with text.open("rb") as stream:
+        while first < len(ends):
+            last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
+            end = int(ends[last - 1])
+            yield native.batch(stream.read(end - begin), lengths[first:last]), lengths[first:last]
+            first, begin = last, end
+
+
+def read_text(text: Path, length: Path, number: int) -> bytes:
+    """Document `number` alone."""
+    lengths = np.fromfile(length, "<u4", number + 1)
+    with text.open("rb") as stream:
+        stream.seek(int(lengths[:-1].sum(dtype=np.int64)))
+        return stream.read(int(lengths[-1]))

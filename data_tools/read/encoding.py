@@ -41,6 +41,14 @@ class Decoder:
                 return text, ""
         return "", fault
 
+    def named(self, text: bytes, name: str) -> tuple[str, str]:
+        """The same for a text that says its encoding; where it is another, as if it had not."""
+        decoded, fault = self._decode(text, name)
+        if fault:
+            return self(text)
+        self._counts[name] += name != "utf-8"
+        return decoded, ""
+
     def _file_encoding(self) -> str:
         if self._of_file is None:
             bad, size = [], 0

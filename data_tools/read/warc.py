@@ -1,13 +1,14 @@
 """Web archives (ISO 28500): one document per record of text, as in Common Crawl's WET files.
 
-Records that hold no page (warcinfo, request, metadata, revisit) are passed over. A page in HTML is rejected: taking the
-text out of it is the work of an extractor, whose output comes here as WET.
+Records that hold no page (warcinfo, request, metadata, revisit) are passed over. Of a page in HTML the text is taken
+(html.py); other kinds of content are rejected.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import html
 from .lines import decoder, too_long
 from .records import DamagedError, Piece, ReadOptions, Reject
 from .streams import Buffer, blocks, reading
@@ -49,10 +50,14 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
                 reject(number, too_long(size, options))
                 continue
             content, kind = _body(content, headers)
-            if not kind.startswith("text/plain"):
+            is_html = kind.startswith(html.KINDS)
+            if not is_html and not kind.startswith("text/plain"):
                 reject(number, f"{kind or 'content of no named kind'}; extract its text first (WET)")
                 continue
-            text, reason = decode(content)
+            named = html.charset(kind, content) if is_html and options.encoding == "auto" else ""
+            text, reason = decode.named(content, named) if named else decode(content)
+            if is_html:
+                text = html.text_of(text)
             if not reason and (not text or text.isspace()):
                 reason = "only white space"
             if reason:

@@ -89,7 +89,7 @@ def _sampled(folder: Path, shards: list[Any], tokenizer: Tokenizer) -> dict[str,
         if used.sum() < _SCAN_TOKENS:
             part = reader.tokens[:_SCAN_TOKENS]
             used += np.bincount(part, minlength=tokenizer.vocab_size)[: tokenizer.vocab_size]
-    measures = filters.Measures(texts, 13)
+    measures = filters.Measures(texts, (), 13)
     characters = int(measures.stats["characters"].sum())
     languages = np.bincount(measures.languages(), minlength=len(filters.LANGUAGES)).tolist()
     used[tokenizer.eos_id] = 0

@@ -192,9 +192,23 @@ def _work(task: str) -> Iterator[int]:
 
 
 def test_workers_report_in_processes() -> None:
-    assert sum(workers.run(_work, ["a", "b", "c"], 2)) == 9
-    assert list(workers.run(_work, ["a"], 4)) == [1, 2]
-    assert list(workers.run(_work, [], 2)) == []
+    with workers.Workers(_work, 4) as processes:
+        assert sum(processes.run(["a", "b", "c"])) == 9
+        assert list(processes.run(["a"])) == [1, 2]
+        assert list(processes.run([])) == []
+
+
+def test_workers_are_kept_and_replaced() -> None:
+    with workers.Workers(_work_by, 2) as processes:
+        first = set(processes.run(["a", "b", "c"]))
+        assert os.getpid() not in first
+        assert set(processes.run(["a", "b"])) <= first
+        os.kill(first.pop(), signal.SIGKILL)
+        assert sum(amount > 0 for amount in processes.run(["a", "b", "c", "d"])) == 4
+
+
+def _work_by(task: str) -> Iterator[int]:
+    yield os.getpid()
 
 
 @pytest.mark.parametrize(
@@ -206,8 +220,8 @@ def test_workers_report_in_processes() -> None:
     ],
 )
 def test_a_dead_or_failing_worker_ends_the_work(task: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        list(workers.run(_work, ["a", "b", task, "c", "d"], 2))
+    with pytest.raises(UserError, match=message), workers.Workers(_work, 2) as processes:
+        list(processes.run(["a", "b", task, "c", "d"]))
 
 
 def test_bad_lines_go_to_quarantine(tmp_path: Path, t5_folder: Path) -> None:

@@ -98,7 +98,7 @@ def test_languages_by_script() -> None:
         "English text.",
         "1234 ?!",
     ]
-    measures = filters.Measures(texts, 13)
+    measures = filters.Measures(texts, (), 13)
     assert [filters.LANGUAGES[k] for k in measures.languages()] == [
         "zh",
         "zh-hant",

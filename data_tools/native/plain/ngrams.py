@@ -23,21 +23,26 @@ _WIDE = ((0xFF10, 0xFF1A, "0"), (0xFF21, 0xFF3B, "a"), (0xFF41, 0xFF5B, "a"))
 
 
 class Ngrams:
-    """The n-grams looked for, by their hashes: ascending, each once."""
+    """The n-grams looked for, by their hashes, each with its first owner."""
 
-    def __init__(self, ngram: int, hashes: np.ndarray) -> None:
+    def __init__(self, ngram: int) -> None:
         self._ngram = ngram
-        self._places = {value: place for place, value in enumerate(hashes.tolist())}
+        self._owners: dict[int, int] = {}
 
-    def hashes(self, texts: list[str]) -> np.ndarray:
-        return np.array([hash_ for text in texts for hash_, _, _ in _walk(text, self._ngram)], np.uint64)
+    def __bool__(self) -> bool:
+        return bool(self._owners)
+
+    def add(self, texts: list[str], owner: int) -> None:
+        for text in texts:
+            for hash_, _, _ in _walk(text, self._ngram):
+                self._owners.setdefault(hash_, owner)
 
     def find(self, texts: list[str]) -> np.ndarray:
         rows = []
         for number, text in enumerate(texts):
             for hash_, begin, end in _walk(text, self._ngram):
-                if hash_ in self._places:
-                    rows.append((number, begin, end, self._places[hash_]))
+                if hash_ in self._owners:
+                    rows.append((number, begin, end, self._owners[hash_]))
                     break
         return np.array(rows, np.int64).reshape(-1, 4)
 

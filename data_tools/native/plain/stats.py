@@ -42,7 +42,7 @@ def _row(text: str, ngram: int) -> tuple[int | float, ...]:
 
 def _repetition(text: str, ngram: int) -> float:
     count = len(text) - ngram + 1
-    if count < 1:
+    if not ngram or count < 1:
         return 0.0
     found = Counter(text[begin : begin + ngram] for begin in range(count))
     return sum(times for times in found.values() if times > 1) / count

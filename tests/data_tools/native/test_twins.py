@@ -121,3 +121,33 @@ def test_what_is_no_text(wrong: str | bytes) -> None:
             function(["good", wrong])
         with plain(), pytest.raises(ValueError):
             function(["good", wrong])
+
+
+@given(st.lists(provoking, max_size=5), st.data())
+@settings(max_examples=100, deadline=None)
+def test_batch(texts: list[str], data: st.DataObject) -> None:
+    raw = [text.encode() for text in texts]
+    which = np.array(data.draw(st.lists(st.integers(0, len(raw) - 1)) if raw else st.just([])), np.int64)
+
+    def batches() -> Any:
+        batch = native.batch(native.joined(texts), native.byte_counts(raw))
+        chosen = batch.select(which)
+        return (
+            list(batch),
+            [chosen[k] for k in range(len(chosen))],
+            native.exact_hash(chosen),
+            native.normalize(batch),
+        )
+
+    same(batches)
+    assert batches()[0] == raw
+    for function in (native.text_stats, native.mask_personal, native.joined):
+        assert equal(function(native.batch(b"".join(raw), native.byte_counts(raw))), function(texts))
+    with pytest.raises(ValueError):
+        native.batch("中".encode()[:2], np.array([2]))
+
+
+@given(st.lists(st.integers(0, 3) | st.integers(0, 2**64 - 1), max_size=50))
+@settings(max_examples=100, deadline=None)
+def test_stable_order(keys: list[int]) -> None:
+    same(lambda: native.stable_order(np.array(keys, np.uint64)))

@@ -117,7 +117,7 @@ def test_append_and_dtype() -> None:
 
 
 def test_too_long_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native.Unigram, "LONGEST", 3)
+    monkeypatch.setattr(native.Unigram, "LONGEST", 6)  # bytes
     ids, exact = encoder("default").encode(["北京", "北京上海"])
     assert exact.tolist() == [True, False]
     assert len(ids.rows()[1]) == 0

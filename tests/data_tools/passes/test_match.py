@@ -17,7 +17,7 @@ from taixue.data_tools.passes import components, fingerprint, runs
 from taixue.data_tools.passes.clean import CleanTask
 from taixue.data_tools.passes.contamination import EvaluationSets
 from taixue.data_tools.passes.schedule import schedule
-from taixue.data_tools.passes.texts import TextWriter, read_texts
+from taixue.data_tools.passes.texts import TextWriter, read_text, read_texts
 from taixue.data_tools.plan import plan
 from taixue.data_tools.tokenizer import load_tokenizer
 
@@ -124,11 +124,20 @@ def test_runs_give_back_every_range(parts: list[list[int]], count: int) -> None:
 
 def test_texts_come_back(tmp_path: Path) -> None:
     blocks = [["一".encode(), b"", b"x\n\0y"], [], [b"z" * 100_000]]
-    writer = TextWriter(tmp_path / "text")
+    paths = tmp_path / "text", tmp_path / "length"
+    writer = TextWriter(*paths)
     for block in blocks:
-        writer.add(block)
+        writer.add(block, np.fromiter(map(len, block), np.int64, len(block)))
     writer.finish()
-    assert list(read_texts(tmp_path / "text")) == blocks
+    texts = [text for block in blocks for text in block]
+    found = list(read_texts(*paths))
+    assert [text for batch, _ in found for text in batch] == texts
+    assert [size for _, sizes in found for size in sizes.tolist()] == list(map(len, texts))
+    assert [read_text(*paths, number) for number in range(len(texts))] == texts
+    writer = TextWriter(*paths)
+    writer.add([b"z" * 3_000_000] * 5, np.full(5, 3_000_000))
+    writer.finish()
+    assert [len(batch) for batch, _ in read_texts(*paths)] == [1] * 5
 
 
 def test_evaluation_sets(tmp_path: Path) -> None:
@@ -145,14 +154,13 @@ def test_evaluation_sets(tmp_path: Path) -> None:
         "他说:“另一个文件里的段落 也有十三个字”。",
         "没有标注的数据不算测试集,可以留在语料里面",
     ]
-    found = sets.find(texts)
-    assert {text: Path(file).name for text, (file, _) in found.items()} == {
-        0: "dev.jsonl",
-        2: "test_public.json",
-    }
-    assert found[2][1] == "另一个文件里的段落 也有十三"
+    found = [(text, Path(file).name, texts[text][begin:end]) for text, file, begin, end in sets.find(texts)]
+    assert found == [
+        (0, "dev.jsonl", "这是一道很长的阅读理解题目"),
+        (2, "test_public.json", "另一个文件里的段落 也有十三"),
+    ]
     fewclue = EvaluationSets(DecontaminateConfig(inputs=(str(folder),), preset="fewclue"))
-    assert set(fewclue.find(texts)) == {0}
+    assert [text for text, *_ in fewclue.find(texts)] == [0]
     with pytest.raises(UserError, match="no text of 40 units"):
         EvaluationSets(DecontaminateConfig(inputs=(str(folder),), ngram=40))
     (folder / "bad.jsonl").write_text('{"a": "b"}\n{"a": ')
