@@ -53,7 +53,7 @@ def classes() -> np.ndarray:
     """uint8 (0x110000,): class in the low four bits, properties above."""
     table = np.zeros(POINTS, np.uint8)
     for block in _ASSIGNED:
-        table[block.start : block.stop] = [_class_of(chr(point)) for point in block]
+        table[block.start : block.stop] = _classes_of(block)
     # A mark belongs to the word it is written on.
     words = np.isin(table, [HANZI, LATIN, DIGIT, KANA, HANGUL, LETTER, MARK])
     table[words] |= IS_WORD
@@ -105,22 +105,24 @@ def noncharacters() -> tuple[int, ...]:
     return (*range(0xFDD0, 0xFDF0), *ends)
 
 
-def _class_of(character: str) -> int:
-    point = ord(character)
-    category = unicodedata.category(character)
-    if character.isspace():
-        return SPACE
-    if character in "々〇":
-        return HANZI
-    if category == "Nd":
-        return DIGIT
-    if category[0] == "L":
-        for kind, blocks in ((HANZI, _HANZI), (LATIN, _LATIN), (KANA, _KANA), (HANGUL, _HANGUL)):
-            if any(point in block for block in blocks):
-                return kind
-    if category in ("Cc", "Cf"):
-        return CONTROL
-    return _BY_CATEGORY.get(category[0], OTHER)
+def _classes_of(block: range) -> np.ndarray:
+    """Class of each character of a block; what comes later here goes before."""
+    text = list(map(chr, block))
+    category = np.frombuffer("".join(map(unicodedata.category, text)).encode(), "S2")
+    initial = category.view("S1")[::2]
+    points = np.arange(block.start, block.stop)
+    out = np.zeros(len(block), np.uint8)
+    for letter, kind in _BY_CATEGORY.items():
+        out[initial == letter.encode()] = kind
+    out[(category == b"Cc") | (category == b"Cf")] = CONTROL
+    letters = out == LETTER
+    for kind, parts in ((HANGUL, _HANGUL), (KANA, _KANA), (LATIN, _LATIN), (HANZI, _HANZI)):
+        for part in parts:
+            out[letters & (points >= part.start) & (points < part.stop)] = kind
+    out[category == b"Nd"] = DIGIT
+    out[np.isin(points, [ord("々"), ord("〇")])] = HANZI
+    out[np.fromiter(map(str.isspace, text), bool, len(text))] = SPACE
+    return out
 
 
 def _second_of_a_pair() -> frozenset[str]:
