@@ -21,58 +21,43 @@ class CharacterEncoder:
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._table = np.full(0x110000, _UNSEEN, np.int32)
-        self._words: dict[str, np.ndarray] = {}
-        self._starts: dict[str, np.ndarray] = {}
+        self._words: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 (N,) array per text, without special tokens."""
-        whole = "\n".join(texts)
+        ids, lengths, _ = self.joined(texts, 0)
+        return [row[:-1] for row in np.split(ids, np.cumsum(lengths)[:-1])] if texts else []
+
+    def joined(self, texts: Sequence[str], end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids of all texts, `end` behind each, int32 (N,); how many each has with it, int64 (texts,); and the character
+        of its text that each starts at, int32 (N,), for `end` the number of its characters."""
+        whole = "".join(part for text in texts for part in (text, "\n"))
         ids = self._look_up(whole)
+        sizes = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
+        text_ends = np.cumsum(sizes)
+        ids[text_ends - 1] = end
         is_word = ids == _WORD
-        starts = np.flatnonzero(np.diff(is_word, prepend=False) & is_word)
-        ends = np.flatnonzero(np.diff(is_word, append=False) & is_word) + 1
+        edges = np.flatnonzero(np.diff(is_word, prepend=False, append=False))
+        begins, ends = edges[::2], edges[1::2]
         words = [
-            self._word(whole[begin:end]) for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            self._word(whole[begin:stop]) for begin, stop in zip(begins.tolist(), ends.tolist(), strict=True)
         ]
 
         # How many ids each character adds: its own, those of the word that it begins, or none.
+        single = np.flatnonzero(ids >= 0)
         counts = (ids >= 0).astype(np.int64)
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
-        counts[starts] = lengths
+        counts[begins] = lengths = np.fromiter((len(own) for own, _ in words), np.int64, len(words))
         after = np.cumsum(counts)
-        out = np.empty(int(after[-1]) if len(after) else 0, np.int32)
-        single = ids >= 0
-        out[after[single] - 1] = ids[single]
+        out = np.empty((2, int(after[-1]) if len(after) else 0), np.int32)
+        out[:, after[single] - 1] = ids[single], single
         if words:
             first = np.cumsum(lengths) - lengths
-            place = np.repeat(after[starts] - lengths - first, lengths) + np.arange(int(lengths.sum()))
-            out[place] = np.concatenate(words)
-        text_ends = np.cumsum(np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts)))
-        edges = np.concatenate([[0], after])[np.minimum(text_ends, len(after))]
-        return np.split(out, edges[:-1]) if texts else []
-
-    def starts(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """One int64 (N,) array per text: the first character of each of the ids that calling gives."""
-        out = []
-        for text in texts:
-            ids = self._look_up(text)
-            is_word = ids == _WORD
-            begins = np.flatnonzero(np.diff(is_word, prepend=False) & is_word).tolist()
-            ends = (np.flatnonzero(np.diff(is_word, append=False) & is_word) + 1).tolist()
-            inside = [self._word_starts(text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-            moved = [begin + starts for begin, starts in zip(begins, inside, strict=True)]
-            out.append(np.sort(np.concatenate([np.flatnonzero(ids >= 0), *moved]), kind="stable"))
-        return out
-
-    def _word_starts(self, word: str) -> np.ndarray:
-        starts = self._starts.get(word)
-        if starts is None:
-            encoding = self._hub.encode(word, add_special_tokens=False)
-            starts = np.array([begin for begin, _ in encoding.offsets], np.int64)
-            if len(self._starts) >= _REMEMBERED:
-                self._starts.clear()
-            self._starts[word] = starts
-        return starts
+            place = np.repeat(after[begins] - lengths - first, lengths) + np.arange(int(lengths.sum()))
+            out[0, place] = np.concatenate([own for own, _ in words])
+            out[1, place] = np.concatenate([starts for _, starts in words]) + np.repeat(begins, lengths)
+        per_text = np.diff(after[text_ends - 1], prepend=0)
+        out[1] -= np.repeat(text_ends - sizes, per_text)
+        return out[0], per_text, out[1]
 
     def _look_up(self, text: str) -> np.ndarray:
         """int32 (characters,): id, _WORD or _SPACE of each."""
@@ -89,15 +74,18 @@ class CharacterEncoder:
         if words == ["a", "a"]:
             return _SPACE
         if len(words) == 3 and words[0] == words[2] == "a":
-            ids = self._word(character)
+            ids, _ = self._word(character)
             return int(ids[0]) if len(ids) == 1 else _WORD
         return _WORD
 
-    def _word(self, word: str) -> np.ndarray:
-        ids = self._words.get(word)
-        if ids is None:
-            ids = np.array(self._hub.encode(word, add_special_tokens=False).ids, np.int32)
+    def _word(self, word: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and starts."""
+        found = self._words.get(word)
+        if found is None:
+            encoding = self._hub.encode(word, add_special_tokens=False)
+            starts = [begin for begin, _ in encoding.offsets]
+            found = np.array(encoding.ids, np.int32), np.array(starts, np.int32)
             if len(self._words) >= _REMEMBERED:
                 self._words.clear()
-            self._words[word] = ids
-        return ids
+            self._words[word] = found
+        return found

@@ -145,7 +145,7 @@ def _token_settings(config: CorpusBuildConfig, tokenizer: Tokenizer) -> dict[str
         "tokenizer": [tokenizer.sha256, tokenizer.library],
         "split": [config.validation_fraction, config.seed],
         "shuffle": config.shuffle,
-        "annotate": Annotator(config.annotate, tokenizer).stamp() if config.annotate else None,
+        "annotate": Annotator(config.annotate).stamp() if config.annotate else None,
         "decontaminate": [
             contamination and contamination.model_dump(mode="json"),
             contamination and file_facts(read.find_files(contamination.inputs)),

@@ -11,7 +11,6 @@ from taixue import UserError
 
 from . import files, indexed, manifest, native
 from .annotate import Annotator, sidecar
-from .native.plain.text import strings
 from .passes import fingerprint
 from .passes.clean import statistics_path, write_statistics
 from .passes.survivors import Survivors
@@ -115,37 +114,30 @@ class Encoder:
     def __init__(self, shard: InputShard) -> None:
         self._shard = shard
         self.tokenizer = _tokenizer(shard.config.tokenizer)
-        self.annotator = Annotator(shard.config.annotate, self.tokenizer) if shard.config.annotate else None
+        self.annotator = Annotator(shard.config.annotate) if shard.config.annotate else None
         self.dtype = indexed.token_dtype(self.tokenizer.vocab_size)
         self._is_checked, self._is_exact = False, True
 
     def encode(self, texts: native.Texts) -> Encoded:
         """Tokens of texts, each with its eos."""
-        tokens, lengths = self._joined(texts)
-        if self.annotator is None:
-            return Encoded(tokens, None, lengths)
-        ends = np.cumsum(lengths)
-        bounds = zip((ends - lengths).tolist(), (ends - 1).tolist(), strict=True)
-        found = self.annotator.annotate(strings(texts), [tokens[begin:end] for begin, end in bounds])
-        none = np.zeros(1, self.annotator.dtype)
-        rows = np.concatenate([none[:0], *(part for row in found for part in (row, none))])
-        return Encoded(tokens, rows, lengths)
-
-    def _joined(self, texts: native.Texts) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of texts by the fast way, which is compared with the library's on the first texts of each shard."""
+        # The fast way, which is compared with the library's on the first texts of each shard.
         if not self._is_checked and len(texts):
             self._is_checked = True
-            probe = [texts[k] for k in range(min(len(texts), _PROBE))]
-            if not np.array_equal(
-                self.tokenizer.encode_joined(probe)[0], Tokenizer.encode_joined(self.tokenizer, probe)[0]
-            ):
-                warnings.warn(
-                    f"{self._shard}: the fast tokenizer differs from the library, which is used", stacklevel=2
-                )
-                self._is_exact = False
-        if self._is_exact:
-            return self.tokenizer.encode_joined(texts)
-        return Tokenizer.encode_joined(self.tokenizer, texts)
+            self._check([texts[k] for k in range(min(len(texts), _PROBE))])
+        tokenizer = type(self.tokenizer) if self._is_exact else Tokenizer
+        if self.annotator is None:
+            tokens, lengths = tokenizer.encode_joined(self.tokenizer, texts)
+            return Encoded(tokens, None, lengths)
+        tokens, lengths, starts = tokenizer.encode_with_starts(self.tokenizer, texts)
+        return Encoded(tokens, self.annotator.annotate(texts, lengths, starts), lengths)
+
+    def _check(self, texts: native.Texts) -> None:
+        expected, _ = Tokenizer.encode_joined(self.tokenizer, texts)
+        if not np.array_equal(self.tokenizer.encode_joined(texts)[0], expected):
+            warnings.warn(
+                f"{self._shard}: the fast tokenizer differs from the library, which is used", stacklevel=3
+            )
+            self._is_exact = False
 
     def write_statistics(self) -> None:
         """Publish the counts of the annotator, if there is one."""

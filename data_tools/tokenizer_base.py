@@ -92,6 +92,26 @@ class Tokenizer(ABC):
         lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1
         return np.concatenate([np.zeros(0, np.int32), *parts]), lengths
 
+    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`encode_joined`, and the character of its text that each token starts at, int32 (N,).
+
+        A token that begins with white space may start anywhere in it; with the space that SentencePiece puts before a
+        text, at -1. eos_id starts at the end of its text.
+        """
+        found = [self._with_starts(text) for text in texts]
+        tokens = [part for ids, _ in found for part in (ids, [self.eos_id])]
+        starts = [part for (_, own), text in zip(found, texts, strict=True) for part in (own, [len(text)])]
+        lengths = np.fromiter((len(ids) + 1 for ids, _ in found), np.int64, len(found))
+        return (
+            np.concatenate([np.zeros(0), *tokens]).astype(np.int32),
+            lengths,
+            np.concatenate([np.zeros(0), *starts]).astype(np.int32),
+        )
+
+    @abstractmethod
+    def _with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids and starts of one text as the library gives them."""
+
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Text of ids; special ids and ids outside the vocabulary appear by name."""
         parts: list[str] = []

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,25 @@ from .tokenizer_base import SpecialIds, Tokenizer
 MODEL_FILE = "spiece.model"
 _SAME_IDS_AS = "0.2.3"  # sentencepiece; other versions break ties between equal scores differently
 _SENTENCE_CHARACTERS = 1000
+_SPACE = "\u2581"
 
 
 @dataclass(frozen=True)
 class SentencePieceTokenizer(Tokenizer):
-    """T5 tokenizer on the sentencepiece library; about ten times the speed of the tokenizers library.
-
-    unigram: our own encoder with the same ids, some times faster still; None where it does not apply.
-    """
+    """T5 tokenizer on the sentencepiece library; about ten times the speed of the tokenizers library."""
 
     processor: Any = field(repr=False, compare=False)
-    unigram: native.Unigram | None = field(repr=False, compare=False, default=None)
+
+    @cached_property
+    def unigram(self) -> native.Unigram | None:
+        """Our own encoder, some times faster still, where it was built, for unigram models and the version of the
+        library whose ids it gives; else None."""
+        if not native.is_native() or self.library != f"sentencepiece {_SAME_IDS_AS}":
+            return None
+        try:
+            return native.Unigram(self.processor.serialized_model_proto())
+        except UserError:  # not a unigram model
+            return None
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.processor.encode(list(texts), return_type="numpy", num_threads=1)
@@ -53,6 +62,20 @@ class SentencePieceTokenizer(Tokenizer):
             if exact.all():
                 return rows.values, np.diff(rows.offsets)
         return super().encode_joined(texts)
+
+    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self.unigram is not None:
+            rows, starts, exact = self.unigram.encode_with_starts(texts, self.eos_id)
+            if exact.all():
+                return rows.values, np.diff(rows.offsets), starts
+        return super().encode_with_starts(texts)
+
+    def _with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        mapping = self.processor.encode(text, return_type="offset_mapping")
+        starts = [begin for begin, _ in mapping["offsets"]]
+        if starts and mapping["pieces"][0].startswith(_SPACE):
+            starts[0] = -1
+        return mapping["ids"], starts
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.decode(ids))
@@ -94,18 +117,7 @@ def load(folder: Path, sentinels: int) -> SentencePieceTokenizer:
         special=special,
         special_names=names,
         processor=processor,
-        unigram=_unigram(content, sentencepiece.__version__),
     )
-
-
-def _unigram(model: bytes, version: str) -> native.Unigram | None:
-    """Our encoder, where it was built, for unigram models and the version of the library whose ids it gives."""
-    if not native.is_native() or version != _SAME_IDS_AS:
-        return None
-    try:
-        return native.Unigram(model)
-    except UserError:  # not a unigram model
-        return None
 
 
 def _has(processor: Any, piece: str) -> bool:

@@ -41,6 +41,10 @@ class HubTokenizer(Tokenizer):
         encodings = self.hub.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
+    def _with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        encoding = self.hub.encode(text, add_special_tokens=False)
+        return encoding.ids, [begin for begin, _ in encoding.offsets]
+
     def _text(self, ids: list[int]) -> str:
         return str(self.hub.decode(ids, skip_special_tokens=False))
 
@@ -56,6 +60,12 @@ class BertTokenizer(HubTokenizer):
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.encoder(texts)
+
+    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        return self.encoder.joined(texts, self.eos_id)[:2]
+
+    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.encoder.joined(texts, self.eos_id)
 
 
 def load_bert(folder: Path, settings: dict[str, Any]) -> BertTokenizer:

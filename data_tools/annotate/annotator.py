@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,12 @@ from taixue import UserError
 from .. import native
 from ..clean_config import AnnotateConfig
 from ..files import canonical_json
-from ..offsets import TokenStarts
-from ..tokenizer_base import Tokenizer
 from . import entities, project, sidecar, words
 from .characters import Characters, Layers
 from .connectives import Connectives
 from .connectives import table as connectives_table
 from .external import Overlay, open_external
+from .fused import FusedAnnotator
 
 
 class Annotator:
@@ -28,13 +28,12 @@ class Annotator:
     cannot be used, and for packages that are missing.
     """
 
-    def __init__(self, config: AnnotateConfig, tokenizer: Tokenizer) -> None:
+    def __init__(self, config: AnnotateConfig) -> None:
         self.config = config
-        self._starts = TokenStarts(tokenizer)
         self._counts: Counter[str] = Counter()
         self._external = open_external(config.external.inputs) if config.external else None
         labels = self._external.labels if self._external else {}
-        self._connectives = Connectives() if config.connectives else None
+        self._connectives = _connectives() if config.connectives else None
         types = list(dict.fromkeys(lexicon.type for lexicon in config.lexicons))
         types += [name for name in entities.NAME_TYPES if config.names and name not in types]
         self._types = _with(types, labels.get("entity", ()))
@@ -42,7 +41,7 @@ class Annotator:
         relations = _with(
             self._connectives.relations if self._connectives else [], labels.get("relation", ())
         )
-        self._lexicon = entities.LexiconMatcher(config.lexicons, self._types, config.lexicon_on_words)
+        self._lexicon = entities.open_lexicons(config.lexicons, self._types, config.lexicon_on_words)
         columns = list(sidecar.BASE_COLUMNS)
         if labels.get("arc"):
             columns += sidecar.HEAD_COLUMNS
@@ -76,16 +75,33 @@ class Annotator:
             "external": self._external.digest if self._external else "",
         }
 
-    def annotate(self, texts: Sequence[str], ids: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Rows (tokens,) of dtype for each text; ids as tokenizer.encode gives them for the texts."""
+    @cached_property
+    def fused(self) -> FusedAnnotator | None:
+        """Does everything in one pass; None without the extension, and where other tools' records come in."""
+        if self._overlay or not native.is_native():
+            return None
+        return FusedAnnotator(self.config, self._types, self._lexicon, self._connectives)
+
+    def annotate(self, texts: Sequence[str], lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Rows (N,) of dtype for the tokens of texts as Tokenizer.encode_with_starts gives them; zeros for each eos."""
         if not texts:
-            return []
+            return np.zeros(0, self.dtype)
+        if self.fused:
+            raw, counts, kinds = self.fused.rows(texts, lengths, starts)
+            if not self.config.words:
+                del counts["words"]
+            self._counts.update(counts)
+            self._count_kinds(kinds)
+            return raw.view(self.dtype).reshape(-1)
+        is_end = np.zeros(len(starts), bool)
+        is_end[np.cumsum(lengths) - 1] = True
         characters = Characters(texts)
         layers = self.layers(characters)
-        tokens = project.Tokens(characters, self._starts(texts, ids))
-        rows = project.rows(characters, tokens, layers, self.dtype)
-        self._count(characters, tokens, layers, rows)
-        return np.split(rows, np.cumsum(tokens.counts)[:-1])
+        tokens = project.Tokens(characters, lengths - 1, starts[~is_end])
+        rows = np.zeros(len(starts), self.dtype)
+        rows[~is_end] = found = project.rows(characters, tokens, layers, self.dtype)
+        self._count(characters, tokens, layers, found)
+        return rows
 
     def layers(self, characters: Characters) -> Layers:
         """What the annotators find, by character."""
@@ -117,7 +133,7 @@ class Annotator:
 
     def counts(self) -> dict[str, int]:
         """What was found so far; `merge` adds several up."""
-        return dict(self._counts) | {"texts_with_library_offsets": self._starts.slow}
+        return dict(self._counts)
 
     def _count(
         self, characters: Characters, tokens: project.Tokens, layers: Layers, rows: np.ndarray
@@ -137,16 +153,20 @@ class Annotator:
             counts[name] += int(((flags & bit) != 0).sum())
         if layers.word_starts is not None:
             counts["words"] += int(layers.word_starts.sum()) - len(characters.texts) - 1
-        for name, spans, values in (
-            ("entity", layers.entities, self.schema["entity"]),
-            ("connective", layers.connectives, self.schema["relation"]),
-        ):
+        kinds = {}
+        for name, spans in (("entity", layers.entities), ("connective", layers.connectives)):
             counts[name] += len(spans.starts)
             counts[f"{name}_characters"] += int((spans.ends - spans.starts).sum())
             counts[f"{name}_exact_in_tokens"] += project.exactly_covered(spans, tokens, len(characters))
-            for kind, number in enumerate(np.bincount(spans.kinds, minlength=len(values)).tolist()):
-                if number:
-                    counts[f"{name}: {values[kind]}"] += number
+            kinds[name] = np.bincount(spans.kinds, minlength=256)
+        self._count_kinds(kinds)
+
+    def _count_kinds(self, kinds: Mapping[str, np.ndarray]) -> None:
+        """Add the spans of each kind, by layer."""
+        for name, numbers in kinds.items():
+            values = self.schema["entity" if name == "entity" else "relation"]
+            for kind in np.flatnonzero(numbers).tolist():
+                self._counts[f"{name}: {values[kind]}"] += int(numbers[kind])
 
     def _made_by(self) -> dict[str, str]:
         made: dict[str, str] = {}
@@ -156,7 +176,7 @@ class Annotator:
             listed = canonical_json(connectives_table())
             made["connectives"] = f"list {hashlib.sha256(listed).hexdigest()[:12]}"
         if self.config.lexicons:
-            made["lexicons"] = f"{self._lexicon.terms} terms"
+            made["lexicons"] = f"{len(self._lexicon.terms)} terms"
         return made
 
 
@@ -166,6 +186,11 @@ def merge(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for one in counts:
         total.update(one)
     return dict(sorted(total.items()))
+
+
+@cache
+def _connectives() -> Connectives:
+    return Connectives()
 
 
 def _boundaries(characters: Characters) -> tuple[np.ndarray, np.ndarray]:

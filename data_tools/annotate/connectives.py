@@ -5,7 +5,7 @@ members of a pair count, whatever else they mean, where both stand in one senten
 several possible partners the nearest one is taken, looking at most REACH matches ahead.
 """
 
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 import numpy as np
@@ -17,7 +17,11 @@ REACH = 8
 
 
 class Connectives:
-    """The list, ready to be found. relations: names of the classes, as numbered from 1."""
+    """The list, ready to be found. relations: names of the classes, as numbered from 1.
+
+    Of each term: single uint8 (terms,), its relation by itself (0: none), and clause_only bool (terms,); pairs uint8
+    (terms, terms): the relation of a first and a second member, 0: no pair.
+    """
 
     def __init__(self) -> None:
         singles, pairs = table()
@@ -25,15 +29,20 @@ class Connectives:
         number = {relation: k for k, relation in enumerate(self.relations, 1)}
         terms = list(dict.fromkeys([*(term for _, term, _ in singles), *(t for p in pairs for t in p[1:])]))
         index = {term: k for k, term in enumerate(terms)}
-        self._single = np.zeros(len(terms), np.uint8)
-        self._clause_only = np.zeros(len(terms), bool)
+        self.single = np.zeros(len(terms), np.uint8)
+        self.clause_only = np.zeros(len(terms), bool)
         for relation, term, where in singles:
-            self._single[index[term]] = number[relation]
-            self._clause_only[index[term]] = where == "clause"
-        self._pairs = np.zeros((len(terms), len(terms)), np.uint8)
+            self.single[index[term]] = number[relation]
+            self.clause_only[index[term]] = where == "clause"
+        self.pairs = np.zeros((len(terms), len(terms)), np.uint8)
         for relation, first, second in pairs:
-            self._pairs[index[first], index[second]] = number[relation]
-        self._matcher = native.KeywordMatcher(terms)
+            self.pairs[index[first], index[second]] = number[relation]
+        self._terms = terms
+
+    @cached_property
+    def matcher(self) -> native.KeywordMatcher:
+        """Finds the terms."""
+        return native.KeywordMatcher(self._terms)
 
     def __call__(
         self,
@@ -43,13 +52,13 @@ class Connectives:
         sentence_starts: np.ndarray,
     ) -> tuple[Spans, np.ndarray, np.ndarray]:
         """(connectives, firsts, seconds): spans with their relations, and which are members of pairs, bool (N,)."""
-        found = self._matcher.longest([characters.whole]).values
+        found = self.matcher.longest([characters.whole]).values
         starts, ends = found["begin"].astype(np.int64), found["end"].astype(np.int64)
         terms = found["word"]
         if word_starts is not None:
             whole = word_starts[starts] & word_starts[ends]
             starts, ends, terms = starts[whole], ends[whole], terms[whole]
-        kinds = np.where(self._clause_only[terms] & ~clause_starts[starts], 0, self._single[terms])
+        kinds = np.where(self.clause_only[terms] & ~clause_starts[starts], 0, self.single[terms])
         firsts, seconds = self._paired(terms, np.cumsum(sentence_starts)[starts], kinds)
         kept = kinds > 0
         return Spans(starts[kept], ends[kept], kinds[kept]), firsts[kept], seconds[kept]
@@ -60,7 +69,7 @@ class Connectives:
         """Which terms open and close pairs, bool (N,) each; kinds of those are set to the pair's relation."""
         firsts, seconds = np.zeros(len(terms), bool), np.zeros(len(terms), bool)
         for lag in range(1, min(REACH + 1, len(terms))):
-            relation = self._pairs[terms[:-lag], terms[lag:]]
+            relation = self.pairs[terms[:-lag], terms[lag:]]
             possible = (relation > 0) & (sentences[:-lag] == sentences[lag:])
             # One after the other: what a pair has taken, the next may not take.
             for first in np.flatnonzero(possible).tolist():

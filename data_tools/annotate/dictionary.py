@@ -22,10 +22,15 @@ _NEVER = -3.14e100
 def digest() -> str:
     """sha256 of everything that is read here. UserError without jieba."""
     folder = _folder()
-    content = hashlib.sha256()
+    total = hashlib.sha256()
     for name in (_LIST, *_MODEL.values()):
-        content.update((folder / name).read_bytes())
-    return content.hexdigest()
+        total.update((folder / name).read_bytes())
+    return total.hexdigest()
+
+
+def content() -> bytes:
+    """The lines of the list. UserError without jieba."""
+    return (_folder() / _LIST).read_bytes()
 
 
 def read_words() -> tuple[list[str], list[float], list[str], float]:
@@ -33,7 +38,7 @@ def read_words() -> tuple[list[str], list[float], list[str], float]:
 
     UserError without jieba.
     """
-    fields = (_folder() / _LIST).read_text("utf-8").split()
+    fields = content().decode().split()
     frequencies = list(map(int, fields[1::3]))
     total = log(sum(frequencies))
     return fields[::3], [log(frequency) - total for frequency in frequencies], fields[2::3], -total

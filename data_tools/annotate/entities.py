@@ -1,6 +1,8 @@
 """Entities: terms of lexicons by longest match, and names by part of speech."""
 
+import os
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ NAME_TYPES = {"person": PERSON, "place": PLACE, "organisation": ORGANISATION}
 class LexiconMatcher:
     """Finds the terms of lexicons; where lists share a term, the first list has it.
 
-    types: names of the entity types, as numbered from 1.
+    types: names of the entity types, as numbered from 1; then the type of each term, uint8 (terms,).
     """
 
     def __init__(self, lexicons: Sequence[Lexicon], types: Sequence[str], on_words: bool) -> None:
@@ -29,29 +31,51 @@ class LexiconMatcher:
                     terms.setdefault(term, types.index(lexicon.type) + 1)
         if lexicons and not terms:
             raise UserError(f"annotate.lexicons: {lexicons[0].path}: no term of the least length")
-        self._types = np.fromiter(terms.values(), np.uint8, len(terms))
+        self.types = np.fromiter(terms.values(), np.uint8, len(terms))
         self._on_words = on_words
-        self._matcher = native.KeywordMatcher(list(terms)) if terms else None
-        self.terms = len(terms)
+        self.terms = list(terms)
+
+    @cached_property
+    def matcher(self) -> native.KeywordMatcher | None:
+        """Finds the terms; None without any."""
+        return native.KeywordMatcher(self.terms) if self.terms else None
 
     def __call__(self, characters: Characters, word_starts: np.ndarray | None) -> Spans:
         """Entities of a batch; with on_words only those that start and end where words do."""
-        if self._matcher is None:
+        if self.matcher is None:
             return Spans.none()
-        found = self._matcher.longest([characters.whole]).values
+        found = self.matcher.longest([characters.whole]).values
         spans = Spans(
-            found["begin"].astype(np.int64), found["end"].astype(np.int64), self._types[found["word"]]
+            found["begin"].astype(np.int64), found["end"].astype(np.int64), self.types[found["word"]]
         )
         if self._on_words and word_starts is not None:
             spans = spans.take(word_starts[spans.starts] & word_starts[spans.ends])
         return spans
 
 
+def open_lexicons(lexicons: Sequence[Lexicon], types: Sequence[str], on_words: bool) -> LexiconMatcher:
+    """Of lexicons that stay as they are, read once per process."""
+    dates = tuple(status.st_mtime_ns for status in map(_status, lexicons))
+    return _opened(tuple(lexicons), dates, tuple(types), on_words)
+
+
+@lru_cache(maxsize=1)
+def _opened(
+    lexicons: tuple[Lexicon, ...], dates: tuple[int, ...], types: tuple[str, ...], on_words: bool
+) -> LexiconMatcher:
+    return LexiconMatcher(lexicons, types, on_words)
+
+
+def _status(lexicon: Lexicon) -> os.stat_result:
+    try:
+        return os.stat(lexicon.path)
+    except OSError as error:
+        raise UserError(f"word list {lexicon.path}: cannot be read: {error.strerror}") from None
+
+
 def names(word_starts: np.ndarray, pos: np.ndarray, types: Sequence[str], taken: Spans) -> Spans:
     """Entities (taken, and the words that are names and overlap none of them), in order."""
-    table = np.zeros(256, np.uint8)
-    for name, tags in NAME_TYPES.items():
-        table[tag_numbers(tags)] = types.index(name) + 1
+    table = name_types(types)
     starts = np.flatnonzero(word_starts)
     ends = np.append(starts[1:], len(word_starts))
     kinds = table[pos[starts]]
@@ -63,6 +87,14 @@ def names(word_starts: np.ndarray, pos: np.ndarray, types: Sequence[str], taken:
     ends = np.concatenate([taken.ends, ends[free]])
     kinds = np.concatenate([taken.kinds, kinds[free]])
     return Spans(starts, ends, kinds).take(np.argsort(starts, kind="stable"))
+
+
+def name_types(types: Sequence[str]) -> np.ndarray:
+    """uint8 (256,): the entity type of a word by its tag; 0: no name."""
+    table = np.zeros(256, np.uint8)
+    for name, tags in NAME_TYPES.items():
+        table[tag_numbers(tags)] = types.index(name) + 1
+    return table
 
 
 def read_terms(path: str) -> list[str]:

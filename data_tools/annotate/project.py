@@ -1,7 +1,5 @@
 """From characters to tokens: one sidecar row per token."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from . import sidecar
@@ -17,11 +15,9 @@ class Tokens:
     white space alone, first > last.
     """
 
-    def __init__(self, characters: Characters, starts: Sequence[np.ndarray]) -> None:
-        counts = np.fromiter(map(len, starts), np.int64, len(starts))
-        self.counts = counts
-        begins = (np.concatenate(starts) if len(starts) else np.zeros(0)).astype(np.int64)
-        begins += np.repeat(characters.begins, counts)
+    def __init__(self, characters: Characters, counts: np.ndarray, starts: np.ndarray) -> None:
+        """counts int64 (texts,): tokens of each; starts (T,): the first character of each in its text."""
+        begins = starts.astype(np.int64) + np.repeat(characters.begins, counts)
         ends = np.append(begins[1:], 0)
         filled = counts > 0
         ends[np.cumsum(counts)[filled] - 1] = characters.ends[filled]

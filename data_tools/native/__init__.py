@@ -231,7 +231,7 @@ def segment(texts: Texts) -> tuple[Ragged, Ragged]:
 class KeywordMatcher:
     """Finds the words of a list in texts; 350,000 words take about a second to load. MATCH says what a match is.
 
-    A word that is listed twice counts as the first. UserError for an empty word.
+    A word that is listed twice counts as the first. native: the extension's matcher. UserError for an empty word.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -240,7 +240,7 @@ class KeywordMatcher:
                 f"word {next(k for k, word in enumerate(words) if not word)} of the list is empty"
             )
         extension = _extension()
-        self._native: Any = None if extension is None else extension.Keywords(list(words))
+        self.native: Any = None if extension is None else extension.Keywords(list(words))
         self._plain = PlainKeywordMatcher(words) if extension is None else None
 
     def find_all(self, texts: Texts) -> Ragged:
@@ -253,10 +253,10 @@ class KeywordMatcher:
 
     def counts(self, texts: Texts) -> np.ndarray:
         """int64 (N,): how many matches `longest` finds."""
-        return self._plain.counts(strings(texts)) if self._plain else self._native.counts(texts)
+        return self._plain.counts(strings(texts)) if self._plain else self.native.counts(texts)
 
     def _find(self, texts: Texts, longest: bool) -> Ragged:
-        values, offsets = self._native.find(texts, longest)
+        values, offsets = self.native.find(texts, longest)
         return Ragged(values.view(MATCH).reshape(-1), offsets)
 
 
@@ -328,7 +328,7 @@ class Unigram:
         """
         if dtype is np.uint16 and max(self.size, append + 1) > 1 << 16:
             raise UserError(f"{max(self.size, append + 1)} ids do not fit in 16 bits; the limit is 65536")
-        exact = byte_counts(texts) <= self.LONGEST
+        exact = self._fits(texts)
         if not exact.all():
             texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
         if self._plain:
@@ -337,6 +337,25 @@ class Unigram:
             encode = self._native.encode_uint16 if dtype is np.uint16 else self._native.encode_int32
             rows = Ragged(*encode(texts, append))
         return rows, exact
+
+    def encode_with_starts(self, texts: Texts, append: int) -> tuple[Ragged, np.ndarray, np.ndarray]:
+        """`encode` with, after the ids, the first character of its text that each id stands for, int32 (N,).
+
+        -1 for the space that is put before a text, the number of its characters for `append`. Of a run of white space
+        it is the first, of the bytes of one character that character.
+        """
+        exact = self._fits(texts)
+        if not exact.all():
+            texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
+        if self._plain:
+            rows, starts = self._plain.encode_with_starts(strings(texts), append)
+        else:
+            *ragged, starts = self._native.encode_with_starts(texts, append)
+            rows = Ragged(*ragged)
+        return rows, starts, exact
+
+    def _fits(self, texts: Texts) -> np.ndarray:
+        return byte_counts(texts) <= self.LONGEST
 
     def check(self, texts: Texts) -> list[int]:
         """Numbers of the texts whose ids differ from those of the sentencepiece library; [] is what it must be."""

@@ -43,5 +43,8 @@ Masked mask_personal(const Texts& texts, unsigned kinds, const std::vector<std::
 
 // segment.cc. Character offsets.
 std::pair<Ragged<int32_t>, Ragged<int32_t>> segment(const Texts& texts, const CharacterTable& table);
+// The same of one text, behind what the vectors hold.
+void segment(const Text& text, const CharacterTable& table, std::vector<int32_t>& sentences,
+             std::vector<int32_t>& clauses);
 
 }  // namespace taixue

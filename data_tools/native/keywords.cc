@@ -51,12 +51,12 @@ void Keywords::all(const std::vector<uint16_t>& classes, Found found) const {
   }
 }
 
-template <typename Found>
-void Keywords::longest(const std::vector<uint16_t>& classes, Found found) const {
+// class_at(count) is 0, which stops every walk.
+template <typename ClassAt, typename Found>
+void Keywords::longest(size_t count, ClassAt class_at, Found found) const {
   const Cell* cells = trie_.cells();
-  const size_t count = classes.size() - 1;
   for (size_t begin = 0; begin < count;) {
-    int32_t place = 0, next = cells[0].base + classes[begin], word = -1;
+    int32_t place = 0, next = cells[0].base + class_at(begin), word = -1;
     size_t end = begin + 1;
     for (size_t at = begin; cells[next].check == place;) {
       place = next;
@@ -65,11 +65,20 @@ void Keywords::longest(const std::vector<uint16_t>& classes, Found found) const 
         word = cells[place].value;
         end = at;
       }
-      next = cells[place].base + classes[at];
+      next = cells[place].base + class_at(at);
     }
     if (word >= 0) found(begin, end, word);
     begin = end;
   }
+}
+
+void Keywords::longest(const uint32_t* points, size_t count, std::vector<Match>& found) const {
+  found.clear();
+  const uint16_t* classes = class_of_.data();
+  const auto class_at = [=](size_t k) { return k < count ? classes[points[k]] : uint16_t{0}; };
+  longest(count, class_at, [&found](size_t begin, size_t end, int32_t word) {
+    found.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
+  });
 }
 
 Ragged<Match> Keywords::find(const Texts& texts, bool only_longest) const {
@@ -81,7 +90,7 @@ Ragged<Match> Keywords::find(const Texts& texts, bool only_longest) const {
   for (const Text& text : texts) {
     classify(text, classes);
     if (only_longest) {
-      longest(classes, keep);
+      longest(classes.size() - 1, [&classes](size_t k) { return classes[k]; }, keep);
     } else {
       all(classes, keep);
     }
@@ -96,7 +105,8 @@ std::vector<int64_t> Keywords::counts(const Texts& texts) const {
   for (const Text& text : texts) {
     classify(text, classes);
     int64_t count = 0;
-    longest(classes, [&count](size_t, size_t, int32_t) { ++count; });
+    const auto class_at = [&classes](size_t k) { return classes[k]; };
+    longest(classes.size() - 1, class_at, [&count](size_t, size_t, int32_t) { ++count; });
     out.push_back(count);
   }
   return out;

@@ -17,11 +17,13 @@ class Keywords {
   explicit Keywords(const Texts& words);
   Ragged<Match> find(const Texts& texts, bool longest) const;
   std::vector<int64_t> counts(const Texts& texts) const;
+  // The longest words of one text given as code points; what is in `found` goes.
+  void longest(const uint32_t* points, size_t count, std::vector<Match>& found) const;
 
  private:
   void classify(const Text& text, std::vector<uint16_t>& classes) const;
-  template <typename Found>
-  void longest(const std::vector<uint16_t>& classes, Found found) const;
+  template <typename ClassAt, typename Found>
+  void longest(size_t count, ClassAt class_at, Found found) const;
   template <typename Found>
   void all(const std::vector<uint16_t>& classes, Found found) const;
 

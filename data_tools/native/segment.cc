@@ -98,10 +98,15 @@ class Segmenter {
 
 }  // namespace
 
+void segment(const Text& text, const CharacterTable& table, std::vector<int32_t>& sentences,
+             std::vector<int32_t>& clauses) {
+  Segmenter(text, table).run(sentences, clauses);
+}
+
 std::pair<Ragged<int32_t>, Ragged<int32_t>> segment(const Texts& texts, const CharacterTable& table) {
   std::pair<Ragged<int32_t>, Ragged<int32_t>> out;
   for (const Text& text : texts) {
-    Segmenter(text, table).run(out.first.values, out.second.values);
+    segment(text, table, out.first.values, out.second.values);
     out.first.end_row();
     out.second.end_row();
   }

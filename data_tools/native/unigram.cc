@@ -29,6 +29,10 @@ std::vector<uint32_t> points_of(const std::string& text) {
   return points;
 }
 
+int32_t characters_in(const uint8_t* p, const uint8_t* end) {
+  return static_cast<int32_t>(std::count_if(p, end, [](uint8_t byte) { return !is_continuation(byte); }));
+}
+
 }  // namespace
 
 Unigram::Unigram(const UnigramModel& model)
@@ -116,10 +120,13 @@ void Unigram::Scratch::reserve(size_t needed) {
   capacity = needed + needed / 2;
   std::unique_ptr<uint16_t[]> wider_classes(new uint16_t[capacity]);
   std::unique_ptr<uint32_t[]> wider_points(new uint32_t[capacity]);
+  std::unique_ptr<int32_t[]> wider_origins(new int32_t[capacity]);
   std::copy(classes.get(), classes.get() + count, wider_classes.get());
   std::copy(points.get(), points.get() + count, wider_points.get());
+  std::copy(origins.get(), origins.get() + count, wider_origins.get());
   classes = std::move(wider_classes);
   points = std::move(wider_points);
+  origins = std::move(wider_origins);
   best.reset(new Best[capacity]);
 }
 
@@ -140,12 +147,15 @@ Unigram::Step Unigram::special_step(const uint8_t* p, const uint8_t* end) const 
   return {length, reinterpret_cast<const char*>(p), length};
 }
 
+template <bool kStarts>
 inline void Unigram::put(uint32_t point, Scratch& scratch) const {
   if (point == ' ') point = space_;
+  if (kStarts) scratch.origins[scratch.count] = scratch.origin;
   if (byte_fallback_) scratch.points[scratch.count] = point;
   scratch.classes[scratch.count++] = class_of_[point];
 }
 
+template <bool kStarts>
 const uint8_t* Unigram::put_step(const uint8_t* p, const uint8_t* end, Scratch& scratch, bool& after_space) const {
   const Step step = special_step(p, end);
   scratch.reserve(scratch.count + step.size + static_cast<size_t>(end - p) + kExtra);
@@ -155,9 +165,10 @@ const uint8_t* Unigram::put_step(const uint8_t* p, const uint8_t* end, Scratch& 
   while (q < stop) {
     uint32_t point;
     q = decode(q, point);
-    put(point, scratch);
+    put<kStarts>(point, scratch);
   }
   after_space = after_space && trim_;
+  if (kStarts) scratch.origin += characters_in(p, p + step.length);
   return p + step.length;
 }
 
@@ -171,13 +182,18 @@ const uint8_t* Unigram::leading_space(const uint8_t* p, const uint8_t* end) cons
   return p;
 }
 
+template <bool kStarts>
 void Unigram::normalize(const Text& text, Scratch& scratch) const {
   scratch.count = 0;
   scratch.reserve(text.size + kExtra);  // a character becomes at most one, but for special steps
   const uint8_t *p = text.data, *end = text.end();
   if (trim_) p = leading_space(p, end);
+  if (kStarts) scratch.origin = characters_in(text.data, p);
   if (p == end) return;
-  if (dummy_prefix_ && !suffix_) put(' ', scratch);
+  if (dummy_prefix_ && !suffix_) {
+    put<kStarts>(' ', scratch);
+    if (kStarts) scratch.origins[0] = -1;
+  }
   bool after_space = trim_;
   const uint16_t space_class = class_of_[space_];
   while (p < end) {
@@ -191,24 +207,32 @@ void Unigram::normalize(const Text& text, Scratch& scratch) const {
       special |= (forms_[second] >> kFormShift & kContinues) != 0;
     }
     if (special) {
-      p = put_step(p, end, scratch, after_space);
+      p = put_step<kStarts>(p, end, scratch, after_space);
       continue;
     }
     p = next;
     if (form & kSpaceForm) {
-      if (after_space) continue;
-      put(' ', scratch);
+      if (!after_space) put<kStarts>(' ', scratch);
+      if (kStarts) ++scratch.origin;
       after_space = trim_;
       continue;
     }
+    if (kStarts) scratch.origins[scratch.count] = scratch.origin++;
     if (byte_fallback_) scratch.points[scratch.count] = becomes_[point];
     scratch.classes[scratch.count++] = static_cast<uint16_t>(entry);
     after_space = false;
   }
+  int32_t behind = scratch.origin;  // where what is left ends in the text
   if (trim_) {
-    while (scratch.count > 0 && scratch.classes[scratch.count - 1] == space_class) --scratch.count;
+    while (scratch.count > 0 && scratch.classes[scratch.count - 1] == space_class) {
+      --scratch.count;
+      if (kStarts) behind = scratch.origins[scratch.count];
+    }
   }
-  if (dummy_prefix_ && suffix_) put(' ', scratch);
+  if (dummy_prefix_ && suffix_) {
+    put<kStarts>(' ', scratch);
+    if (kStarts) scratch.origins[scratch.count - 1] = behind;
+  }
 }
 
 // Viterbi from left to right. The order of updates and the strict comparison decide ties as SentencePiece does.
@@ -244,8 +268,10 @@ void Unigram::shift_scores(Best* best, size_t from, size_t count) {
 }
 
 // Back along the best path; ids come out in reverse.
+template <bool kStarts>
 void Unigram::collect_ids(Scratch& scratch) const {
   scratch.ids.clear();
+  if (kStarts) scratch.starts.clear();
   bool after_unknown = false;
   for (auto end = static_cast<int32_t>(scratch.count); end > 0;) {
     const Best& best = scratch.best[static_cast<size_t>(end)];
@@ -258,27 +284,49 @@ void Unigram::collect_ids(Scratch& scratch) const {
     } else if (!after_unknown) {
       scratch.ids.push_back(unknown_);  // a run of unknown characters is one token
     }
+    if (kStarts) {
+      const int32_t origin = scratch.origins[static_cast<size_t>(best.begin)];
+      if (scratch.starts.size() < scratch.ids.size()) {
+        scratch.starts.resize(scratch.ids.size(), origin);
+      } else {
+        scratch.starts.back() = origin;  // the run began before
+      }
+    }
     after_unknown = best.id < 0;
     end = best.begin;
   }
 }
 
-template <typename Id>
-void Unigram::encode(const Texts& texts, int32_t append, Ragged<Id>& out) const {
+template <bool kStarts, typename Id>
+void Unigram::encode_all(const Texts& texts, int32_t append, Ragged<Id>& out, std::vector<int32_t>* starts) const {
   Scratch scratch;
   size_t bytes = 0;
   for (const Text& text : texts) bytes += text.size;
   out.values.reserve(bytes / 3 + texts.size());
+  if (kStarts) starts->reserve(bytes / 3 + texts.size());
   for (const Text& text : texts) {
-    normalize(text, scratch);
+    normalize<kStarts>(text, scratch);
     if (scratch.count > 0) {
       find_best_path(scratch);
-      collect_ids(scratch);
+      collect_ids<kStarts>(scratch);
       out.values.insert(out.values.end(), scratch.ids.rbegin(), scratch.ids.rend());
+      if (kStarts) starts->insert(starts->end(), scratch.starts.rbegin(), scratch.starts.rend());
     }
-    if (append >= 0) out.values.push_back(static_cast<Id>(append));
+    if (append >= 0) {
+      out.values.push_back(static_cast<Id>(append));
+      if (kStarts) starts->push_back(scratch.origin);
+    }
     out.end_row();
   }
+}
+
+template <typename Id>
+void Unigram::encode(const Texts& texts, int32_t append, Ragged<Id>& out) const {
+  encode_all<false>(texts, append, out, nullptr);
+}
+
+void Unigram::encode(const Texts& texts, int32_t append, Ragged<int32_t>& out, std::vector<int32_t>& starts) const {
+  encode_all<true>(texts, append, out, &starts);
 }
 
 template void Unigram::encode(const Texts&, int32_t, Ragged<uint16_t>&) const;

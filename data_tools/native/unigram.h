@@ -27,6 +27,9 @@ class Unigram {
   // Appends the ids of each text, and `append` when it is not negative.
   template <typename Id>
   void encode(const Texts& texts, int32_t append, Ragged<Id>& out) const;
+  // The same, and for each id the first character of its text that it stands for: -1 for the space that is put before
+  // a text, the number of characters for `append`. Of a run of white space it is the first.
+  void encode(const Texts& texts, int32_t append, Ragged<int32_t>& out, std::vector<int32_t>& starts) const;
 
  private:
   // One position of the text: the best way to get there.
@@ -39,8 +42,10 @@ class Unigram {
     size_t count = 0, capacity = 0;
     std::unique_ptr<uint16_t[]> classes;
     std::unique_ptr<uint32_t[]> points;  // with byte fallback only
+    std::unique_ptr<int32_t[]> origins;  // character of the text, with starts only
     std::unique_ptr<Best[]> best;
-    std::vector<int32_t> ids;
+    std::vector<int32_t> ids, starts;
+    int32_t origin = 0;  // the character that is at work; behind the last at the end
     void reserve(size_t needed);
   };
 
@@ -48,9 +53,15 @@ class Unigram {
   void add_character(uint32_t point);
   void set_normal_forms();
 
+  // kStarts: whether origins and starts are wanted.
+  template <bool kStarts, typename Id>
+  void encode_all(const Texts& texts, int32_t append, Ragged<Id>& out, std::vector<int32_t>* starts) const;
+  template <bool kStarts>
   void normalize(const Text& text, Scratch& scratch) const;
+  template <bool kStarts>
   const uint8_t* put_step(const uint8_t* p, const uint8_t* end, Scratch& scratch, bool& after_space) const;
   const uint8_t* leading_space(const uint8_t* p, const uint8_t* end) const;
+  template <bool kStarts>
   void put(uint32_t point, Scratch& scratch) const;
   // What the longest user-defined symbol or rule at p takes and turns into; characters that stay as they are: length 0.
   struct Step {
@@ -62,6 +73,7 @@ class Unigram {
 
   void find_best_path(Scratch& scratch) const;
   static void shift_scores(Best* best, size_t from, size_t count);
+  template <bool kStarts>
   void collect_ids(Scratch& scratch) const;
 
   // How a character is normalised, in the upper bits of its entry; the lower 16 are its class when it stays alone.

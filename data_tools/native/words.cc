@@ -1,11 +1,13 @@
 #include "words.h"
 
+#include <algorithm>
 #include <stdexcept>
+
+#include "utf8.h"
 
 namespace taixue {
 namespace {
 
-constexpr uint32_t kPoints = 0x110000;
 constexpr double kNever = -3.14e100;
 enum State { kBegin, kMiddle, kEnd, kSingle };
 
@@ -23,101 +25,46 @@ bool is_block(uint32_t c) {
 // Those that the model was made from.
 bool is_modelled(uint32_t c) { return c >= 0x4E00 && c <= 0x9FD5; }
 
-uint64_t mixed(uint64_t key) {
-  key *= 0x9E3779B97F4A7C15ull;
-  return key ^ key >> 29;
-}
-
 }  // namespace
 
 struct WordCutter::Span {
   const uint32_t* points;
-  uint8_t* starts;
-  uint8_t* tags;
+  const uint16_t* classes;  // 0 for what is no part of a block, and behind the last
+  Scratch& scratch;
+  std::vector<Word>& words;
 };
 
-WordCutter::WordCutter(const std::vector<std::u32string>& words, const std::vector<double>& scores,
-                       const std::vector<uint8_t>& tags, double single, const std::vector<char32_t>& characters,
-                       const std::vector<std::array<double, 4>>& emissions, const std::array<double, 4>& start,
-                       const std::array<std::array<double, 4>, 4>& transitions, const std::u32string& surnames,
-                       const std::array<uint8_t, 5>& unknown_tags)
-    : slots_(1 << 12),
-      present_(kPresent, 0),
-      roots_(kPoints, 0),
-      single_(single),
+WordCutter::WordCutter(const std::string& dictionary, const std::vector<std::string>& tags,
+                       const std::vector<char32_t>& characters, const std::vector<std::array<double, 4>>& emissions,
+                       const std::array<double, 4>& start, const std::array<std::array<double, 4>, 4>& transitions,
+                       const std::u32string& surnames, const std::array<uint8_t, 5>& unknown_tags)
+    : class_of_(kPoints, 0),
+      is_block_(kPoints),
       emission_of_(kPoints, 0),
       start_(start),
       transitions_(transitions),
       is_surname_(kPoints, false),
       unknown_tags_(unknown_tags) {
-  if (words.size() != scores.size() || words.size() != tags.size() || characters.size() != emissions.size()) {
-    throw std::invalid_argument("lists of different lengths");
+  if (characters.size() != emissions.size() || characters.size() >= 0xFFFF) {
+    throw std::invalid_argument("characters and emissions do not fit together");
   }
-  for (size_t k = 0; k < words.size(); ++k) {
-    uint32_t node = 0;
-    for (const char32_t point : words[k]) node = add_child(node, point);
-    nodes_[node] = {scores[k], tags[k]};
-  }
+  for (uint32_t point = 0; point < kPoints; ++point) is_block_[point] = is_block(point);
+  read(dictionary, tags);
   for (const char32_t point : surnames) is_surname_[point] = true;
   emissions_.push_back({kNever, kNever, kNever, kNever});
   for (size_t k = 0; k < characters.size(); ++k) {
-    emission_of_[characters[k]] = static_cast<uint32_t>(emissions_.size());
+    emission_of_[characters[k]] = static_cast<uint16_t>(emissions_.size());
     emissions_.push_back(emissions[k]);
   }
 }
 
-uint32_t WordCutter::child(uint32_t node, uint32_t point) const {
-  if (node == 0) return roots_[point];
-  const uint64_t key = (uint64_t{node} << 21 | point) + 1;
-  const size_t mask = slots_.size() - 1;
-  const uint64_t hash = mixed(key);
-  // Most ways end here; a table that stays in the cache says so.
-  if (!(present_[hash >> 40 & (kPresent - 1)] >> (hash >> 60 & 7) & 1)) return 0;
-  for (size_t at = hash & mask;; at = (at + 1) & mask) {
-    if (slots_[at].key == key) return slots_[at].node;
-    if (slots_[at].key == 0) return 0;
+uint16_t WordCutter::entry_of(const Span& text, size_t begin, size_t end) const {
+  const Cell* cell = &roots_[class_of_[text.points[begin]]];
+  for (size_t k = begin + 1; k < end; ++k) {
+    cell = &cells_[static_cast<size_t>(cell->base) + text.classes[k]];
+    if (cell->label != text.classes[k]) return 0;
   }
-}
-
-uint32_t WordCutter::add_child(uint32_t node, uint32_t point) {
-  if (point >= kPoints) throw std::invalid_argument("not a character");
-  if (const uint32_t found = child(node, point)) return found;
-  const auto made = static_cast<uint32_t>(nodes_.size());
-  nodes_.push_back({0, -1});
-  if (node == 0) {
-    roots_[point] = made;
-    return made;
-  }
-  if (nodes_.size() * 2 > slots_.size()) grow();
-  const uint64_t key = (uint64_t{node} << 21 | point) + 1;
-  const size_t mask = slots_.size() - 1;
-  const uint64_t hash = mixed(key);
-  present_[hash >> 40 & (kPresent - 1)] |= static_cast<uint8_t>(1u << (hash >> 60 & 7));
-  size_t at = hash & mask;
-  while (slots_[at].key != 0) at = (at + 1) & mask;
-  slots_[at] = {key, made};
-  return made;
-}
-
-void WordCutter::grow() {
-  std::vector<Slot> old(slots_.size() * 2);
-  old.swap(slots_);
-  const size_t mask = slots_.size() - 1;
-  for (const Slot& slot : old) {
-    if (slot.key == 0) continue;
-    size_t at = mixed(slot.key) & mask;
-    while (slots_[at].key != 0) at = (at + 1) & mask;
-    slots_[at] = slot;
-  }
-}
-
-int32_t WordCutter::tag_of(const uint32_t* points, size_t count) const {
-  uint32_t node = 0;
-  for (size_t k = 0; k < count; ++k) {
-    node = child(node, points[k]);
-    if (node == 0) return -1;
-  }
-  return nodes_[node].tag;
+  return cell->entry;
 }
 
 uint8_t WordCutter::unknown_tag(const uint32_t* points, size_t count) const {
@@ -134,21 +81,35 @@ uint8_t WordCutter::unknown_tag(const uint32_t* points, size_t count) const {
 }
 
 void WordCutter::emit(const Span& text, size_t begin, size_t end) const {
-  emit(text, begin, end, tag_of(text.points + begin, end - begin));
+  emit(text, begin, end, entry_of(text, begin, end));
 }
 
-void WordCutter::emit(const Span& text, size_t begin, size_t end, int32_t known) const {
-  const uint8_t tag = known >= 0 ? static_cast<uint8_t>(known) : unknown_tag(text.points + begin, end - begin);
-  text.starts[begin] = 1;
-  for (size_t k = begin; k < end; ++k) text.tags[k] = tag;
+void WordCutter::emit(const Span& text, size_t begin, size_t end, uint16_t entry) const {
+  const uint8_t tag = entry != 0 ? tags_[entry] : unknown_tag(text.points + begin, end - begin);
+  text.words.push_back({static_cast<uint32_t>(begin), tag});
 }
 
-void WordCutter::run(const uint32_t* points, size_t count, uint8_t* starts, uint8_t* tags) const {
-  const Span text{points, starts, tags};
+void WordCutter::cut(const uint32_t* points, size_t count, Scratch& scratch, std::vector<Word>& words) const {
+  words.clear();
+  if (scratch.classes.size() < count + 3) {
+    scratch.classes.resize(count + count / 2 + 3);
+    scratch.steps.resize(count + count / 2 + 3);
+  }
+  uint16_t* classes = scratch.classes.data();
+  std::fill_n(classes + count, 3, uint16_t{0});
+  for (size_t k = count; k-- > 0;) {
+    classes[k] = is_block_[points[k]] ? class_of_[points[k]] : uint16_t{0};
+#ifdef __GNUC__
+    // The trie is larger than the cache: what the walk from here needs first is on its way before the walk begins.
+    __builtin_prefetch(&cells_[static_cast<size_t>(roots_[classes[k]].base) + classes[k + 1]]);
+#endif
+  }
+  const Span text{points, classes, scratch, words};
+  find_best_path(text, count);
   for (size_t begin = 0; begin < count;) {
     size_t end = begin + 1;
-    if (is_block(points[begin])) {
-      while (end < count && is_block(points[end])) ++end;
+    if (is_block_[points[begin]]) {
+      while (end < count && is_block_[points[end]]) ++end;
       cut_block(text, begin, end);
     } else {
       if (points[begin] == '\r' && end < count && points[end] == '\n') ++end;
@@ -158,62 +119,59 @@ void WordCutter::run(const uint32_t* points, size_t count, uint8_t* starts, uint
   }
 }
 
-// The path of greatest probability through the words of the dictionary; between its words of several characters,
-// runs of single ones are cut again.
-void WordCutter::cut_block(const Span& text, size_t begin, size_t end) const {
-  const size_t count = end - begin;
-  static thread_local std::vector<double> best;
-  static thread_local std::vector<uint32_t> length;
-  static thread_local std::vector<int32_t> tag;  // of the word that the path takes at a place
-  best.resize(count + 1);
-  length.resize(count + 1);
-  tag.resize(count + 1);
-  best[count] = 0;
-  const uint32_t* points = text.points + begin;
+// From right to left, the path of greatest probability from each place to the end of its block.
+void WordCutter::find_best_path(const Span& text, size_t count) const {
+  Scratch::Step* steps = text.scratch.steps.data();
+  std::fill_n(steps + count, 3, Scratch::Step{0, 0, 1});
+  const double* scores = scores_.data();
   for (size_t at = count; at-- > 0;) {
-    double score = 0;
-    uint32_t chosen = 0;
-    uint32_t node = 0;
-    tag[at] = -1;
-    for (size_t to = at; to < count; ++to) {
-      node = child(node, points[to]);
-      if (node == 0) break;
-      const Node& found = nodes_[node];
-      if (found.tag < 0) continue;
-      const double candidate = found.score + best[to + 1];
-      if (chosen == 0 || candidate >= score) {
-        score = candidate;
-        tag[at] = found.tag;
-        chosen = static_cast<uint32_t>(to + 1 - at);
+    const uint16_t* classes = text.classes + at;
+    Scratch::Step* step = steps + at;
+    // Words of one and two characters without a branch, for nobody could predict it.
+    const Cell one = roots_[classes[0]];
+    const Cell two = cells_[static_cast<size_t>(one.base) + classes[1]];
+    const bool goes_on = two.label == classes[1];
+    const uint16_t entry = goes_on ? two.entry : uint16_t{0};
+    const double single = scores[one.entry] + step[1].score, pair = scores[entry] + step[2].score;
+    const bool is_pair = entry != 0 && pair >= single;
+    Scratch::Step best{is_pair ? pair : single, is_pair ? entry : one.entry, static_cast<uint16_t>(1 + is_pair)};
+    if (goes_on && two.base != 0) {
+      Cell cell = two;
+      for (size_t length = 3;; ++length) {  // no class behind the end
+        cell = cells_[static_cast<size_t>(cell.base) + classes[length - 1]];
+        if (cell.label != classes[length - 1]) break;
+        const double candidate = scores[cell.entry] + step[length].score;
+        if (cell.entry != 0 && candidate >= best.score) best = {candidate, cell.entry, static_cast<uint16_t>(length)};
       }
     }
-    if (chosen == 0) {
-      score = single_ + best[at + 1];
-      chosen = 1;
-    }
-    best[at] = score;
-    length[at] = chosen;
+    if (best.entry == 0) best.score = single_ + step[1].score;
+    if (!is_block_[text.points[at]]) best.score = 0;
+    *step = best;
   }
-  size_t pending = 0;
+}
+
+// Along the best path; between its words of several characters, runs of single ones are cut again.
+void WordCutter::cut_block(const Span& text, size_t begin, size_t end) const {
+  const Scratch::Step* steps = text.scratch.steps.data();
+  size_t pending = begin;
   const auto cut_pending = [&](size_t to) {
-    if (to == pending + 1) emit(text, begin + pending, begin + to, tag[pending]);
-    if (to > pending + 1) cut_unknown(text, begin + pending, begin + to);
+    if (to == pending + 1) emit(text, pending, to, steps[pending].entry);
+    if (to > pending + 1) cut_unknown(text, pending, to);
   };
-  for (size_t at = 0; at < count;) {
-    if (length[at] == 1) {
-      ++at;
-      continue;
+  for (size_t at = begin; at < end;) {
+    const size_t length = steps[at].length;
+    if (length > 1) {
+      cut_pending(at);
+      emit(text, at, at + length, steps[at].entry);
+      pending = at + length;
     }
-    cut_pending(at);
-    emit(text, begin + at, begin + at + length[at], tag[at]);
-    at += length[at];
-    pending = at;
+    at += length;
   }
-  cut_pending(count);
+  cut_pending(end);
 }
 
 void WordCutter::cut_unknown(const Span& text, size_t begin, size_t end) const {
-  if (tag_of(text.points + begin, end - begin) >= 0) {  // a word, and yet less likely than its characters
+  if (entry_of(text, begin, end) != 0) {  // a word, and yet less likely than its characters
     for (size_t at = begin; at < end; ++at) emit(text, at, at + 1);
     return;
   }
@@ -244,8 +202,8 @@ void WordCutter::cut_by_model(const Span& text, size_t begin, size_t end) const 
   if (count == 1) return emit(text, begin, end);
   // From which states a state is reached.
   static constexpr int kFrom[4][2] = {{kEnd, kSingle}, {kMiddle, kBegin}, {kBegin, kMiddle}, {kSingle, kEnd}};
-  static thread_local std::vector<std::array<uint8_t, 4>> from;
-  from.resize(count);
+  auto& from = text.scratch.from;
+  if (from.size() < count) from.resize(count);
   std::array<double, 4> now;
   const auto& first = emissions_[emission_of_[text.points[begin]]];
   for (int state = 0; state < 4; ++state) now[state] = start_[state] + first[state];
@@ -261,16 +219,19 @@ void WordCutter::cut_by_model(const Span& text, size_t begin, size_t end) const 
     }
     now = next;
   }
+  auto& begins = text.scratch.begins;
+  if (begins.size() < count) begins.resize(count);
   int state = now[kSingle] > now[kEnd] ? kSingle : kEnd;
-  size_t word_end = end;
   for (size_t k = count; k-- > 0;) {
-    if (state == kBegin || state == kSingle) {
-      emit(text, begin + k, word_end);
-      word_end = begin + k;
-    }
+    begins[k] = state == kBegin || state == kSingle;
     state = from[k][state];
   }
-  if (word_end > begin) emit(text, begin, word_end);
+  for (size_t at = 0; at < count;) {
+    size_t to = at + 1;
+    while (to < count && !begins[to]) ++to;
+    emit(text, begin + at, begin + to);
+    at = to;
+  }
 }
 
 }  // namespace taixue

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -123,27 +124,60 @@ def _held(spans: object, first: int, last: int) -> tuple[int, int]:
 @given(st.lists(PARTS, max_size=5))
 @settings(max_examples=60, deadline=None)
 def test_rows_equal_the_plain_computation(tokenizer: Tokenizer, texts: list[str]) -> None:
-    annotator = _annotator(tokenizer)
-    ids = tokenizer.encode(texts)
-    rows = annotator.annotate(texts, ids)
-    assert [len(row) for row in rows] == list(map(len, ids))
+    annotator = _annotator()
+    rows = _rows(annotator, tokenizer, texts)
+    assert [len(row) for row in rows] == list(map(len, tokenizer.encode(texts)))
     for text, row, expected in zip(texts, rows, _expected(tokenizer, annotator, texts), strict=True):
         assert [tuple(one) for one in row.tolist()] == expected, text
 
 
-_made: dict[int, Annotator] = {}
+@given(st.lists(PARTS, max_size=5), st.booleans(), st.booleans(), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_one_pass_equals_its_specification(
+    tokenizer: Tokenizer,
+    texts: list[str],
+    words: bool,
+    clauses: bool,
+    on_words: bool,
+) -> None:
+    fused, plain = (_with_lexicon(words, clauses, on_words, is_fused) for is_fused in (True, False))
+    _, lengths, starts = tokenizer.encode_with_starts(texts)
+    expected = plain.annotate(texts, lengths, starts)
+    assert np.array_equal(fused.annotate(texts, lengths, starts), expected)
+    assert fused.counts() == plain.counts()
 
 
-def _annotator(tokenizer: Tokenizer) -> Annotator:
-    return _made.setdefault(id(tokenizer), Annotator(AnnotateConfig(), tokenizer))
+@cache
+def _with_lexicon(words: bool, clauses: bool, on_words: bool, is_fused: bool) -> Annotator:
+    lexicon = Lexicon(path=str(Path(__file__).parent / "lexicon.tsv"), type="weather")
+    annotator = Annotator(
+        AnnotateConfig(
+            words=words, names=words, clauses=clauses, lexicons=(lexicon,), lexicon_on_words=on_words
+        )
+    )
+    if not is_fused:
+        annotator.fused = None
+    return annotator
+
+
+@cache
+def _annotator() -> Annotator:
+    return Annotator(AnnotateConfig())
+
+
+def _rows(annotator: Annotator, tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+    """Rows of each text, without its eos, whose row is zeros."""
+    _, lengths, starts = tokenizer.encode_with_starts(texts)
+    rows = annotator.annotate(texts, lengths, starts)
+    parts = np.split(rows, np.cumsum(lengths)[:-1]) if texts else []
+    assert all(part[-1].tobytes() == bytes(rows.itemsize) for part in parts)
+    return [part[:-1] for part in parts]
 
 
 def test_rows_do_not_depend_on_the_batch(tokenizer: Tokenizer) -> None:
     texts = ["", *make_texts(40), "  \n", "因为下雨，所以不去。"]
-    ids = tokenizer.encode(texts)
-    together = _annotator(tokenizer).annotate(texts, ids)
-    for text, one, row in zip(texts, ids, together, strict=True):
-        assert np.array_equal(_annotator(tokenizer).annotate([text], [one])[0], row)
+    for text, row in zip(texts, _rows(_annotator(), tokenizer, texts), strict=True):
+        assert np.array_equal(_rows(_annotator(), tokenizer, [text])[0], row)
 
 
 def _found(annotator: Annotator, text: str) -> tuple[Layers, list[tuple[str, str, bool, bool]]]:
@@ -159,8 +193,8 @@ def _found(annotator: Annotator, text: str) -> tuple[Layers, list[tuple[str, str
     ]
 
 
-def test_connectives_and_pairs(t5: Tokenizer) -> None:
-    annotator = _annotator(t5)
+def test_connectives_and_pairs() -> None:
+    annotator = _annotator()
     _, found = _found(annotator, "虽然下雨，但是我们去了。因为堵车，所以迟到。首先吃饭。")
     assert found == [
         ("虽然", "concession", True, False),
@@ -197,7 +231,7 @@ def test_entities_from_lexicons_and_names(tmp_path: Path, t5: Tokenizer) -> None
     config = AnnotateConfig(
         lexicons=(Lexicon(path=str(first), type="campus"), Lexicon(path=str(second), type="illness"))
     )
-    annotator = Annotator(config, t5)
+    annotator = Annotator(config)
     text = "他在北京大学得了感冒，去上海看病。"
     characters = Characters([text])
     spans = annotator.layers(characters).entities
@@ -206,12 +240,12 @@ def test_entities_from_lexicons_and_names(tmp_path: Path, t5: Tokenizer) -> None
         (characters.whole[start:end], names[kind])
         for start, end, kind in zip(spans.starts, spans.ends, spans.kinds, strict=True)
     ] == [("北京大学", "campus"), ("感冒", "illness"), ("上海", "place")]
-    annotator.annotate([text], t5.encode([text]))
+    _rows(annotator, t5, [text])
     counts = annotator.counts()
     assert (counts["entity"], counts["entity: campus"], counts["texts"]) == (3, 1, 1)
     assert merge([counts, counts])["entity"] == 6
     with pytest.raises(UserError, match="cannot be read"):
-        Annotator(AnnotateConfig(lexicons=(Lexicon(path="absent", type="x"),)), t5)
+        Annotator(AnnotateConfig(lexicons=(Lexicon(path="absent", type="x"),)))
 
 
 def test_records_of_other_tools(tmp_path: Path, t5: Tokenizer) -> None:
@@ -232,10 +266,10 @@ def test_records_of_other_tools(tmp_path: Path, t5: Tokenizer) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in records))
     config = AnnotateConfig(external=ExternalAnnotation(inputs=(str(path),)))
-    annotator = Annotator(config, t5)
+    annotator = Annotator(config)
     texts = [other, text, bad]
     ids = t5.encode(texts)
-    rows = annotator.annotate(texts, ids)[1]
+    rows = _rows(annotator, t5, texts)[1]
     schema = annotator.schema
     pieces = t5.pieces(ids[1])
     by_text = dict(zip((piece.strip("▁") for piece in pieces), rows.tolist(), strict=True))
@@ -254,7 +288,7 @@ def test_records_of_other_tools(tmp_path: Path, t5: Tokenizer) -> None:
     assert counts["external_refused: words: an offset lies outside the text"] == 1
     path.write_bytes(b'{"words": []}\n')
     with pytest.raises(UserError, match="line 1: no annotation record"):
-        Annotator(AnnotateConfig(external=ExternalAnnotation(inputs=(str(path),))), t5)
+        Annotator(AnnotateConfig(external=ExternalAnnotation(inputs=(str(path),))))
 
 
 @given(sizes=st.lists(st.integers(0, 50), max_size=5))

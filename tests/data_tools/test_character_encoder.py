@@ -44,3 +44,15 @@ def test_ids_equal_the_librarys(hub: Any, texts: list[str]) -> None:
         rows = encoder(texts)
         assert [row.tolist() for row in rows] == expected
         assert all(row.dtype == np.int32 for row in rows)
+
+
+@given(texts=st.lists(_text, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_joined_ids_know_where_they_start(hub: Any, texts: list[str]) -> None:
+    ids, lengths, starts = CharacterEncoder(hub).joined(texts, 7)
+    assert (ids.dtype, starts.dtype, len(lengths)) == (np.int32, np.int32, len(texts))
+    ends = np.cumsum(lengths)
+    for text, begin, end in zip(texts, ends - lengths, ends, strict=True):
+        expected = hub.encode(text, add_special_tokens=False)
+        assert ids[begin:end].tolist() == [*expected.ids, 7]
+        assert starts[begin:end].tolist() == [*(first for first, _ in expected.offsets), len(text)]

@@ -1,7 +1,6 @@
 """Words: C++ and its twin agree, and both with the library that has the same dictionary."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from taixue.data_tools.annotate import Annotator, words
 from taixue.data_tools.annotate.characters import Characters
 from taixue.data_tools.annotate.words_plain import WordCutter
 from taixue.data_tools.clean_config import AnnotateConfig
-from taixue.data_tools.tokenizer import load_tokenizer
 
 _PIECES = [
     *"的一是不了在人有我他这中大来上国和地到以说时要就出会可也你对生能而子那得于着下自之",
@@ -27,10 +25,7 @@ _PIECES = [
 def cutters() -> tuple[object, WordCutter]:
     if not native.is_native():
         pytest.skip("the C++ extension is not built")
-    from taixue.data_tools import _native  # type: ignore[attr-defined]
-
-    arguments = words.cutter_arguments()
-    return _native.WordCutter(*arguments.values()), WordCutter(**arguments)
+    return words.native_cutter(), words.plain_cutter()
 
 
 @given(st.lists(st.one_of(st.sampled_from(_PIECES), st.text(max_size=3)), max_size=40).map("".join))
@@ -89,9 +84,8 @@ def test_boundaries_agree_with_rjieba() -> None:
     assert same >= 0.99 * total
 
 
-def test_without_jieba(monkeypatch: pytest.MonkeyPatch, t5_folder: Path) -> None:
+def test_without_jieba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jieba", None)
-    tokenizer = load_tokenizer(t5_folder)
     with pytest.raises(UserError, match=r"pip install 'taixue-pretrain\[annotate\]'"):
-        Annotator(AnnotateConfig(), tokenizer)
-    Annotator(AnnotateConfig(words=False, names=False), tokenizer)
+        Annotator(AnnotateConfig())
+    Annotator(AnnotateConfig(words=False, names=False))

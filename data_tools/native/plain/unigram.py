@@ -41,49 +41,64 @@ class Unigram:
 
     def encode(self, texts: list[str], append: int, dtype: np.dtype) -> Ragged:
         """Ids, `append` behind each text when it is not negative."""
-        rows = [self._encode(text) + [append] * (append >= 0) for text in texts]
+        rows = self.encode_with_starts(texts, append)[0]
+        return Ragged(rows.values.astype(dtype), rows.offsets)
+
+    def encode_with_starts(self, texts: list[str], append: int) -> tuple[Ragged, np.ndarray]:
+        """Ids int32, `append` behind each text when it is not negative; the first character of each, int32 (N,)."""
+        rows = [self._encode(text) + [(append, len(text))] * (append >= 0) for text in texts]
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        return Ragged(np.array([number for row in rows for number in row], dtype), offsets)
+        both = np.array([pair for row in rows for pair in row], np.int32).reshape(-1, 2)
+        return Ragged(both[:, 0].copy(), offsets), both[:, 1].copy()
 
-    def _encode(self, text: str) -> list[int]:
-        return self._ids(*self._best_path(self._normalize(text.encode())))
+    def _encode(self, text: str) -> list[tuple[int, int]]:
+        normalized, origins = self._normalize(text.encode())
+        return self._ids(*self._best_path(normalized), origins)
 
-    def _normalize(self, text: bytes) -> str:
+    def _normalize(self, text: bytes) -> tuple[str, list[int]]:
+        """The text that is cut, and the character of the original that each of its characters comes from."""
         model = self._model
         steps = list(self._steps(text))
         if model.remove_extra_whitespaces:
-            while steps and steps[0] == " ":
+            while steps and steps[0][0] == " ":
                 steps.pop(0)
         if not steps:
-            return ""
+            return "", []
         space = _SPACE if model.escape_whitespaces else " "
         out = space if model.add_dummy_prefix and not model.whitespace_as_suffix else ""
+        origins = [-1] * len(out)
         after_space = model.remove_extra_whitespaces
-        for step in steps:
+        for step, origin in steps:
             step = step.lstrip(" ") if after_space else step
             out += step.replace(" ", space)
+            origins += [origin] * len(step)
             if step:
                 after_space = step.endswith(" ")
             after_space &= model.remove_extra_whitespaces
         if model.remove_extra_whitespaces:
             while out.endswith(space):
                 out = out.removesuffix(space)
-        return out + (space if model.add_dummy_prefix and model.whitespace_as_suffix else "")
+        origins.append(len(text.decode()))
+        if model.add_dummy_prefix and model.whitespace_as_suffix:
+            out += space
+        return out, origins[: len(out)]
 
-    def _steps(self, text: bytes) -> Iterator[str]:
-        """What each character, user-defined symbol or rule of the charsmap turns into."""
-        at = 0
+    def _steps(self, text: bytes) -> Iterator[tuple[str, int]]:
+        """What each character, user-defined symbol or rule of the charsmap turns into, and the character it is at."""
+        at = character = 0
         while at < len(text):
             symbol = next((symbol for symbol in self._symbols if text.startswith(symbol, at)), None)
             if symbol:
-                yield symbol.decode()
+                yield symbol.decode(), character
                 at += len(symbol)
+                character += len(symbol.decode())
                 continue
             length, replacement = self._charsmap.longest(text, at)
             if not length:
                 length = 1 + (text[at] >= 0xC0) + (text[at] >= 0xE0) + (text[at] >= 0xF0)
                 replacement = text[at : at + length]
-            yield replacement.decode()
+            yield replacement.decode(), character
+            character += len(text[at : at + length].decode())
             at += length
 
     def _best_path(self, text: str) -> tuple[str, list[tuple[int, int]]]:
@@ -118,17 +133,18 @@ class Unigram:
         if best[end][0] == -1 or candidate > score[end]:
             score[end], best[end] = candidate, (begin, number)
 
-    def _ids(self, text: str, best: list[tuple[int, int]]) -> list[int]:
-        out: list[int] = []
+    def _ids(self, text: str, best: list[tuple[int, int]], origins: list[int]) -> list[tuple[int, int]]:
+        """(id, first character) of each piece."""
+        out: list[tuple[int, int]] = []
         end = len(text)
         while end > 0:
             begin, number = best[end]
-            if number != self._unknown:
-                out.append(number)
-            elif self._model.byte_fallback:
-                out += [self._bytes[byte] for byte in reversed(text[begin:end].encode())]
-            elif not out or out[-1] != number:
-                out.append(number)  # a run of unknown characters is one token
+            if number == self._unknown and self._model.byte_fallback:
+                out += [(self._bytes[byte], origins[begin]) for byte in reversed(text[begin:end].encode())]
+            else:
+                if number == self._unknown and out and out[-1][0] == number:
+                    out.pop()  # a run of unknown characters is one token
+                out.append((number, origins[begin]))
             end = begin
         return out[::-1]
 

@@ -100,6 +100,24 @@ def test_ids_are_those_of_the_library(name: str, texts: list[str]) -> None:
         assert [row.tolist() for row in ids.rows()] == expected, "plain" if is_plain else "C++"
 
 
+@pytest.mark.parametrize("name", MODELS)
+@given(texts=st.lists(provoking | spelled, max_size=5) | texts)
+@settings(max_examples=100, deadline=None)
+def test_starts_are_those_of_the_library(name: str, texts: list[str]) -> None:
+    is_prefixed = name not in ("suffix", "as it is")
+    for is_plain in (False, True):
+        rows, starts, exact = encoder(name, is_plain).encode_with_starts(texts, append=1)
+        assert exact.all()
+        ids = rows.rows()
+        for text, own, found in zip(texts, ids, np.split(starts, rows.offsets[1:-1]), strict=False):
+            mapping = library(name).encode(text, return_type="offset_mapping")
+            expected = [begin for begin, _ in mapping["offsets"]]
+            if is_prefixed and expected:
+                expected[0] = -1  # the space that is put before a text
+            assert own.tolist() == [*mapping["ids"], 1]
+            assert found.tolist() == [*expected, len(text)], "plain" if is_plain else "C++"
+
+
 def test_long_texts_keep_their_ties() -> None:
     """Beyond a score of 100,000 the library shifts all scores, which rounds differently."""
     text = "".join(make_texts(900))
