@@ -48,16 +48,18 @@ def bench(
     inputs: one plain .jsonl file is used as it is, unless megabytes says how much to make of it; anything else
     (default: the sample text) is recombined to megabytes (default 8). tokenizer: a T5 folder (default: one learned from
     the sample text). chosen: names of peers (default: all). peer_pythons: interpreters to look for peers in, after this
-    one. folder: keeps the file, corpora and logs (default: a temporary one). json: file to write.
+    one. folder: keeps the file, corpora and logs; new or empty (default: a temporary one). json: file to write.
 
-    UserError when the inputs hold no text, the tokenizer has no spiece.model, a number is not positive, or a build of
-    ours fails.
+    UserError when the inputs hold no text, the tokenizer has no spiece.model, a number is not positive, the folder
+    is not empty, or a build of ours fails.
     """
     if rounds < 1 or (megabytes is not None and megabytes <= 0):
         size = 8 if megabytes is None else megabytes
         raise UserError(f"megabytes: {size:g}, rounds: {rounds}; more than 0 and at least 1 are needed")
     if tokenizer and not (tokenizer / "spiece.model").is_file():
         raise UserError(f"{tokenizer}: no spiece.model; the native encoder is for such tokenizers only")
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"folder {folder}: not empty; a build would find there what an earlier one made")
     wanted = [peer for peer in peers.PEERS if chosen is None or peer.name in chosen]
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taixue-bench-")))

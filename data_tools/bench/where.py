@@ -20,6 +20,7 @@ from ..config import CorpusBuildConfig
 _INTERVAL = 0.002
 _ROOT = Path(__file__).parents[1]
 _START_UP = "start-up"
+_MODULE = "<module>"  # the code of a module, when it is imported
 
 
 class Clock:
@@ -48,9 +49,10 @@ class Clock:
 
     def _module(self, frame: FrameType | None) -> str:
         while frame is not None:
-            path = frame.f_code.co_filename
-            if path.startswith(self._root) and path != __file__:
-                key = (path, frame.f_code.co_name)
+            path, name = frame.f_code.co_filename, frame.f_code.co_name
+            # A comprehension or a lambda is part of the function around it.
+            if path.startswith(self._root) and path != __file__ and (name[0] != "<" or name == _MODULE):
+                key = (path, name)
                 if key not in self._labels:
                     self._labels[key] = _label(*key)
                 return self._labels[key]
@@ -61,7 +63,7 @@ class Clock:
 def _label(path: str, function: str) -> str:
     """ "annotate.project", "read", "native.normalize": the module, and of the native functions which."""
     folder, *rest = Path(path).relative_to(_ROOT).with_suffix("").parts
-    if function == "<module>":
+    if function == _MODULE:
         return _START_UP
     if folder == "native":
         return f"native.{function if rest == ['__init__'] else rest[0]}"

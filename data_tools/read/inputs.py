@@ -32,7 +32,10 @@ def find_files(inputs: Iterable[str]) -> list[Path]:
     """
     found: set[Path] = set()
     for text in inputs:
-        files = set(_named_by(text))
+        try:
+            files = set(_named_by(text))
+        except PermissionError as error:
+            _unreadable(error)
         if not files:
             raise UserError(f"input {text!r} names no document file (working folder {os.getcwd()}); {_LEGAL}")
         found |= files
@@ -75,7 +78,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _unreadable(error: OSError) -> NoReturn:
-    raise UserError(f"{error.filename}: the folder cannot be read: {error.strerror}") from None
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 def _checked(file: Path) -> Path:

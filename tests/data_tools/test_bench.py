@@ -119,5 +119,7 @@ def test_mistakes(tmp_path: Path) -> None:
         bench.bench([str(tmp_path / "empty.txt")])
     with pytest.raises(UserError, match=r"no spiece\.model"):
         bench.bench(tokenizer=tmp_path)
+    with pytest.raises(UserError, match="not empty"):
+        bench.bench(folder=tmp_path)
     with pytest.raises(UserError, match="rounds: 0"):
         bench.bench(rounds=0)

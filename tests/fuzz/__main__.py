@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -90,7 +91,7 @@ def _engine() -> str:
     return "atheris"
 
 
-def _atheris(one, start: list[bytes], seconds: int, folder: Path) -> None:  # type: ignore[no-untyped-def]
+def _atheris(one: Callable[[bytes], None], start: list[bytes], seconds: int, folder: Path) -> None:
     """By coverage of the Python code; libFuzzer prints the number of executions and ends the process."""
     import atheris
 
@@ -103,7 +104,7 @@ def _atheris(one, start: list[bytes], seconds: int, folder: Path) -> None:  # ty
     atheris.Fuzz()
 
 
-def _hypothesis(one, start: list[bytes], seconds: int) -> None:  # type: ignore[no-untyped-def]
+def _hypothesis(one: Callable[[bytes], None], start: list[bytes], seconds: int) -> None:
     """Binary strings, and the first inputs with pieces of them exchanged, until the time is over."""
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import strategies as st
