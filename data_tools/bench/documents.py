@@ -129,12 +129,13 @@ def size_of(texts: Sequence[str]) -> float:
 
 
 def jaccard(one: str, other: str) -> float:
-    """Similarity of the sets of character n-grams, of letters, digits and hanzi only; by brute force."""
-    first, second = _ngrams(one), _ngrams(other)
+    """Similarity of the sets of character n-grams; by brute force."""
+    first, second = ngrams(one), ngrams(other)
     return len(first & second) / max(len(first | second), 1)
 
 
-def _ngrams(text: str) -> set[str]:
+def ngrams(text: str) -> set[str]:
+    """Of letters, digits and hanzi, in lower case; a shorter text is one."""
     counted = "".join(filter(str.isalnum, text.lower()))
     return {counted[k : k + NGRAM] for k in range(max(len(counted) - NGRAM + 1, 1))}
 

@@ -1,6 +1,7 @@
 """Which planted copies a build found: seen from outside, by what is left in the corpus."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,31 +10,64 @@ import numpy as np
 
 from ..corpus import open_corpus
 from ..tokenizer import Tokenizer
-from .documents import File
+from .documents import File, ngrams
 
 _BATCH = 1000
-_BOUNDS = (1.01, 1.0, 0.9, 0.8, 0.7, 0.5, 0.0)
+_UNLIKE = 0.5
+_BOUNDS = (1.0, 0.9, 0.8, 0.7, _UNLIKE)
 
 
 def recall(file: File, tokenizer: Tokenizer, corpus: Path) -> dict[str, Any]:
     """For planted pairs by their Jaccard similarity, how many were joined: one of the two is gone.
 
-    corpus: made of the file in its order, with nothing but deduplication. others_removed: documents that went and are
-    in no planted pair; sentences are drawn from the same texts, so some documents are copies by chance.
+    corpus: made of the file in its order, with nothing but deduplication. Sentences are drawn from the same texts, so
+    some documents are copies by chance. So each document that went, but not for a planted copy at 0.5 or more, is
+    compared with all others by brute force: wrongly_removed counts those that are not like any at 0.5, and a pair below
+    0.5 counts as joined when one of those is in it.
     """
     kept = survivors(file.documents, tokenizer, corpus)
+    close = {number for pair in file.planted if pair.jaccard >= _UNLIKE for number in (pair.copy, pair.of)}
+    unclear = [number for number, stays in enumerate(kept) if not stays and number not in close]
+    nearest = most_similar(file.documents, unclear)
+    wrongly = {number for number in unclear if nearest[number] < _UNLIKE}
     groups: dict[str, dict[str, int]] = {}
-    for high, low in pairwise(_BOUNDS):
+    bounds = [(f"{low:g} to {high:g}", low, high) for high, low in pairwise(_BOUNDS)]
+    for name, low, high in [
+        ("1 (equal)", 1.0, 2.0),
+        *bounds,
+        ("at least 0.8", 0.8, 2.0),
+        ("below 0.5", 0.0, _UNLIKE),
+    ]:
         pairs = [pair for pair in file.planted if low <= pair.jaccard < high]
-        joined = sum(not (kept[pair.copy] and kept[pair.of]) for pair in pairs)
-        name = "1 (equal)" if low == 1.0 else f"{low:g} to {high:g}" if low else f"below {high:g}"
+        gone = wrongly if high == _UNLIKE else {number for number, stays in enumerate(kept) if not stays}
+        joined = sum(pair.copy in gone or pair.of in gone for pair in pairs)
         groups[name] = {"planted": len(pairs), "joined": joined}
-    close = [pair for pair in file.planted if pair.jaccard >= 0.8]
-    joined = sum(not (kept[pair.copy] and kept[pair.of]) for pair in close)
-    groups["at least 0.8"] = {"planted": len(close), "joined": joined}
-    touched = {number for pair in file.planted for number in (pair.copy, pair.of)}
-    others = sum(not stays and number not in touched for number, stays in enumerate(kept))
-    return {"by_jaccard": groups, "removed": kept.count(False), "others_removed": others}
+    removed = kept.count(False)
+    return {
+        "by_jaccard": groups,
+        "removed": removed,
+        "by_chance": len(unclear),
+        "wrongly_removed": len(wrongly),
+    }
+
+
+def most_similar(documents: Sequence[str], targets: Sequence[int]) -> dict[int, float]:
+    """For each target (the number of a document), the highest Jaccard similarity with any other document."""
+    sizes: dict[int, int] = {}
+    holders: dict[str, list[int]] = {}
+    for target in targets:
+        own = ngrams(documents[target])
+        sizes[target] = len(own)
+        for gram in own:
+            holders.setdefault(gram, []).append(target)
+    best = dict.fromkeys(targets, 0.0)
+    for number, text in enumerate(documents if targets else ()):
+        own = ngrams(text)
+        common = Counter(target for gram in holders.keys() & own for target in holders[gram])
+        for target, count in common.items():
+            if target != number:
+                best[target] = max(best[target], count / (len(own) + sizes[target] - count))
+    return best
 
 
 def survivors(documents: list[str], tokenizer: Tokenizer, corpus: Path) -> list[bool]:

@@ -122,7 +122,8 @@ class Results:
             for name, entry in found["by_jaccard"].items()
         ]
         lines.append(
-            f"removed, but neither planted nor the original of a planted one: {found['others_removed']:,}"
+            f"{found['removed']:,} documents removed, {found['by_chance']:,} of them for no planted copy; of these, "
+            f"{found['wrongly_removed']:,} are not like any other at 0.5 (brute force)"
         )
         return lines
 
