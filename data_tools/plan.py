@@ -107,6 +107,8 @@ def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Pi
     for path in read.find_files(source.inputs):
         size = path.stat().st_size
         begin = 0
+        if size == 0:
+            group.append(read.Piece(str(path), 0, 0))  # so that it is said to be empty
         while begin < size:
             if room <= 0:
                 yield tuple(group)

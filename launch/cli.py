@@ -269,7 +269,9 @@ COMMANDS = {
     "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
-    "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),
+    "bench corpus": Command(
+        "[--inputs P]", "speed of corpus work, ours and others'", text_commands.bench_corpus
+    ),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }
 

@@ -75,32 +75,62 @@ def report_corpus(words: list[str]) -> int:
 
 
 def bench_corpus(words: list[str]) -> int:
+    from taixue.data_tools.bench.peers import PEERS
+
     parser = argparse.ArgumentParser(
         "taixue bench corpus",
-        description="Speed of corpus work on this machine, each step beside libraries that do the same.",
+        description="Speed of corpus work on this machine: every step, whole builds, and what others have for the same "
+        "work, on one file in one run. A peer that is not installed is named and left out.",
     )
     parser.add_argument(
-        "inputs",
+        "--inputs",
         metavar="PATH",
-        nargs="*",
-        help="text to make documents of (default: the sample that comes along)",
+        nargs="+",
+        default=[],
+        help="a .jsonl file to use as it is; or, several or with --megabytes, text to make documents of, by sentence, "
+        "with planted copies (default: the sample that comes along)",
     )
     parser.add_argument(
-        "--tokenizer", metavar="FOLDER", type=Path, help="measure encoding with its spiece.model too"
+        "--megabytes", metavar="N", type=float, help="size of the documents that are made (default: 8)"
+    )
+    parser.add_argument(
+        "--tokenizer", metavar="FOLDER", type=Path, help="T5 tokenizer (default: a small one of the sample)"
     )
     parser.add_argument(
         "--text-field", metavar="NAME", default="text", help="field of a record (default: text)"
     )
     parser.add_argument(
-        "--megabytes", metavar="N", type=float, default=8.0, help="size of the documents (default: 8)"
-    )
-    parser.add_argument(
         "--rounds", metavar="N", type=_positive, default=3, help="turns of each step (default: 3)"
     )
+    names = [peer.name for peer in PEERS]
+    parser.add_argument(
+        "--peers",
+        dest="chosen",
+        metavar="NAME",
+        nargs="*",
+        choices=names,
+        help=f"some of {', '.join(names)} (default: all)",
+    )
+    parser.add_argument(
+        "--peer-python",
+        dest="peer_pythons",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="another interpreter to look for peers in; may be given again",
+    )
+    parser.add_argument(
+        "--folder", metavar="DIR", type=Path, help="keep the file, the corpora and the logs here"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results here, too")
     options = vars(parser.parse_args(words))
+    from rich.console import Console
+
     from taixue.data_tools.bench import bench
 
-    print(bench(**options))
+    console = Console()
+    results = bench(**options)
+    results.show(console if console.is_terminal else Console(width=200))
     return 0
 
 

@@ -27,7 +27,8 @@ def read_model(content: bytes) -> UnigramModel:
         pieces = [_bytes(entry.get(1, b"")) for entry in entries]
         scores = np.array([entry.get(2, 0.0) for entry in entries], np.float32)
         types = np.array([entry.get(3, _NORMAL) for entry in entries], np.uint8)
-    except (IndexError, ValueError, TypeError, struct.error):
+        charsmap = _bytes(normalizer.get(2, b""))
+    except (IndexError, ValueError, TypeError, OverflowError, struct.error):
         raise UserError(f"not a SentencePiece model ({len(content)} bytes)") from None
     if trainer.get(3, _UNIGRAM) != _UNIGRAM or not pieces:
         raise UserError("not a unigram model: this encoder is for SentencePiece unigram vocabularies")
@@ -43,7 +44,7 @@ def read_model(content: bytes) -> UnigramModel:
         pieces=pieces,
         scores=scores,
         types=types,
-        charsmap=_bytes(normalizer.get(2, b"")),
+        charsmap=charsmap,
         add_dummy_prefix=bool(normalizer.get(3, 1)),
         remove_extra_whitespaces=bool(normalizer.get(4, 1)),
         escape_whitespaces=bool(normalizer.get(5, 1)),

@@ -7,7 +7,7 @@ from pathlib import Path
 from taixue import UserError
 
 from . import lines, tables, warc
-from .inputs import file_format
+from .inputs import file_format, whole
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
@@ -32,7 +32,8 @@ def documents(
     """Texts of a piece, in file order; a string in place of options is the text field.
 
     Every line, row or record that cannot be used goes to reject with its place and reason: it neither ends the
-    run nor disappears. converted counts lines by the encoding they were converted from.
+    run nor disappears. So does, as line 0, a file in which nothing was found at all. converted counts lines by the
+    encoding they were converted from.
     UserError when the file is truncated, damaged or unreadable, and when every one of its lines was rejected; with
     options.damaged "skip" that is one more rejected line (number 0: the file as a whole).
     """
@@ -47,6 +48,9 @@ def documents(
         first = first or rejected
         reject(rejected)
 
+    if piece.end == 0:
+        reject(Rejected(piece.path, 0, "the file is empty"))
+        return
     try:
         for text in _READERS[file_format(Path(piece.path))](
             piece, options, note, Counter() if converted is None else converted
@@ -57,6 +61,8 @@ def documents(
         if options.damaged == "stop":
             raise UserError(f"{piece.path}: {error}") from None
         note(0, f"{error}; {good} documents came before")
+    if not good and not bad and piece == whole(Path(piece.path)):
+        reject(Rejected(piece.path, 0, "the file holds no document"))
     if first and not good and options.damaged == "stop":
         raise UserError(
             f"{piece.path}: none of its {bad} lines is a document; the first: line {first.line}: {first.reason}"

@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from taixue import UserError
 
@@ -25,12 +26,16 @@ _LEGAL = (
 def find_files(inputs: Iterable[str]) -> list[Path]:
     """Files named by files, folders, glob patterns and hf: names, sorted; a file reached by two names counts once.
 
-    Folders are searched through symbolic links, each real folder once. UserError when an input names nothing,
-    a named file has an ending that is not understood, or a link with such an ending leads nowhere.
+    Folders are searched through symbolic links, each real folder once. UserError when an input names nothing, a named
+    file has an ending that is not understood, something with such an ending is a link that leads nowhere, a pipe or a
+    device, or a folder cannot be read.
     """
     found: set[Path] = set()
     for text in inputs:
-        files = set(_named_by(text))
+        try:
+            files = set(_named_by(text))
+        except PermissionError as error:
+            _unreadable(error)
         if not files:
             raise UserError(f"input {text!r} names no document file (working folder {os.getcwd()}); {_LEGAL}")
         found |= files
@@ -52,13 +57,15 @@ def _named_by(text: str) -> Iterator[Path]:
         yield path
     else:
         for name in [text] if path.is_symlink() else glob.glob(text, recursive=True):
-            if _is_document_file(Path(name)) and _is_there(Path(name)):
-                yield Path(name)
+            if _is_document_file(Path(name)) and Path(name).is_dir():
+                yield from _below(Path(name))
+            elif _is_document_file(Path(name)):
+                yield _checked(Path(name))
 
 
 def _below(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
@@ -66,14 +73,22 @@ def _below(folder: Path) -> Iterator[Path]:
         seen.add(real)
         for name in names:
             file = Path(place, name)
-            if _is_document_file(file) and name not in _SIDE_FILES and _is_there(file):
-                yield file
+            if _is_document_file(file) and name not in _SIDE_FILES:
+                yield _checked(file)
 
 
-def _is_there(file: Path) -> bool:
+def _unreadable(error: OSError) -> NoReturn:
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def _checked(file: Path) -> Path:
     if file.is_symlink() and not os.path.exists(file):
         raise UserError(f"{file}: a symbolic link that leads nowhere; repair or remove it")
-    return file.is_file()
+    if not file.is_file():
+        raise UserError(
+            f"{file}: not a file but a pipe, a socket or a device; remove it, or name the files to read"
+        )
+    return file
 
 
 def _hub_files(text: str) -> Iterator[Path]:

@@ -21,6 +21,8 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
     def parse(line: bytes) -> tuple[str, str]:
         text, reason = decode(line)
         text = text.removesuffix("\r")
+        if text.startswith("\0") and not text.strip("\0"):
+            return "", "only null bytes"
         return ("", reason or "only white space") if not text or text.isspace() else (text, "")
 
     yield from _parsed(piece, options, reject, parse)

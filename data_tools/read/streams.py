@@ -1,6 +1,5 @@
 """Bytes of plain and compressed files, in blocks and in lines, with bounded memory."""
 
-import gzip
 import lzma
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turns the faults of file systems and decompressors into DamagedError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise DamagedError(
             f"the file is truncated or damaged ({error}); copy it again or leave it out"
         ) from None
@@ -30,16 +29,8 @@ def reading(path: Path) -> Iterator[None]:
 def blocks(path: Path) -> Iterator[bytes]:
     """Decompressed content of a whole file."""
     with reading(path), path.open("rb") as stream:
-        if path.suffix == ".gz":
-            with gzip.GzipFile(fileobj=stream) as unpacked:
-                yield from _read(unpacked)
-        elif path.suffix == ".xz":
-            with lzma.LZMAFile(stream) as unpacked_xz:
-                yield from _read(unpacked_xz)
-        elif path.suffix == ".zst":
-            yield from _zst_blocks(stream)
-        else:
-            yield from _read(stream)
+        unpacked = {".gz": _gz_blocks, ".xz": _xz_blocks, ".zst": _zst_blocks}.get(path.suffix, _read)
+        yield from unpacked(stream)
 
 
 def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
@@ -143,9 +134,47 @@ def lines_before(piece: Piece) -> int:
     return count + (not block.endswith(b"\n"))
 
 
-def _read(stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile) -> Iterator[bytes]:
+def _read(stream: IO[bytes]) -> Iterator[bytes]:
     while block := stream.read(_BLOCK):
         yield block
+
+
+# Not the classes of gzip and lzma: those give nothing of the last megabyte before the place where a file is damaged.
+
+
+def _gz_blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    """Decompressed blocks of one or more members, null bytes between them passed over; EOFError for one without end."""
+    unpacker, first = None, True
+    while block := stream.read(_PACKED_BLOCK):
+        block = block if first or unpacker else block.lstrip(b"\0")
+        while block:
+            unpacker, first = unpacker or zlib.decompressobj(31), False
+            if out := unpacker.decompress(block, _BLOCK):
+                yield out
+            block = unpacker.unconsumed_tail
+            if unpacker.eof:
+                block, unpacker = unpacker.unused_data.lstrip(b"\0"), None
+    if unpacker is not None:
+        if out := unpacker.flush():
+            yield out
+        if not unpacker.eof:
+            raise EOFError("compressed file ended before the end-of-stream marker")
+
+
+def _xz_blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    """Decompressed blocks of one or more streams, null bytes between them passed over; EOFError for one without end."""
+    unpacker, first = None, True
+    while block := stream.read(_PACKED_BLOCK):
+        block = block if first or unpacker else block.lstrip(b"\0")
+        while block or (unpacker and not unpacker.needs_input):
+            unpacker, first = unpacker or lzma.LZMADecompressor(), False
+            if out := unpacker.decompress(block, _BLOCK):
+                yield out
+            block = b""
+            if unpacker.eof:
+                block, unpacker = unpacker.unused_data.lstrip(b"\0"), None
+    if unpacker is not None:
+        raise EOFError("compressed file ended before the end-of-stream marker")
 
 
 def _zst_blocks(stream: IO[bytes]) -> Iterator[bytes]:

@@ -50,7 +50,7 @@ def csv_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Cou
             continue
         if names is None:
             names = row
-            _check_columns(piece, names, text_field)
+            _check_columns(names, text_field)
         elif len(row) != len(names):
             reject(number, f"{len(row)} columns; the first row names {len(names)}")
         else:
@@ -70,7 +70,7 @@ def parquet_texts(
     with reading(Path(piece.path)):
         try:
             file = arrow.parquet.ParquetFile(piece.path)
-            _check_columns(piece, file.schema_arrow.names, text_field)
+            _check_columns(file.schema_arrow.names, text_field)
             row = 0
             for group in range(file.metadata.num_row_groups):
                 described = file.metadata.row_group(group)
@@ -80,7 +80,7 @@ def parquet_texts(
                         file.iter_batches(_ROWS, [group], text_field.columns), text_field, reject, row
                     )
                 row += described.num_rows
-        except arrow.ArrowException as error:
+        except (arrow.ArrowException, UnicodeDecodeError) as error:
             raise DamagedError(f"damaged or not parquet: {_first_line(error)}") from None
 
 
@@ -106,10 +106,10 @@ def arrow_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: C
                     file = arrow.ipc.open_file(source)
                     schema = file.schema
                     batches = (file.get_batch(k) for k in range(file.num_record_batches))
-                _check_columns(piece, schema.names, text_field)
+                _check_columns(schema.names, text_field)
                 chosen = (batch.select(text_field.columns) for batch in batches)
                 yield from _rows(chosen, text_field, reject, 0)
-        except arrow.ArrowException as error:
+        except (arrow.ArrowException, UnicodeDecodeError) as error:
             raise DamagedError(f"damaged or not arrow: {_first_line(error)}") from None
 
 
@@ -127,23 +127,29 @@ def _rows(batches: Iterator[Any], text_field: Field, reject: Reject, before: int
 
 
 def _records(batch: Any) -> Iterator[dict[str, Any] | str]:
-    """Rows as dictionaries; a reason in place of one that is not UTF-8."""
+    """Rows as dictionaries; a reason in place of one that is damaged or not UTF-8.
+
+    pyarrow checks neither when it reads: a wrong offset would end the process.
+    """
     try:
+        batch.validate(full=True)
         yield from batch.to_pylist()
-    except UnicodeDecodeError:
+    except ValueError:  # ArrowInvalid is one
         for number in range(batch.num_rows):
+            row = batch.slice(number, 1)
             try:
-                yield batch.slice(number, 1).to_pylist()[0]
-            except UnicodeDecodeError as error:
-                yield f"invalid UTF-8 at byte {error.start + 1} of the field"
+                row.validate(full=True)
+                yield row.to_pylist()[0]
+            except ValueError as error:
+                yield f"damaged or not UTF-8: {_first_line(error)}"
 
 
-def _check_columns(piece: Piece, names: list[str], text_field: Field) -> None:
+def _check_columns(names: list[str], text_field: Field) -> None:
     missing = [name for name in text_field.columns if name not in names]
     missing = [name for name in missing if not any(whole in names for whole in text_field.names)]
     if missing:
         shown = ", ".join(map(repr, names[:8])) or "none"
-        raise UserError(f"{piece.path}: no field {missing[0]!r}; its fields: {shown}")
+        raise DamagedError(f"no field {missing[0]!r}; its fields: {shown}")
 
 
 def _pyarrow(piece: Piece) -> Any:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import lzma
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -225,6 +226,82 @@ def test_field_templates(tmp_path: Path) -> None:
             _read(path, wrong)
 
 
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.txt.xz", "a.txt.zst"])
+def test_what_comes_before_damage_is_kept(tmp_path: Path, name: str) -> None:
+    """Also of several members in one file, with null bytes between them; a line of any size is passed over."""
+    lines = [f"文档{number} {number**7}" for number in range(20_000)]
+    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}[Path(name).suffix]
+    raw = "\n".join(lines).encode() + b"\n"
+    path = tmp_path / name
+    padding = b"" if name.endswith("zst") else bytes(8)
+    path.write_bytes(pack(raw[: len(raw) // 2]) + padding + pack(raw[len(raw) // 2 :]) + padding)
+    assert _read(path)[:2] == (lines, [])
+    path.write_bytes(pack(raw)[:-1000])
+    texts, rejected, _ = _read(path, ReadOptions(damaged="skip"))
+    assert texts[:-1] == lines[: len(texts) - 1]
+    assert len(texts) > len(lines) // 2 or name.endswith("zst")
+    assert [line for line, _ in rejected] == [0]
+    assert f"{len(texts)} documents came before" in rejected[0][1]
+    path.write_bytes(pack(b"one\n" + bytes(20_000_000) + b"\nthree\n"))
+    texts, rejected, _ = _read(path, ReadOptions(max_document_bytes=1000))
+    assert texts == ["one", "three"]
+    assert [line for line, _ in rejected] == [2]
+
+
+@pytest.mark.parametrize("kind", ["offset", "name"])
+def test_damaged_arrow(tmp_path: Path, kind: str) -> None:
+    """Found by fuzzing: pyarrow follows any offset, and decodes names when they are asked for."""
+    path = tmp_path / "a.arrow"
+    table = pa.table({"text": ["eins", "zwei", "drei"]})
+    with pa.ipc.new_stream(str(path), table.schema) as stream:
+        stream.write_table(table)
+    raw = path.read_bytes()
+    if kind == "name":
+        path.write_bytes(raw.replace(b"text", b"\xff\xff\xff\xff"))
+        with pytest.raises(UserError, match="damaged or not arrow"):
+            _read(path)
+        return
+    good = b"".join(number.to_bytes(4, "little") for number in (0, 4, 8, 12))
+    assert raw.count(good) == 1
+    path.write_bytes(raw.replace(good, good[:8] + b"\0\0\0\x90" + good[12:]))
+    texts, rejected, _ = _read(path)
+    assert texts == ["eins"]
+    assert [line for line, _ in rejected] == [2, 3]
+
+
+def test_nothing_in_a_file_is_said(tmp_path: Path) -> None:
+    for name, raw in (("a.txt", b""), ("a.parquet", b""), ("b.txt", b" \n\n"), ("c.csv", b"id,text\n")):
+        path = tmp_path / name
+        path.write_bytes(raw)
+        expected = "the file holds no document" if raw else "the file is empty"
+        assert _read(path)[:2] == ([], [(0, expected)])
+
+
+def test_null_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\n" + bytes(50) + b"\na\0b\n")
+    assert _read(path)[:2] == (["one", "a\0b"], [(2, "only null bytes")])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.arrow", "a.jsonl"])
+def test_a_missing_field_stops_or_is_skipped(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.csv":
+        path.write_bytes(b"body\nx\n")
+    elif name == "a.jsonl":
+        path.write_bytes(b'{"body": "x"}\n')
+    elif name == "a.parquet":
+        pq.write_table(pa.table({"body": ["x"]}), path)
+    else:
+        with pa.ipc.new_stream(str(path), pa.schema({"body": pa.string()})):
+            pass
+    with pytest.raises(UserError, match=r"no field 'text'; its fields: '?body"):
+        _read(path)
+    texts, rejected, _ = _read(path, ReadOptions(damaged="skip"))
+    assert texts == []
+    assert "no field 'text'" in rejected[0][1]
+
+
 def test_long_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\n" + b"x" * 5_000_000 + b"\nthree\n")
@@ -239,6 +316,16 @@ def test_links(tmp_path: Path) -> None:
     (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
     (tmp_path / "data" / "b.txt").symlink_to("a.txt")
     assert [path.name for path in read.find_files([str(tmp_path / "data")])] == ["a.txt"]
+    os.mkfifo(tmp_path / "data" / "pipe.txt")
+    with pytest.raises(UserError, match=r"pipe\.txt: not a file but a pipe"):
+        read.find_files([str(tmp_path / "data")])
+    (tmp_path / "data" / "pipe.txt").unlink()
+    (tmp_path / "data" / "folder.txt").mkdir()
+    (tmp_path / "data" / "folder.txt" / "inside.txt").write_text("x")
+    assert [path.name for path in read.find_files([str(tmp_path / "data" / "*.txt")])] == [
+        "a.txt",
+        "inside.txt",
+    ]
     (tmp_path / "data" / "c.txt").symlink_to("c.txt")
     with pytest.raises(UserError, match=r"c\.txt: a symbolic link that leads nowhere"):
         read.find_files([str(tmp_path / "data")])

@@ -51,15 +51,12 @@ def test_report(tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (page.parent / "report.json").is_file()
 
 
-def test_bench(tokenizer: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        str(SAMPLE / "cities.jsonl"),
-        "--tokenizer",
-        str(tokenizer),
-        "--megabytes",
-        "0.02",
-        "--rounds",
-        "1",
-    ]
+def test_bench(tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--inputs", str(SAMPLE / "cities.jsonl"), "--tokenizer", str(tokenizer), "--rounds", "1"]
+    words += ["--peers", "sentencepiece", "--json", str(tmp_path / "r.json")]
     assert main(["bench", "corpus", *words]) == 0
-    assert "unigram ids" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "unigram ids" in out
+    assert "all steps, annotation" in out
+    assert "where the " in out
+    assert orjson.loads((tmp_path / "r.json").read_bytes())["format"] == "taixue-bench-corpus"

@@ -141,7 +141,17 @@ def test_too_long_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(ids.rows()[1]) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"no model", b"\x0a\xff", model("default")[:-100]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no model",
+        b"\x0a\xff",
+        model("default")[:-100],
+        model("default") + b"\x1a\x02\x10\x01",  # the characters map is a number
+        model("default") + b"\x0a\x06\x0a\x01a\x18\xac\x02",  # a piece of type 300
+    ],
+)
 def test_damaged_models(content: bytes) -> None:
     with pytest.raises(UserError):
         native.Unigram(content)

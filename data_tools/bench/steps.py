@@ -1,0 +1,126 @@
+"""Every step of ours by itself, each beside a library that does the same in this process; they take turns."""
+
+import random
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import native, read
+from ..annotate import Annotator, words
+from ..annotate.characters import Characters
+from ..clean_config import AnnotateConfig, FilterConfig, NormalizeConfig
+from ..cleaning import Cleaner
+from ..tokenizer import load_tokenizer
+from .documents import File, size_of
+from .table import Row
+
+GROUP = "steps of ours (indented: a library)"
+_BATCH = 1000
+_MOST_MEGABYTES = 24.0  # more would take longer and say the same
+Step = Callable[[list[str]], Any]
+
+
+def rows(file: File, tokenizer: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """The best of several rounds of every step, on the first megabytes of the file."""
+    documents = file.first(_MOST_MEGABYTES)
+    steps = native_steps(tokenizer / "spiece.model", frequent_words(documents)) | whole_steps(tokenizer)
+    out = [_reading(file)]
+    return out + measure(documents, steps, rounds, say)
+
+
+def measure(
+    documents: Sequence[str],
+    steps: dict[str, Step],
+    rounds: int,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Row]:
+    """A row of each step; a step gets batches of documents."""
+    batches = [list(documents[begin : begin + _BATCH]) for begin in range(0, len(documents), _BATCH)]
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds):
+        say(f"steps, round {number + 1} of {rounds}")
+        for name, step in steps.items():
+            begin = time.process_time()
+            for batch in batches:
+                step(batch)
+            seconds[name].append(time.process_time() - begin)
+    megabytes = size_of(documents)
+    return [Row(GROUP, name, megabytes, max(min(taken), 1e-9)) for name, taken in seconds.items()]
+
+
+def _reading(file: File) -> Row:
+    begin = time.process_time()
+    for _ in read.documents(read.whole(file.path), file.text_field, lambda rejected: None):
+        pass
+    return Row(GROUP, "read", file.megabytes, time.process_time() - begin)
+
+
+def native_steps(spiece_model: Path, listed: Sequence[str]) -> dict[str, Step]:
+    """The steps of data_tools.native, and their rivals, by name."""
+    html = native.NormalizeRules(html=True)
+    content = spiece_model.read_bytes()
+    unigram, matcher = native.Unigram(content), native.KeywordMatcher(listed)
+    dtype = np.uint16 if unigram.size < 65_500 else np.int32
+    return {
+        "normalize": native.normalize,
+        "normalize, HTML too": lambda batch: native.normalize(batch, html),
+        "  unicodedata NFKC": lambda batch: [unicodedata.normalize("NFKC", text) for text in batch],
+        "text statistics": native.text_stats,
+        "exact hash": native.exact_hash,
+        "paragraph hashes": native.paragraph_hashes,
+        "MinHash bands": native.minhash_bands,
+        "personal data": native.mask_personal,
+        "sentences, clauses": native.segment,
+        "keywords, all": matcher.find_all,
+        "keywords, longest": matcher.longest,
+        "unigram ids": lambda batch: unigram.encode(batch, 1, dtype),
+        "  sentencepiece": _sentencepiece(content),
+    }
+
+
+def whole_steps(tokenizer: Path) -> dict[str, Step]:
+    """Cleaning and annotation as a build does them."""
+    normalize = NormalizeConfig(html=True, mask=("email", "mobile", "landline", "id"))
+    cleaner = Cleaner(normalize, FilterConfig(presets=("pangu-alpha",)))
+    steps: dict[str, Step] = {"clean (normalize, mask, filter)": cleaner.clean}
+    if find_spec("jieba"):
+        loaded = load_tokenizer(str(tokenizer))
+        annotator = Annotator(AnnotateConfig(), loaded)
+        words.words(Characters(["一"]))  # loads the dictionary
+
+        def annotate(batch: list[str]) -> Any:
+            tokens, lengths = loaded.encode_joined(batch)
+            ends = np.cumsum(lengths)
+            return annotator.annotate(
+                batch, [tokens[end - length : end - 1] for end, length in zip(ends, lengths, strict=True)]
+            )
+
+        steps["words, parts of speech"] = lambda batch: words.words(Characters(batch))
+        steps["tokenize and annotate"] = annotate
+    return steps
+
+
+def frequent_words(documents: Iterable[str], count: int = 20_000, seed: int = 1) -> list[str]:
+    """Pieces of 2 to 4 characters that the documents hold: a lexicon that finds something."""
+    choose = random.Random(seed)
+    found: dict[str, None] = {}
+    for text in documents:
+        for begin, end in pairwise(sorted(choose.sample(range(len(text) + 1), min(12, len(text) + 1)))):
+            if word := text[begin : min(end, begin + choose.randint(2, 4))].strip():
+                found[word] = None
+        if len(found) >= count:
+            break
+    return list(found)[:count]
+
+
+def _sentencepiece(content: bytes) -> Step:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+    return lambda batch: processor.encode(batch, return_type="numpy", num_threads=1)

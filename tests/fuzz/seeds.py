@@ -1,0 +1,82 @@
+"""Inputs to begin with: a good file of every format, text of every kind."""
+
+import io
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .targets import FORMATS, TARGETS
+
+_TEXTS = [
+    "第一篇：今天天气很好，我们去北京。",
+    "Second, with “quotes” & <b>tags</b>&nbsp;13812345678 a@b.cn",
+    "華國龍\n①㎡ｶﾞé\u0301\u200b１２３",
+]
+
+
+def seeds() -> Iterator[bytes]:
+    """Inputs for targets.run."""
+    for number, (ending, raw) in product(range(4), _files()):
+        one = FORMATS.index(ending) + 8 * number + 32
+        for two in (0, 1, 2, 3, 32, 100):
+            yield bytes([0, one, two]) + raw
+    for encoding in ("gb18030", "big5", "utf-16"):
+        yield bytes([0, 1, 0]) + "\n".join(_TEXTS).encode(encoding, "ignore")
+    for number, target in enumerate(TARGETS):
+        if target.__name__ in ("clean_text", "hash_text", "cut_words"):
+            yield bytes([number, 1, 255]) + "\n".join(_TEXTS).encode() + b"\xff" + _TEXTS[1].encode()
+        elif target.__name__ == "read_vocabulary":
+            yield bytes([number, 0, 0]) + _vocabulary()
+        elif target.__name__ == "read_index":
+            yield bytes([number, 0, 5]) + _index()
+
+
+def _files() -> list[tuple[str, bytes]]:
+    records = [{"text": text, "title": "t", "meta": {"body": text}} for text in _TEXTS]
+    table = pa.Table.from_pylist(records)
+    parquet, arrow = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet, row_group_size=2)
+    with pa.ipc.new_stream(arrow, table.schema) as stream:
+        stream.write_table(table)
+    page = _TEXTS[0].encode()
+    record = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s\r\n\r\n"
+    web = record % (len(page), page)
+    rows = b'title,text\nt,"one, ""two""\nthree"\nu,' + page + b"\n"
+    return [
+        (".jsonl", b"".join(orjson.dumps(entry) + b"\n" for entry in records) + b'{"text": "\\ud800"}\n[]\n'),
+        (".txt", "\r\n".join(_TEXTS).encode() + b"\nbad \xff\x00\n"),
+        (".csv", rows),
+        (".tsv", rows.replace(b",", b"\t")),
+        (".parquet", parquet.getvalue()),
+        (".arrow", arrow.getvalue()),
+        (".warc", web + b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 2\r\n\r\nab\r\n\r\n" + web),
+        (".wet", web + web),
+    ]
+
+
+def _vocabulary() -> bytes:
+    """A unigram spiece.model of five pieces, as a protocol buffer."""
+    kinds = {"<unk>": 2, "<s>": 3, "\u2581": 1, "一": 1, "一a": 1}
+    entries = [
+        b"\x0a"
+        + bytes([len(piece.encode())])
+        + piece.encode()
+        + b"\x15"
+        + np.float32(-k).tobytes()
+        + b"\x18"
+        + bytes([kind])
+        for k, (piece, kind) in enumerate(kinds.items())
+    ]
+    return b"".join(b"\x0a" + bytes([len(entry)]) + entry for entry in entries) + b"\x12\x02\x18\x01"
+
+
+def _index() -> bytes:
+    lengths, boundaries = np.array([2, 3], "<i4"), np.arange(3, dtype="<i8")
+    offsets = np.array([0, 4], "<i8")
+    header = b"MMIDIDX\0\0" + (1).to_bytes(8, "little") + b"\x08"
+    counts = (2).to_bytes(8, "little") + (3).to_bytes(8, "little")
+    return header + counts + lengths.tobytes() + offsets.tobytes() + boundaries.tobytes()
