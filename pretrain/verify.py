@@ -23,8 +23,9 @@ from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.parallel.stages import SCHEDULES
 
-from .config.schema import BertConfig, RunConfig, T5Config
-from .models import build_model, model_spec
+from .config.schema import BertConfig, FeaturesConfig, RunConfig, T5Config
+from .models import ModelSpec, build_model, model_spec
+from .predictions import LABELS
 
 LAYOUTS = ("tp2", "pp2", "dp2", "tp2xpp2", "tp2xdp2", "pp2xdp2", "tp2xpp2xdp2", "hsdp2x2")
 """What is verified when nothing is named."""
@@ -136,12 +137,17 @@ def describe(layout: Layout) -> str:
 def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config | BertConfig:
     """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of every layout."""
     pp = max(layout.pp for layout in layouts)
-    heads = lcm(4, *(layout.tp for layout in layouts))
+    every_second = 2 if model.features.bias_heads else 1  # some heads with a group bias on every rank
+    all_heads = lcm(4, *(layout.tp * every_second for layout in layouts))
+    features = {name: min(getattr(model.features, name), 6) for name in ("pos_tags", "roles")}
+    features |= {"bias_heads": all_heads // 2} if model.features.bias_heads else {}
+    features |= {"bias_layers": (1,)} if model.features.bias_layers else {}
     shape = {
-        "vocab_size": 24 * heads,
-        "d_model": 8 * heads,
-        "d_ff": 12 * heads,
-        "num_heads": heads,
+        "features": model.features.model_copy(update=features),
+        "vocab_size": 24 * all_heads,
+        "d_model": 8 * all_heads,
+        "d_ff": 12 * all_heads,
+        "num_heads": all_heads,
         "dropout": 0.0,
     }
     if isinstance(model, T5Config):
@@ -155,7 +161,10 @@ def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config |
             update={**shape, **layers, "relative_buckets": 8, "relative_max_distance": 12}
         )
     positions = max(_source_length(layout) for layout in layouts)
-    return model.model_copy(update={**shape, "num_layers": max(4, 2 * pp), "max_positions": positions})
+    classes = {name: min(count, 5) for name, count in model.heads.model_dump().items()}
+    heads = model.heads.model_copy(update=classes)
+    layers = {"num_layers": max(4, 2 * pp), "max_positions": positions}
+    return model.model_copy(update={**shape, **layers, "heads": heads})
 
 
 def _source_length(layout: Layout) -> int:
@@ -186,7 +195,7 @@ def _compare(model: T5Config | BertConfig, layout: Layout) -> tuple[Difference, 
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
     batches = [_random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
     expected = _Reference(model, batches)
-    spec, cpu = model_spec(model, 1, lengths), torch.device("cpu")
+    spec, cpu = _spec(model, lengths), torch.device("cpu")
     runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=torch.float64)
     named = runtime.named_parameters()  # a name occurs twice where two stages of this rank hold replicas
     optimizer = _adamw(parameter for _, parameter in named)
@@ -213,11 +222,22 @@ def _full(tensor: Tensor | None) -> Tensor:
     return tensor.full_tensor()
 
 
+def _spec(model: T5Config | BertConfig, lengths: tuple[int, int]) -> ModelSpec:
+    """The model's, with scales that training starts at 0 at a half: what they multiply has a gradient at once."""
+    spec = model_spec(model, 1, lengths)
+
+    def init(name: str, shape: tuple[int, ...]) -> Tensor:
+        value = spec.init(name, shape)
+        return value + 0.5 if name.endswith(("scale.weight", "group_bias.weight")) else value
+
+    return replace(spec, init=init)
+
+
 class _Reference:
     """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
 
     def __init__(self, config: T5Config | BertConfig, batches: list[dict[str, Tensor]]) -> None:
-        spec = model_spec(config, 1, (1, 1))
+        spec = _spec(config, (1, 1))
         model = build_model(config).double()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -274,6 +294,9 @@ def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source
     def drop(labels: Tensor, share: float) -> Tensor:
         return labels.masked_fill(torch.rand(labels.shape, generator=generator) < share, IGNORE)
 
+    def classes(count: int, *shape: int) -> Tensor:
+        return drop(torch.randint(0, count, shape, generator=generator), 0.3)
+
     mask = torch.arange(source)[None] < torch.randint(
         source // 2, source + 1, (samples, 1), generator=generator
     )
@@ -284,23 +307,43 @@ def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source
             "decoder_input_ids": ids(_TARGET),
             "labels": labels,
             "attention_mask": mask,
+            **_random_features(config.features, samples, source, generator),
         }
     types = (torch.arange(source) >= source // 2).long().expand(samples, -1).contiguous()
+    shapes = {"pos": (samples, source), "ne": (samples, source), "relation": (samples,)}
+    heads = {name: count for name, count in config.heads.model_dump().items() if count}
     return {
         "input_ids": ids(source),
         "token_type_ids": types,
         "labels": drop(ids(source), 0.8),
         "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
         "attention_mask": mask,
+        **{f"{name}_labels": classes(count, *shapes[name]) for name, count in heads.items()},
+        **_random_features(config.features, samples, source, generator),
     }
+
+
+def _random_features(
+    config: FeaturesConfig, samples: int, source: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Random linguistic inputs of the kinds that `config` wants; the first sample has none."""
+
+    def numbers(limit: int, *shape: int) -> Tensor:
+        drawn = torch.randint(0, limit, (samples, source, *shape), generator=generator)
+        drawn[0] = 0
+        return drawn
+
+    features = {"pos_ids": numbers(config.pos_tags)} if config.pos_tags else {}
+    features |= {"role_ids": numbers(config.roles, 3)} if config.roles else {}
+    features |= {"word_groups": numbers(2).cumsum(1)} if config.word_bias else {}
+    features |= {"clause_groups": numbers(3) // 2} if config.clause_bias else {}
+    return features
 
 
 def _counts(batch: dict[str, Tensor]) -> Tensor:
     """Predictions in the batch, one count for each loss."""
-    counts = [(batch["labels"] != IGNORE).sum()]
-    if "sop_labels" in batch:
-        counts.append(torch.tensor(len(batch["sop_labels"])))
-    return torch.stack(counts).double()
+    keys = [key for key in dict.fromkeys(LABELS.values()) if key in batch]
+    return torch.stack([(batch[key] != IGNORE).sum() for key in keys]).double()
 
 
 def _table(family: str, differences: list[Difference]) -> Table:

@@ -25,6 +25,33 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
 
 
+class FeaturesConfig(Section):
+    """Linguistic inputs of the (T5: encoder's) token embeddings and self-attention, from the annotation sidecar.
+
+    Each starts without effect, so that a warm start is unchanged, and is left out of exports.
+    """
+
+    pos_tags: NonNegativeInt = Field(0, description="rows of the part-of-speech table; 0: no such input")
+    roles: NonNegativeInt = Field(0, description="rows of the semantic-role table; 0: no such input")
+    word_bias: bool = Field(False, description="learned attention bias between tokens of one word")
+    clause_bias: bool = Field(False, description="learned attention bias between tokens of one clause")
+    bias_layers: tuple[NonNegativeInt, ...] = Field(
+        (), description="layers that learn these biases; none named: all"
+    )
+    bias_heads: NonNegativeInt = Field(
+        0, description="heads of such a layer that do, evenly spaced; 0: every head"
+    )
+    dropout: Fraction = Field(0.15, description="share of the samples that are fed without these inputs")
+
+
+class HeadsConfig(Section):
+    """Auxiliary heads of a BERT: the number of classes of each, 0 for no such head. Left out of exports."""
+
+    pos: NonNegativeInt = Field(0, description="part of speech of each token")
+    ne: NonNegativeInt = Field(0, description="entity type of each token")
+    relation: NonNegativeInt = Field(0, description="relation class of a removed connective, from [CLS]")
+
+
 class T5Config(Section):
     """Shape of a T5. v1.0: ffn relu, tie_embeddings true. v1.1 and mT5: gated-gelu, untied."""
 
@@ -42,6 +69,7 @@ class T5Config(Section):
     relative_max_distance: PositiveInt = 128
     layer_norm_eps: PositiveFloat = 1e-6
     dropout: Fraction = 0.0
+    features: FeaturesConfig = FeaturesConfig()
 
 
 class BertConfig(Section):
@@ -61,6 +89,8 @@ class BertConfig(Section):
     token_types: PositiveInt = 2
     layer_norm_eps: PositiveFloat = 1e-12
     dropout: Fraction = 0.1
+    features: FeaturesConfig = FeaturesConfig()
+    heads: HeadsConfig = HeadsConfig()
 
 
 ModelConfig = Annotated[T5Config | BertConfig, Field(discriminator="family")]
@@ -103,6 +133,16 @@ class SpanCorruptionConfig(Section):
     )
 
 
+class LossWeights(Section):
+    """What the mean loss of each head of a BERT is multiplied by."""
+
+    mlm: NonNegativeFloat = 1.0
+    sop: NonNegativeFloat = 1.0
+    pos: NonNegativeFloat = 0.1
+    ne: NonNegativeFloat = 0.1
+    relation: NonNegativeFloat = 0.1
+
+
 class MlmConfig(Section):
     """BERT masked-language modelling: mask_probability of the real tokens, 80 % [MASK], 10 % random, 10 % kept."""
 
@@ -110,6 +150,7 @@ class MlmConfig(Section):
     input_length: PositiveInt = 512
     mask_probability: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     sentence_order: bool = Field(True, description="sentence-order prediction on two consecutive segments")
+    loss_weights: LossWeights = LossWeights()
 
 
 ObjectiveConfig = Annotated[SpanCorruptionConfig | MlmConfig, Field(discriminator="kind")]

@@ -138,6 +138,26 @@ def _objective(facts: Facts) -> Iterator[str]:
         yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"
 
 
+def _features(facts: Facts) -> Iterator[str]:
+    model, tp = facts.run.model, facts.run.parallel.tp
+    features = model.features
+    layers = model.num_encoder_layers if model.family == "t5" else model.num_layers
+    heads = features.bias_heads
+    if features.bias_layers and max(features.bias_layers) >= layers:
+        yield (
+            f"model.features.bias_layers: {max(features.bias_layers)} is no layer of {layers}; "
+            f"legal: 0 to {layers - 1}"
+        )
+    if heads and (model.num_heads % heads or heads % tp):
+        legal = [n for n in range(tp, model.num_heads + 1, tp) if model.num_heads % n == 0]
+        yield (
+            f"model.features.bias_heads: {heads} should divide the {model.num_heads} heads and be a multiple of "
+            f"parallel.tp {tp}; legal: {', '.join(map(str, legal))}"
+        )
+    if (heads or features.bias_layers) and not (features.word_bias or features.clause_bias):
+        yield "model.features: bias_layers and bias_heads without word_bias or clause_bias; set one of these to true"
+
+
 def _vocabulary(facts: Facts) -> Iterator[str]:
     model, vocab = facts.run.model, facts.tokenizer_vocab
     if vocab is not None and vocab > model.vocab_size:
@@ -190,6 +210,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _pipeline,
     _batch,
     _objective,
+    _features,
     _vocabulary,
     _precision,
     _schedule,

@@ -11,6 +11,7 @@ from taixue.data_tools.files import sha256_of_file
 from taixue.data_tools.tokenizer import Tokenizer
 
 from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..evaluation import WITHOUT_TAGS
 from ..objectives import build_objective
 from .checkpoint import Trained
 from .config import HF_CLASSES, model_type
@@ -56,6 +57,7 @@ those of the training code: largest difference {difference:.1e}.
 | tokenizer | `{tokenizer_sha256}` ({vocabulary:,} ids; the embedding has {rows:,} rows) |
 {corpora}
 {losses}
+{left_out}
 
 ## Configuration
 
@@ -105,6 +107,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         rows=config.vocab_size,
         corpora=_corpora(run),
         losses=_loss_section(trained.losses, trained.held_out),
+        left_out=_left_out_section(trained),
         settings=_settings(run),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -154,6 +157,41 @@ def _loss_section(curve: Curve, held_out: Mapping[str, float]) -> str:
     picture = "\n\n![training loss](loss.svg)" if len(curve) > 1 else ""
     evaluated = "".join(f"\n| held out, {name} | {loss:.4f} |" for name, loss in held_out.items())
     return f"## Loss (nats per predicted token)\n\n| step | loss |\n|---|---|\n{rows}{evaluated}{picture}"
+
+
+def distances(held_out: Mapping[str, float]) -> dict[str, float]:
+    """By "source/objective": held-out loss without linguistic inputs, as the folder has it, less that with them."""
+    return {
+        name: held_out[name + WITHOUT_TAGS] - loss
+        for name, loss in held_out.items()
+        if name + WITHOUT_TAGS in held_out
+    }
+
+
+def left_out(config: T5Config | BertConfig) -> list[str]:
+    """What a model of `config` was trained with and an exported folder lacks, in words."""
+    features = config.features
+    found = {
+        "part-of-speech embeddings": features.pos_tags,
+        "semantic-role embeddings": features.roles,
+        "word bias in attention": features.word_bias,
+        "clause bias in attention": features.clause_bias,
+    }
+    if isinstance(config, BertConfig):
+        names = {"pos": "part-of-speech", "ne": "entity", "relation": "connective-relation"}
+        found |= {f"{names[name]} head": count for name, count in config.heads.model_dump().items()}
+    return [name for name, present in found.items() if present]
+
+
+def _left_out_section(trained: Trained) -> str:
+    parts = left_out(trained.run.model)
+    if not parts:
+        return ""
+    rows = "".join(f"| {name} | {gap:+.4f} |\n" for name, gap in distances(trained.held_out).items())
+    table = f"\n\n| held-out loss without tags, less that with them | |\n|---|---|\n{rows}" if rows else ""
+    if not rows and any("head" not in part for part in parts):
+        table = " What that costs was not measured: no evaluation is recorded beside the checkpoint."
+    return f"\n## Left out\n\nTrained with, and not in this folder: {', '.join(parts)}.{table}"
 
 
 def _sample(shapes: Mapping[str, tuple[int, ...]]) -> str:
