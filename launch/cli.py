@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import text_commands
+from . import knowledge_commands, text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -263,6 +263,9 @@ COMMANDS = {
     "corpus build": Command("CONFIG", "turn text into token shards", _build_corpus),
     "corpus report": Command(
         "CORPUS [--out DIR]", "what a corpus holds, as a page", text_commands.report_corpus
+    ),
+    "knowledge transe": Command(
+        "TRIPLES OUT", "learn vectors of a knowledge graph", knowledge_commands.transe
     ),
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),

@@ -19,6 +19,7 @@ LABELS = {
     "pos": "pos_labels",
     "ne": "ne_labels",
     "relation": "relation_labels",
+    "answer": "answer_labels",
 }
 """Name of a loss -> its labels in the batch. Batches without them make no such predictions."""
 

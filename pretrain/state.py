@@ -92,7 +92,10 @@ class TrainState:
         config, tensors = from_hf(folder)
         theirs, ours = config.model_dump(), self.run.model.model_dump()
         for key in ours:
-            if key not in ("dropout", "features", "heads") and theirs.get(key) != ours[key]:
+            if (
+                key not in ("dropout", "features", "heads", "knowledge_width")
+                and theirs.get(key) != ours[key]
+            ):
                 raise UserError(
                     f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
                     f"set model.{key} to {theirs.get(key)!r}"

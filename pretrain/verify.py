@@ -163,8 +163,9 @@ def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config |
     positions = max(_source_length(layout) for layout in layouts)
     classes = {name: min(count, 5) for name, count in model.heads.model_dump().items()}
     heads = model.heads.model_copy(update=classes)
+    knowledge = {"knowledge_width": min(model.knowledge_width, 6)}
     layers = {"num_layers": max(4, 2 * pp), "max_positions": positions}
-    return model.model_copy(update={**shape, **layers, "heads": heads})
+    return model.model_copy(update={**shape, **layers, **knowledge, "heads": heads})
 
 
 def _source_length(layout: Layout) -> int:
@@ -319,6 +320,7 @@ def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source
         "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
         "attention_mask": mask,
         **{f"{name}_labels": classes(count, *shapes[name]) for name, count in heads.items()},
+        **(_random_knowledge(config, samples, source, generator) if config.knowledge_width else {}),
         **_random_features(config.features, samples, source, generator),
     }
 
@@ -338,6 +340,23 @@ def _random_features(
     features |= {"word_groups": numbers(2).cumsum(1)} if config.word_bias else {}
     features |= {"clause_groups": numbers(3) // 2} if config.clause_bias else {}
     return features
+
+
+def _random_knowledge(
+    config: BertConfig, samples: int, source: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Two mentions in each sample, but one in the first; vectors and answers of `source` / 2 tokens are random."""
+    mentions = torch.zeros(samples, source, dtype=torch.long)
+    mentions[:, 2:4], mentions[1:, 5:8] = 1, 2
+    answers = torch.randint(0, config.vocab_size, (samples, 2, source // 2), generator=generator)
+    answers[0, 1], answers[:, 0, 3:] = IGNORE, IGNORE
+    knowledge = torch.randn(samples, source, config.knowledge_width, generator=generator)
+    return {
+        "mentions": mentions,
+        "knowledge": knowledge,
+        "mention_relations": knowledge[:, :2].contiguous(),
+        "answer_labels": answers,
+    }
 
 
 def _counts(batch: dict[str, Tensor]) -> Tensor:

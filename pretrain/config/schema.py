@@ -91,9 +91,24 @@ class BertConfig(Section):
     dropout: Fraction = 0.1
     features: FeaturesConfig = FeaturesConfig()
     heads: HeadsConfig = HeadsConfig()
+    knowledge_width: NonNegativeInt = Field(
+        0, description="size of the entity vectors of knowledge.vectors; 0: takes none"
+    )
 
 
 ModelConfig = Annotated[T5Config | BertConfig, Field(discriminator="family")]
+
+
+class KnowledgeConfig(Section):
+    """Entity knowledge of a BERT run (DKPLM): what is known of rare entities stands in for their embeddings."""
+
+    vectors: str = Field("", description="folder written by `taixue knowledge transe`; empty: no knowledge")
+    mentions: PositiveInt = Field(4, description="most mentions of a window that are replaced")
+    answer_tokens: PositiveInt = Field(8, description="tokens of the other entity that are decoded at most")
+    rare_per_million: PositiveFloat = Field(50.0, description="entities named less often per token are rare")
+    rare_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.5, description="of the rare entities those with the most neighbours in the graph"
+    )
 
 
 class SourceConfig(Section):
@@ -141,6 +156,7 @@ class LossWeights(Section):
     pos: NonNegativeFloat = 0.1
     ne: NonNegativeFloat = 0.1
     relation: NonNegativeFloat = 0.1
+    answer: NonNegativeFloat = Field(1.0, description="decoding the other entity of a triple")
 
 
 class MlmConfig(Section):
@@ -243,6 +259,7 @@ class RunConfig(Section):
     init_from: str = Field("", description="HF folder whose weights start the run (continual pretraining)")
     model: ModelConfig = T5Config()
     data: DataConfig = DataConfig()
+    knowledge: KnowledgeConfig = KnowledgeConfig()
     objective: ObjectiveConfig = SpanCorruptionConfig()
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

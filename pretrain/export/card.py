@@ -179,6 +179,7 @@ def left_out(config: T5Config | BertConfig) -> list[str]:
     }
     if isinstance(config, BertConfig):
         names = {"pos": "part-of-speech", "ne": "entity", "relation": "connective-relation"}
+        found |= {"entity knowledge": config.knowledge_width}
         found |= {f"{names[name]} head": count for name, count in config.heads.model_dump().items()}
     return [name for name, present in found.items() if present]
 

@@ -124,8 +124,8 @@ def _bert_map(rows: Mapping[str, str]) -> NameMap:
     )
 
 
-_EXTRAS = frozenset({"features", "group_bias", "heads"})
-"""Components of the names of parameters that serve pretraining only: linguistic inputs, auxiliary heads."""
+_EXTRAS = frozenset({"features", "group_bias", "heads", "knowledge", "relational"})
+"""Components of the names of parameters that serve pretraining only."""
 
 T5_MAP = NameMap(
     _T5,

@@ -16,6 +16,7 @@ from taixue.kernels.loss import IGNORE, cross_entropy_sum
 
 from ..config.schema import BertConfig
 from .features import LinguisticFeatures, group_bias, group_ids
+from .knowledge import KnowledgeInjection, RelationalDecoder
 from .layers import ACTIVATIONS, Attention, FeedForward, LayerNorm, LMHead
 
 SMOOTHING = 0.1
@@ -40,6 +41,10 @@ class Bert(nn.Module):
             self.lm_head = LMHead(config.d_model, config.vocab_size, tied=True, bias=True)
             self.pooler = Pooler(config)
             self.sop_head = nn.Linear(config.d_model, 2)
+            if config.knowledge_width:
+                self.relational = RelationalDecoder(
+                    config.knowledge_width, config.d_model, config.layer_norm_eps
+                )
             self.tagged = nn.Identity()  # the states that taggers see: one place for all
             self.heads = nn.ModuleDict(
                 {name: nn.Linear(config.d_model, classes) for name, classes in head_classes(config).items()}
@@ -60,6 +65,10 @@ class Bert(nn.Module):
         role_ids: Tensor | None = None,
         word_groups: Tensor | None = None,
         clause_groups: Tensor | None = None,
+        mentions: Tensor | None = None,
+        knowledge: Tensor | None = None,
+        mention_relations: Tensor | None = None,
+        answer_labels: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
@@ -67,12 +76,17 @@ class Bert(nn.Module):
         attention_mask (B, S) bool (False: padding); labels (B, S) with IGNORE where nothing is predicted; sop_labels
         (B,) 0 in order, 1 swapped; pos_labels, ne_labels (B, S) and relation_labels (B,) for the auxiliary heads.
         Linguistic inputs, 0 for none, used where config.features has them: pos_ids (B, S), role_ids (B, S, P),
-        word_groups and clause_groups (B, S), the number of the word or clause that holds the position.
+        word_groups and clause_groups (B, S), the number of the word or clause that holds the position. Knowledge of
+        entities, where config.knowledge_width is not 0: mentions (B, S), knowledge (B, S, K), mention_relations
+        (B, W, K), answer_labels (B, W, L), as in knowledge.py.
 
         Returns states (B, S, D); the last slice returns (MLM logits (B, S, V), SOP logits (B, 2)), or with labels the
         sums of cross-entropies, in the order of loss_names(config); 0 where labels are not given.
         """
-        x = self.embeddings(input_ids, token_type_ids, pos_ids, role_ids) if self.is_first else hidden[0]
+        if self.is_first:
+            x = self.embeddings(input_ids, token_type_ids, pos_ids, role_ids, mentions, knowledge)
+        else:
+            x = hidden[0]
         length = input_ids.shape[1]
         groups = group_ids(self.config.features, word_groups, clause_groups)
         bias = attention_bias(
@@ -96,6 +110,12 @@ class Bert(nn.Module):
         for name, classes in wanted.items():
             logits = self.heads[name](pooled if name == "relation" else tagged)
             losses[name] = smoothed_cross_entropy_sum(logits, classes)
+        if mentions is not None and mention_relations is not None and answer_labels is not None:
+            states = self.relational(x, mentions, mention_relations, answer_labels.shape[2])
+            transformed = self.mlm_transform(states)
+            losses["answer"] = self.lm_head(
+                transformed, self.embeddings.word.weight, answer_labels.flatten(1)
+            )
         return torch.stack(tuple(losses.values()))
 
 
@@ -106,7 +126,7 @@ def head_classes(config: BertConfig) -> dict[str, int]:
 
 def loss_names(config: BertConfig) -> tuple[str, ...]:
     """The losses that the last slice returns, in order."""
-    return ("mlm", "sop", *head_classes(config))
+    return ("mlm", "sop", *head_classes(config), *["answer"] * (config.knowledge_width > 0))
 
 
 def smoothed_cross_entropy_sum(logits: Tensor, labels: Tensor) -> Tensor:
@@ -132,15 +152,26 @@ class BertEmbeddings(nn.Module):
             self.token_type = nn.Embedding(config.token_types, config.d_model)
             if config.norm == "post":
                 self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
+            if config.knowledge_width:
+                self.knowledge = KnowledgeInjection(config.knowledge_width, config.d_model)
             self.features = LinguisticFeatures(config.features, config.d_model)
             self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, input_ids: Tensor, token_type_ids: Tensor, pos_ids: Tensor | None, role_ids: Tensor | None
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        pos_ids: Tensor | None,
+        role_ids: Tensor | None,
+        mentions: Tensor | None,
+        knowledge: Tensor | None,
     ) -> Tensor:
-        """(B, S), (B, S), features as in Bert -> (B, S, D)."""
+        """(B, S), (B, S), features and knowledge as in Bert -> (B, S, D)."""
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
-        x = self.word(input_ids) + self.position(positions) + self.token_type(token_type_ids)
+        words = self.word(input_ids)
+        if mentions is not None and knowledge is not None:
+            words = self.knowledge(words, mentions, knowledge)
+        x = words + self.position(positions) + self.token_type(token_type_ids)
         x = self.features(x, pos_ids, role_ids)
         return self.dropout(self.norm(x) if hasattr(self, "norm") else x)
 

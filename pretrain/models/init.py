@@ -15,6 +15,8 @@ def init_weight(name: str, shape: tuple[int, ...], config: T5Config | BertConfig
     if name.endswith("bias") or "norm." in name:
         return torch.ones(shape) if name.endswith("norm.weight") else torch.zeros(shape)
     std = _t5_std(name, config) if isinstance(config, T5Config) else 0.02
+    if name == "relational.step.weight":
+        std = shape[0] ** -0.5  # it is applied again and again
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
     return torch.empty(shape).normal_(0.0, std, generator=generator)
