@@ -12,9 +12,9 @@ from pathlib import Path
 from taixue import UserError
 from taixue.parallel.stages import stage_count
 
-from .schema import RunConfig
+from .schema import MlmConfig, RunConfig
 
-OBJECTIVE_OF = {"t5": "span-corruption", "bert": "mlm"}
+OBJECTIVES_OF = {"t5": ("span-corruption", "prefix-lm", "ul2"), "bert": ("mlm",)}
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,11 @@ def _batch(facts: Facts) -> Iterator[str]:
 
 def _objective(facts: Facts) -> Iterator[str]:
     model, objective = facts.run.model, facts.run.objective
-    fits = OBJECTIVE_OF[model.family]
-    if objective.kind != fits:
-        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {fits}"
+    fits = OBJECTIVES_OF[model.family]
+    if objective.kind not in fits:
+        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {' or '.join(fits)}"
+    if objective.kind == "mlm":
+        yield from _mlm(objective)
     if model.family == "bert" and objective.input_length > model.max_positions:
         yield (
             f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
@@ -136,6 +138,21 @@ def _objective(facts: Facts) -> Iterator[str]:
         )
     if model.family == "bert" and model.d_model % model.num_heads:
         yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"
+
+
+def _mlm(objective: MlmConfig) -> Iterator[str]:
+    modes = (objective.masking,) if isinstance(objective.masking, str) else tuple(objective.masking)
+    if objective.documents == "separate" and objective.sentence_order:
+        yield (
+            "objective.sentence_order: true cuts windows anywhere, which objective.documents separate forbids; turn "
+            "one of them off"
+        )
+    if not modes:
+        yield "objective.masking: an empty mixture; name at least one, e.g. word"
+    if objective.relation_labels and "token" in modes:
+        yield "objective.relation_labels: true needs whole connectives; set objective.masking to word or discourse"
+    if objective.similar_words and modes != ("ngram",):
+        yield f"objective.similar_words: replaces n-grams; set objective.masking to ngram, not {' '.join(modes)}"
 
 
 def _vocabulary(facts: Facts) -> Iterator[str]:
