@@ -206,6 +206,24 @@ def _verify(words: list[str]) -> int:
     return 0 if verify(run, options.layouts) else 1
 
 
+def _ablate(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--seeds", type=int, default=3)
+        parser.add_argument("--cases", type=int, default=300)
+        parser.add_argument("--chid", default="")
+        parser.add_argument("--out", type=Path, default=None)
+
+    options, rest = _split(words, "ablate", add)
+    run = _configured(RunConfig, "ablate", rest)
+    if run is not None:
+        from taixue.pretrain.ablate import ablate
+
+        ablate(run, **vars(options))
+    return 0
+
+
 def _export(words: list[str]) -> int:
     parser = argparse.ArgumentParser("taixue export", description=COMMANDS["export"].summary)
     parser.add_argument("source", metavar="RUN_OR_CHECKPOINT", type=Path)
@@ -270,6 +288,7 @@ COMMANDS = {
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
     "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
+    "ablate": Command("CONFIG [--seeds N --chid DIR]", "do knowledge masks help? measured", _ablate),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
     "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),

@@ -29,7 +29,8 @@ def transe(words: list[str]) -> int:
             raise UserError(f"--{name} {options[name]}: should be more than 0")
     if not 0 <= options["held_out"] < 1:
         raise UserError(f"--held-out {options['held_out']}: should be at least 0 and less than 1")
-    from taixue.pretrain.knowledge import TransE, read_triples, train_vectors
+    from taixue.pretrain.knowledge import read_triples
+    from taixue.pretrain.knowledge.transe import TransE, train_vectors
     from taixue.pretrain.knowledge.vectors import save_vectors
 
     graph = read_triples(path)

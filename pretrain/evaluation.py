@@ -7,7 +7,8 @@ from torch import Tensor
 from taixue.kernels.loss import IGNORE
 
 from .data import TrainingData
-from .predictions import FEATURES, LABELS, as_tensors, predictions, summed_over_data, without_features
+from .data.features import FEATURES
+from .predictions import LABELS, as_tensors, predictions, summed_over_data, without_features
 from .state import TrainState
 from .stop import StopRequest
 

@@ -11,6 +11,7 @@ from taixue.kernels.loss import IGNORE
 from taixue.parallel.runtime import Runtime
 
 from .config.schema import ObjectiveConfig
+from .data.features import FEATURES
 
 LABELS = {
     "span": "labels",
@@ -27,10 +28,6 @@ LABELS = {
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """A batch of the data as CPU tensors that share its memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-FEATURES = ("pos_ids", "role_ids", "word_groups", "clause_groups")
-"""Linguistic inputs in a batch; zeros say that there are none."""
 
 
 def without_features(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

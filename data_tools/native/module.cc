@@ -259,6 +259,10 @@ py::tuple cut_words(const WordCutter& cutter, const py::array_t<uint32_t, py::ar
 }  // namespace
 }  // namespace taixue
 
+namespace taixue {
+void bind_masking(py::module_& m);  // masking_module.cc
+}
+
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of corpus work; taixue.data_tools.native is the door to them.";
@@ -294,4 +298,5 @@ PYBIND11_MODULE(_native, m) {
                     std::vector<std::array<double, 4>>, std::array<double, 4>, std::array<std::array<double, 4>, 4>,
                     std::u32string, std::array<uint8_t, 5>>())
       .def("run", &cut_words);
+  bind_masking(m);
 }

@@ -17,7 +17,6 @@ from taixue.data_tools.tokenizer_base import Tokenizer
 from ..config.schema import FeaturesConfig, HeadsConfig, KnowledgeConfig, ParallelConfig, RunConfig
 from ..config.validate import run_folder
 from ..data import open_data
-from ..data.annotation import restored
 from ..export.checkpoint import read_trained
 from ..models import build_model
 from ..objectives import build_objective
@@ -108,14 +107,11 @@ def probe_cases(run: RunConfig, tokenizer: Tokenizer, most: int, chid: str) -> l
     data = open_data(run, tokenizer, objective)
     assert data.schema is not None
     tokens, rows = [], []
-    for source in data.sources:
-        assert source.held_out_rows is not None
-        count = len(source.held_out)
-        tokens.append(np.empty((count, objective.raw_length), np.int32))
-        found = np.empty((count, objective.raw_length, data.row_bytes), np.uint8)
-        source.held_out.gather(np.arange(count), tokens[-1])
-        source.held_out_rows.gather(np.arange(count), found)
-        rows.append(restored(found, data.row_dtype))
+    for name, source in zip(data.source_names, data.sources, strict=True):
+        found, annotation = data.held_out_windows(name, range(len(source.held_out)))
+        assert annotation is not None
+        tokens.append(found)
+        rows.append(annotation)
     idioms = run.objective.units.idiom_tags
     cases = from_windows(np.concatenate(tokens), np.concatenate(rows), data.schema, idioms, most)
     return cases + (from_chid(chid, tokenizer) if chid else [])

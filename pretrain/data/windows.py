@@ -1,4 +1,5 @@
-"""Fixed windows over the tokens of a source: its shards one after another, cut every `length` tokens.
+"""Fixed windows over the tokens of a source, or over what lies beside each of them: its shards one after another,
+cut every `length` tokens.
 
 Windows run across documents and shards; what is left at the end (less than one window) is not used.
 """
@@ -9,7 +10,7 @@ import numpy as np
 
 
 class Windows:
-    """Windows of a source. tokens: one array per shard (memory-mapped), in order."""
+    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), in order."""
 
     def __init__(self, tokens: Sequence[np.ndarray], length: int) -> None:
         self._tokens = [shard for shard in tokens if len(shard)]
@@ -21,7 +22,7 @@ class Windows:
         return self.tokens // self.length
 
     def gather(self, numbers: np.ndarray, out: np.ndarray) -> None:
-        """Copy windows `numbers` (N,) into out (N, length)."""
+        """Copy windows `numbers` (N,) into out (N, length, ...)."""
         begins = numbers * self.length
         shards = np.searchsorted(self._ends, begins, side="right")
         for row, begin, shard in zip(out, begins.tolist(), shards.tolist(), strict=True):

@@ -10,7 +10,7 @@ import taixue
 from taixue.data_tools.files import sha256_of_file
 from taixue.data_tools.tokenizer import Tokenizer
 
-from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..config.schema import BertConfig, MlmConfig, PrefixLmConfig, RunConfig, T5Config, Ul2Config
 from ..evaluation import WITHOUT_TAGS
 from ..objectives import build_objective
 from .checkpoint import Trained
@@ -205,8 +205,17 @@ def _objective(run: RunConfig) -> str:
     objective = run.objective
     if isinstance(objective, MlmConfig):
         order = ", sentence order" if objective.sentence_order else ""
-        return f"masked language model ({objective.mask_probability:g} of the tokens){order}"
-    return f"span corruption (noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
+        modes = objective.masking
+        units = f" by {modes if isinstance(modes, str) else ', '.join(modes)}" if modes != "token" else ""
+        return f"masked language model ({objective.mask_probability:g} of the tokens{units}){order}"
+    if isinstance(objective, PrefixLmConfig):
+        return f"prefix language model (target {objective.target_share:g})"
+    if isinstance(objective, Ul2Config):
+        return f"mixture of {len(objective.denoisers)} denoisers (UL2)"
+    kind = "" if objective.spans == "random" else f"{objective.spans} spans, "
+    return (
+        f"span corruption ({kind}noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
+    )
 
 
 def _example(run: RunConfig) -> str:

@@ -91,6 +91,11 @@ class Mentions:
             )
 
     @property
+    def digest(self) -> str:
+        """Of the vectors' files."""
+        return self._vectors.digest
+
+    @property
     def entities(self) -> int:
         """Entities that are injected."""
         return int(self._rare.sum())

@@ -20,7 +20,26 @@ from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model
 
 SCHEMA: dict[str, Any] = {"pos": ["", "n", "i", "x"]}
-WORDS = ["春天", "来了", ",", "山水", "画卷", "徐徐", "展开", "人人", "喜气洋洋", "。", "学生", "读书", "写字", "城市", "火车", "天空", "月亮", "今天"]
+WORDS = [
+    "春天",
+    "来了",
+    ",",
+    "山水",
+    "画卷",
+    "徐徐",
+    "展开",
+    "人人",
+    "喜气洋洋",
+    "。",
+    "学生",
+    "读书",
+    "写字",
+    "城市",
+    "火车",
+    "天空",
+    "月亮",
+    "今天",
+]
 
 
 @pytest.fixture(scope="session", params=["bert", "t5"])

@@ -9,8 +9,8 @@ import torch
 
 from taixue import UserError
 from taixue.launch.cli import main
-from taixue.pretrain.knowledge import Graph, TransE, Vectors, load_vectors, read_triples, train_vectors
-from taixue.pretrain.knowledge.transe import rank
+from taixue.pretrain.knowledge import Graph, Vectors, load_vectors, read_triples
+from taixue.pretrain.knowledge.transe import TransE, rank, train_vectors
 from taixue.pretrain.knowledge.vectors import save_vectors
 
 

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
+from taixue.pretrain.data.features import FEATURES
 from taixue.pretrain.export.mapping import is_extra, state_to_hf
 from taixue.pretrain.models import build_model, model_spec
 from taixue.pretrain.models.features import GroupBias
-from taixue.pretrain.predictions import FEATURES, without_features
+from taixue.pretrain.predictions import without_features
 from taixue.pretrain.verify import _random_batch
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
