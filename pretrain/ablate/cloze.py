@@ -58,11 +58,13 @@ def score(model: nn.Module, tokenizer: Tokenizer, cases: Sequence[Cloze], longes
 
 
 def _summary(answered: list[tuple[Cloze, list[tuple[float, int, bool]]]]) -> Scores:
-    hits, nats, tokens = 0, 0.0, 0
+    hits, nats, tokens = 0.0, 0.0, 0
     for case, answers in answered:
         total, length, first_choice = answers[case.right]
         means = [sum_ / count for sum_, count, _ in answers]
-        hits += first_choice if len(answers) == 1 else means[case.right] == max(means)
+        # Answers of one probability share the hit: a model that knows nothing is right by chance.
+        best = means.count(max(means)) if means[case.right] == max(means) else math.inf
+        hits += first_choice if len(answers) == 1 else 1 / best
         nats, tokens = nats - total, tokens + length
     return Scores(len(answered), hits / len(answered), nats / tokens if tokens else math.nan)
 

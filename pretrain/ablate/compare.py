@@ -20,6 +20,7 @@ from ..data import open_data
 from ..export.checkpoint import read_trained
 from ..models import build_model
 from ..objectives import build_objective
+from ..train import PREEMPTED
 from ..train import main as train
 from .cases import from_chid, from_windows
 from .cloze import Cloze, score
@@ -48,6 +49,8 @@ def ablate(
         for variant, config in made.items():
             one = config.model_copy(update={"seed": seed, "name": f"{run.name}-{variant}-{seed}"})
             train(one)
+            if (run_folder(one) / PREEMPTED).exists():
+                raise UserError(f"stopped in run {one.name}; the same command goes on from there")
             for kind, found in score(_trained(one), tokenizer, probes, run.objective.input_length).items():
                 for measure in ("accuracy", "loss"):
                     by_variant = results.setdefault(kind, {}).setdefault(measure, {})

@@ -64,7 +64,10 @@ def model_for(tokenizer: Tokenizer) -> nn.Module:
         if tokenizer.kind == "bert"
         else T5Config(**shape, d_kv=8, num_encoder_layers=2, num_decoder_layers=2)
     )
-    return build_model(config).eval()
+    model = build_model(config).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
 
 
 def case(answer: list[int], kind: str = "word", before: int = 9, after: int = 4) -> Cloze:
@@ -131,6 +134,8 @@ def test_of_several_answers_the_most_probable_counts(tokenizer: Tokenizer) -> No
     several = [Cloze("chid", case([1]).before, case([1]).after, answers, right) for right in range(7)]
     assert score(model, tokenizer, several, 64)["chid"].accuracy == pytest.approx(1 / 7)
     assert score(model, tokenizer, several[best : best + 1], 64)["chid"].accuracy == 1
+    alike = Cloze("chid", case([1]).before, case([1]).after, (answers[0],) * 4, 2)
+    assert score(model, tokenizer, [alike], 64)["chid"].accuracy == 1 / 4
 
 
 def test_long_contexts_are_cut_around_the_gap(tokenizer: Tokenizer) -> None:
