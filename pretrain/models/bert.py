@@ -41,19 +41,29 @@ class Bert(nn.Module):
         input_ids: Tensor,
         token_type_ids: Tensor,
         attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
         labels: Tensor | None = None,
         sop_labels: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
         hidden: the states (B, S, D) of the slice before, nothing for the first slice. input_ids, token_type_ids (B, S);
-        attention_mask (B, S) bool (False: padding); labels (B, S) with IGNORE where nothing is predicted; sop_labels
+        attention_mask (B, S) bool (False: padding); segments (B, S): a position attends to those of the same number
+        only, and positions count from 0 in each; labels (B, S) with IGNORE where nothing is predicted; sop_labels
         (B,) 0 in order, 1 swapped. Returns states (B, S, D); the last slice returns (MLM logits (B, S, V), SOP logits
         (B, 2)), or with labels a (2,) tensor of the sums of cross-entropies (MLM, SOP; SOP 0 without sop_labels).
         """
-        x = self.embeddings(input_ids, token_type_ids) if self.is_first else hidden[0]
+        x = self.embeddings(input_ids, token_type_ids, segments) if self.is_first else hidden[0]
         length = input_ids.shape[1]
-        bias = attention_bias(length, length, key_mask=attention_mask, dtype=x.dtype, device=x.device)
+        bias = attention_bias(
+            length,
+            length,
+            key_mask=attention_mask,
+            query_segments=segments,
+            key_segments=segments,
+            dtype=x.dtype,
+            device=x.device,
+        )
         for layer in self.layers.values():
             x = layer(x, bias)
         if not self.is_last:
@@ -81,9 +91,13 @@ class BertEmbeddings(nn.Module):
                 self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
             self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """(B, S), (B, S) -> (B, S, D)."""
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, segments: Tensor | None = None) -> Tensor:
+        """(B, S), (B, S), (B, S) -> (B, S, D). Positions count from the start of each run of equal segments."""
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        if segments is not None:
+            starts = torch.ones_like(segments, dtype=torch.bool)
+            starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
+            positions = positions - (positions * starts).cummax(dim=1).values
         x = self.word(input_ids) + self.position(positions) + self.token_type(token_type_ids)
         return self.dropout(self.norm(x) if hasattr(self, "norm") else x)
 

@@ -113,9 +113,15 @@ class RelativeBias(nn.Module):
         self.max_distance = max_distance
 
     def forward(
-        self, length: int, key_mask: Tensor | None, causal: bool, dtype: torch.dtype
+        self,
+        length: int,
+        key_mask: Tensor | None,
+        causal: bool,
+        dtype: torch.dtype,
+        segments: Tensor | None = None,
     ) -> AttentionBias | None:
-        """Bias for `attention` over `length` positions; key_mask (B, length) bool."""
+        """Bias for `attention` over `length` positions; key_mask (B, length) bool, segments (B, length): attention
+        stays inside each."""
         return attention_bias(
             length,
             length,
@@ -123,6 +129,8 @@ class RelativeBias(nn.Module):
             max_distance=self.max_distance,
             causal=causal,
             key_mask=key_mask,
+            query_segments=segments,
+            key_segments=segments,
             dtype=dtype,
             device=self.weight.device,
         )

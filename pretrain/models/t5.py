@@ -46,12 +46,15 @@ class T5(nn.Module):
         input_ids: Tensor,
         decoder_input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        decoder_segments: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
         hidden: what the slice before returned, nothing for the first slice. input_ids (B, S), decoder_input_ids (B, T),
-        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted.
+        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted. segments
+        (B, S), decoder_segments (B, T): a position attends to those of the same number only (packed samples).
         Returns (encoder states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with
         labels a (1,) tensor: the sum of cross-entropies.
         """
@@ -63,9 +66,10 @@ class T5(nn.Module):
         else:
             source, target = hidden
         if self.encoder is not None:
-            source = self.encoder(source, input_ids.shape[1], attention_mask)
+            source = self.encoder(source, input_ids.shape[1], attention_mask, segments)
         if self.decoder is not None:
-            target = self.decoder(target, self.memory(source), decoder_input_ids.shape[1], attention_mask)
+            length, memory = decoder_input_ids.shape[1], self.memory(source)
+            target = self.decoder(target, memory, length, attention_mask, decoder_segments, segments)
         if not self.is_last:
             return source, target
         if self.config.tie_embeddings:
@@ -89,9 +93,9 @@ class T5Encoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_encoder_layers
 
-    def forward(self, x: Tensor, length: int, mask: Tensor | None) -> Tensor:
-        """x (B, S, D), length S, mask (B, S) bool -> (B, S, D)."""
-        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype)
+    def forward(self, x: Tensor, length: int, mask: Tensor | None, segments: Tensor | None = None) -> Tensor:
+        """x (B, S, D), length S, mask (B, S) bool, segments (B, S) -> (B, S, D)."""
+        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments)
         for layer in self.layers.values():
             x = layer(x, bias)
         return self.dropout(self.final_norm(x)) if self.ends else x
@@ -111,11 +115,26 @@ class T5Decoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_decoder_layers
 
-    def forward(self, x: Tensor, memory: Tensor, length: int, memory_mask: Tensor | None) -> Tensor:
-        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool -> (B, T, D)."""
-        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        length: int,
+        memory_mask: Tensor | None,
+        segments: Tensor | None = None,
+        memory_segments: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
+        -> (B, T, D)."""
+        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype, segments=segments)
         cross_bias = attention_bias(
-            length, memory.shape[1], key_mask=memory_mask, dtype=x.dtype, device=x.device
+            length,
+            memory.shape[1],
+            key_mask=memory_mask,
+            query_segments=segments,
+            key_segments=memory_segments,
+            dtype=x.dtype,
+            device=x.device,
         )
         for layer in self.layers.values():
             x = layer(x, memory, bias, cross_bias)
