@@ -78,7 +78,7 @@ def _check_units(reader: sidecar.Reader) -> None:
         overlapping = np.flatnonzero(inside[1:] & (kinds[1:] != kinds[:-1]) & ~begins[1:])
         if len(overlapping):
             raise UserError(
-                f"{reader.path}: at token {overlapping[0] + 1} an {column} reaches into another; {_REPAIR}"
+                f"{reader.path}: the {column} at token {overlapping[0] + 1} overlaps another; {_REPAIR}"
             )
 
 
@@ -92,4 +92,4 @@ def names(schema: Mapping[str, Any], column: str) -> Sequence[str]:
     return list(schema.get(column, [""]))
 
 
-_REPAIR = "its units overlap or have no length; `taixue corpus build` makes it again"
+_REPAIR = "the file is damaged; `taixue corpus build` makes it again"

@@ -56,6 +56,7 @@ class Bert(nn.Module):
         input_ids: Tensor,
         token_type_ids: Tensor,
         attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
         labels: Tensor | None = None,
         sop_labels: Tensor | None = None,
         pos_labels: Tensor | None = None,
@@ -73,7 +74,8 @@ class Bert(nn.Module):
         """Run the slice.
 
         hidden: the states (B, S, D) of the slice before, nothing for the first slice. input_ids, token_type_ids (B, S);
-        attention_mask (B, S) bool (False: padding); labels (B, S) with IGNORE where nothing is predicted; sop_labels
+        attention_mask (B, S) bool (False: padding); segments (B, S): a position attends to those of the same number
+        only, and positions count from 0 in each; labels (B, S) with IGNORE where nothing is predicted; sop_labels
         (B,) 0 in order, 1 swapped; pos_labels, ne_labels (B, S) and relation_labels (B,) for the auxiliary heads.
         Linguistic inputs, 0 for none, used where config.features has them: pos_ids (B, S), role_ids (B, S, P),
         word_groups and clause_groups (B, S), the number of the word or clause that holds the position. Knowledge of
@@ -84,13 +86,19 @@ class Bert(nn.Module):
         sums of cross-entropies, in the order of loss_names(config); 0 where labels are not given.
         """
         if self.is_first:
-            x = self.embeddings(input_ids, token_type_ids, pos_ids, role_ids, mentions, knowledge)
+            x = self.embeddings(input_ids, token_type_ids, segments, pos_ids, role_ids, mentions, knowledge)
         else:
             x = hidden[0]
         length = input_ids.shape[1]
-        groups = group_ids(self.config.features, word_groups, clause_groups)
         bias = attention_bias(
-            length, length, key_mask=attention_mask, groups=groups, dtype=x.dtype, device=x.device
+            length,
+            length,
+            key_mask=attention_mask,
+            query_segments=segments,
+            key_segments=segments,
+            groups=group_ids(self.config.features, word_groups, clause_groups),
+            dtype=x.dtype,
+            device=x.device,
         )
         for layer in self.layers.values():
             x = layer(x, bias)
@@ -161,13 +169,20 @@ class BertEmbeddings(nn.Module):
         self,
         input_ids: Tensor,
         token_type_ids: Tensor,
+        segments: Tensor | None,
         pos_ids: Tensor | None,
         role_ids: Tensor | None,
         mentions: Tensor | None,
         knowledge: Tensor | None,
     ) -> Tensor:
-        """(B, S), (B, S), features and knowledge as in Bert -> (B, S, D)."""
+        """(B, S), (B, S), the rest as in Bert -> (B, S, D). Positions count from the start of each run of equal
+        segments.
+        """
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        if segments is not None:
+            starts = torch.ones_like(segments, dtype=torch.bool)
+            starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
+            positions = positions - (positions * starts).cummax(dim=1).values
         words = self.word(input_ids)
         if mentions is not None and knowledge is not None:
             words = self.knowledge(words, mentions, knowledge)

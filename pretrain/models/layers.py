@@ -124,9 +124,11 @@ class RelativeBias(nn.Module):
         key_mask: Tensor | None,
         causal: bool,
         dtype: torch.dtype,
+        segments: Tensor | None = None,
         groups: Tensor | None = None,
     ) -> AttentionBias | None:
-        """Bias for `attention` over `length` positions; key_mask (B, length) bool, groups (B, G, length)."""
+        """Bias for `attention` over `length` positions; key_mask (B, length) bool, segments (B, length): attention
+        stays inside each, groups (B, G, length)."""
         return attention_bias(
             length,
             length,
@@ -134,6 +136,8 @@ class RelativeBias(nn.Module):
             max_distance=self.max_distance,
             causal=causal,
             key_mask=key_mask,
+            query_segments=segments,
+            key_segments=segments,
             groups=groups,
             dtype=dtype,
             device=self.weight.device,

@@ -49,6 +49,8 @@ class T5(nn.Module):
         input_ids: Tensor,
         decoder_input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        decoder_segments: Tensor | None = None,
         labels: Tensor | None = None,
         pos_ids: Tensor | None = None,
         role_ids: Tensor | None = None,
@@ -58,7 +60,8 @@ class T5(nn.Module):
         """Run the slice.
 
         hidden: what the slice before returned, nothing for the first slice. input_ids (B, S), decoder_input_ids (B, T),
-        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted.
+        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted. segments
+        (B, S), decoder_segments (B, T): a position attends to those of the same number only (packed samples).
         Linguistic inputs of the source, 0 for none, used where config.features has them: pos_ids (B, S), role_ids
         (B, S, P), word_groups and clause_groups (B, S), the number of the word or clause that holds the position.
         Returns (encoder states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with
@@ -71,9 +74,10 @@ class T5(nn.Module):
             source, target = hidden
         if self.encoder is not None:
             groups = group_ids(self.config.features, word_groups, clause_groups)
-            source = self.encoder(source, input_ids.shape[1], attention_mask, groups)
+            source = self.encoder(source, input_ids.shape[1], attention_mask, segments, groups)
         if self.decoder is not None:
-            target = self.decoder(target, self.memory(source), decoder_input_ids.shape[1], attention_mask)
+            length, memory = decoder_input_ids.shape[1], self.memory(source)
+            target = self.decoder(target, memory, length, attention_mask, decoder_segments, segments)
         if not self.is_last:
             return source, target
         if self.config.tie_embeddings:
@@ -97,9 +101,16 @@ class T5Encoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_encoder_layers
 
-    def forward(self, x: Tensor, length: int, mask: Tensor | None, groups: Tensor | None) -> Tensor:
-        """x (B, S, D), length S, mask (B, S) bool, groups (B, G, S) -> (B, S, D)."""
-        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, groups=groups)
+    def forward(
+        self,
+        x: Tensor,
+        length: int,
+        mask: Tensor | None,
+        segments: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, S, D), length S, mask (B, S) bool, segments (B, S), groups (B, G, S) -> (B, S, D)."""
+        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
         for layer in self.layers.values():
             x = layer(x, bias)
         return self.dropout(self.final_norm(x)) if self.ends else x
@@ -119,11 +130,26 @@ class T5Decoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_decoder_layers
 
-    def forward(self, x: Tensor, memory: Tensor, length: int, memory_mask: Tensor | None) -> Tensor:
-        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool -> (B, T, D)."""
-        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        length: int,
+        memory_mask: Tensor | None,
+        segments: Tensor | None = None,
+        memory_segments: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
+        -> (B, T, D)."""
+        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype, segments=segments)
         cross_bias = attention_bias(
-            length, memory.shape[1], key_mask=memory_mask, dtype=x.dtype, device=x.device
+            length,
+            memory.shape[1],
+            key_mask=memory_mask,
+            query_segments=segments,
+            key_segments=memory_segments,
+            dtype=x.dtype,
+            device=x.device,
         )
         for layer in self.layers.values():
             x = layer(x, memory, bias, cross_bias)

@@ -40,7 +40,8 @@ class Denoisers:
         if tokenizer.kind != "t5":
             raise UserError(f"objective {config.kind} needs a t5 tokenizer; this one is {tokenizer.kind}")
         if isinstance(config, PrefixLmConfig):
-            denoisers = (Denoiser(mode="", spans="prefix", noise_density=config.target_share),)
+            prefix = Denoiser(mode="", spans="prefix", noise_density=config.target_share)
+            denoisers: tuple[Denoiser, ...] = (prefix,)
             named: Mapping[Any, str] = {}
         else:
             denoisers, named = config.denoisers, config.mode_tokens
@@ -194,8 +195,8 @@ class _Part:
         self.shape = SpanShape.of_input(room, density, mean)
         if self.shape.spans > len(self._all_sentinels):
             raise UserError(
-                f"objective: {self.shape.spans} spans of denoiser {denoiser.mode} (density {density}, mean span {mean}) "
-                f"need as many sentinels, the tokenizer has {len(self._all_sentinels)} left; lower input_length "
+                f"objective: {self.shape.spans} spans of denoiser {denoiser.mode} (density {density}, mean span "
+                f"{mean}) need as many sentinels, the tokenizer has {len(self._all_sentinels)} left; lower input_length "
                 f"({self._config.input_length}) or train a tokenizer with more sentinels"
             )
         self._sentinels = self._all_sentinels[: self.shape.spans]

@@ -53,7 +53,7 @@ class SimilarWords:
         candidates = candidates or self._words.get(len(word), [])
         if candidates:
             return candidates[choice * len(candidates) >> 32]
-        spread = rng.draw_at(np.uint64(number), np.arange(len(word)))
+        spread = rng.draw_at(np.array(number, np.uint64), np.arange(len(word)))
         return self._ordinary[rng.below(spread, len(self._ordinary))]
 
 

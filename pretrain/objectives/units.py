@@ -56,8 +56,8 @@ def unit_rules(
     caps = tuple(getattr(config.caps, name) for name in TYPE_NAMES)
     numbers = tuple(round(weight * _UNIT_WEIGHT) for weight in weights.values())
     return UnitRules(
-        weights=numbers,  # type: ignore[arg-type]  # five of them
-        caps=caps,  # type: ignore[arg-type]
+        weights=numbers,
+        caps=caps,
         layers=layers,
         idioms=frozenset(idioms.values()),
         closing=frozenset(k for k, name in enumerate(schema["pos"]) if name == _CLOSING_TAG),

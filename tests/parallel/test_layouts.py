@@ -33,7 +33,7 @@ FEATURES = FeaturesConfig(
 )
 HEADS = HeadsConfig(pos=30, ne=9, relation=10)
 T5_LINGUISTIC = T5Config(features=FEATURES)
-BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS)
+BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS, knowledge_width=100)
 MEGATRON_LINGUISTIC = BertConfig(norm="pre", features=FeaturesConfig(word_bias=True), heads=HEADS)
 LINGUISTIC = [
     layout
