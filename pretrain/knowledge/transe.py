@@ -16,7 +16,7 @@ from taixue import UserError
 from .triples import Graph
 from .vectors import Vectors
 
-_RANKED_AT_ONCE = 1 << 21  # distances held while ranking
+_RANKED_AT_ONCE = 256  # triples
 
 
 @dataclass(frozen=True)
@@ -82,23 +82,33 @@ def rank(vectors: Vectors, triples: np.ndarray) -> Ranking:
     """Rank the tail of each triple (N, 3) among all entities, then the head; other true answers do not compete."""
     graph = vectors.graph
     entities, relations = torch.from_numpy(vectors.entities), torch.from_numpy(vectors.relations)
-    known = torch.from_numpy(np.sort(graph.keys(graph.triples)))
     ranks = []
-    candidates = torch.arange(len(entities))
-    for side in (2, 0):
-        for chunk in torch.from_numpy(triples).split(max(1, _RANKED_AT_ONCE // len(entities))):
-            asked = chunk[:, None].repeat(1, len(entities), 1)  # (N, E, 3)
-            asked[:, :, side] = candidates
-            head, relation, tail = entities[chunk[:, 0]], relations[chunk[:, 1]], entities[chunk[:, 2]]
-            target = head + relation if side == 2 else tail - relation
-            distances = torch.cdist(target, entities)
-            own = distances.gather(1, chunk[:, side : side + 1])
-            competes = ~torch.isin(_keys(graph, asked), known)
-            ranks.append(1 + ((distances < own) & competes).sum(1))
-    if not len(triples):
+    for side in (2, 0) if len(triples) else ():
+        known = _questions(graph, graph.triples, side)
+        order = np.argsort(known, kind="stable")
+        answers = torch.from_numpy(graph.triples[order, side])
+        for chunk in np.split(triples, range(_RANKED_AT_ONCE, len(triples), _RANKED_AT_ONCE)):
+            given, relation, answer = torch.from_numpy(chunk[:, [2 - side, 1, side]]).T
+            step = relations[relation] if side == 2 else -relations[relation]
+            distances = torch.cdist(entities[given] + step, entities)
+            own = distances.gather(1, answer[:, None])
+            asked = _questions(graph, chunk, side)
+            first, last = (np.searchsorted(known[order], asked, edge) for edge in ("left", "right"))
+            row = torch.from_numpy(np.repeat(np.arange(len(chunk)), last - first))
+            true = answers[np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])]
+            nearer_and_true = (distances[row, true] < own[row, 0]).double()
+            true_count = torch.bincount(row, nearer_and_true, minlength=len(chunk))
+            ranks.append(1 + (distances < own).sum(1) - true_count)
+    if not ranks:
         return Ranking(0.0, 0.0, 0)
-    place = torch.cat(ranks).double()
+    place = torch.cat(ranks)
     return Ranking((1 / place).mean().item(), (place <= 10).double().mean().item(), len(triples))
+
+
+def _questions(graph: Graph, triples: np.ndarray, side: int) -> np.ndarray:
+    """int64 (N,): one number for all that a triple says but its head (side 0) or tail (side 2)."""
+    result: np.ndarray = triples[:, 2 - side] * len(graph.relations) + triples[:, 1]
+    return result
 
 
 def _held_out(graph: Graph, share: float, generator: torch.Generator) -> np.ndarray:
