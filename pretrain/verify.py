@@ -23,9 +23,10 @@ from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.parallel.stages import SCHEDULES
 
-from .config.schema import BertConfig, FeaturesConfig, RunConfig, T5Config
+from .config.schema import BertConfig, RunConfig, T5Config
 from .models import ModelSpec, build_model, model_spec
 from .predictions import LABELS
+from .verify_batch import TARGET, random_batch
 
 LAYOUTS = ("tp2", "pp2", "dp2", "tp2xpp2", "tp2xdp2", "pp2xdp2", "tp2xpp2xdp2", "hsdp2x2")
 """What is verified when nothing is named."""
@@ -35,7 +36,6 @@ WEIGHT_TOLERANCE = 1e-10
 """AdamW divides by the root of tiny second moments, which magnifies rounding. Weights smaller than the learning rate
 are measured against it."""
 
-_TARGET = 10  # no multiple of 4: padding for sequence shards is exercised
 _STEPS, _MICRO_BATCHES, _LEARNING_RATE, _DEADLINE = 3, 4, 1e-2, 300.0
 
 
@@ -192,9 +192,9 @@ def _names(model: T5Config | BertConfig) -> list[str]:
 
 def _compare(model: T5Config | BertConfig, layout: Layout) -> tuple[Difference, list[str]]:
     """On one rank of a started group: the differences of what it holds, and the names of that."""
-    lengths = (_source_length(layout), _TARGET)
+    lengths = (_source_length(layout), TARGET)
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
-    batches = [_random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
+    batches = [random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
     expected = _Reference(model, batches)
     spec, cpu = _spec(model, lengths), torch.device("cpu")
     runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=torch.float64)
@@ -283,80 +283,6 @@ def _relative(value: Tensor, reference: Tensor) -> float:
 
 def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
-
-
-def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source: int) -> dict[str, Tensor]:
-    """Random tokens; some targets are ignored, so that ranks and micro-batches hold unequal counts."""
-    generator = torch.Generator().manual_seed(step)
-
-    def ids(length: int) -> Tensor:
-        return torch.randint(1, config.vocab_size, (samples, length), generator=generator)
-
-    def drop(labels: Tensor, share: float) -> Tensor:
-        return labels.masked_fill(torch.rand(labels.shape, generator=generator) < share, IGNORE)
-
-    def classes(count: int, *shape: int) -> Tensor:
-        return drop(torch.randint(0, count, shape, generator=generator), 0.3)
-
-    mask = torch.arange(source)[None] < torch.randint(
-        source // 2, source + 1, (samples, 1), generator=generator
-    )
-    if isinstance(config, T5Config):
-        labels = drop(ids(_TARGET), 0.2)
-        return {
-            "input_ids": ids(source),
-            "decoder_input_ids": ids(_TARGET),
-            "labels": labels,
-            "attention_mask": mask,
-            **_random_features(config.features, samples, source, generator),
-        }
-    types = (torch.arange(source) >= source // 2).long().expand(samples, -1).contiguous()
-    shapes = {"pos": (samples, source), "ne": (samples, source), "relation": (samples,)}
-    heads = {name: count for name, count in config.heads.model_dump().items() if count}
-    return {
-        "input_ids": ids(source),
-        "token_type_ids": types,
-        "labels": drop(ids(source), 0.8),
-        "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
-        "attention_mask": mask,
-        **{f"{name}_labels": classes(count, *shapes[name]) for name, count in heads.items()},
-        **(_random_knowledge(config, samples, source, generator) if config.knowledge_width else {}),
-        **_random_features(config.features, samples, source, generator),
-    }
-
-
-def _random_features(
-    config: FeaturesConfig, samples: int, source: int, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Random linguistic inputs of the kinds that `config` wants; the first sample has none."""
-
-    def numbers(limit: int, *shape: int) -> Tensor:
-        drawn = torch.randint(0, limit, (samples, source, *shape), generator=generator)
-        drawn[0] = 0
-        return drawn
-
-    features = {"pos_ids": numbers(config.pos_tags)} if config.pos_tags else {}
-    features |= {"role_ids": numbers(config.roles, 3)} if config.roles else {}
-    features |= {"word_groups": numbers(2).cumsum(1)} if config.word_bias else {}
-    features |= {"clause_groups": numbers(3) // 2} if config.clause_bias else {}
-    return features
-
-
-def _random_knowledge(
-    config: BertConfig, samples: int, source: int, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Two mentions in each sample, but one in the first; vectors and answers of `source` / 2 tokens are random."""
-    mentions = torch.zeros(samples, source, dtype=torch.long)
-    mentions[:, 2:4], mentions[1:, 5:8] = 1, 2
-    answers = torch.randint(0, config.vocab_size, (samples, 2, source // 2), generator=generator)
-    answers[0, 1], answers[:, 0, 3:] = IGNORE, IGNORE
-    knowledge = torch.randn(samples, source, config.knowledge_width, generator=generator)
-    return {
-        "mentions": mentions,
-        "knowledge": knowledge,
-        "mention_relations": knowledge[:, :2].contiguous(),
-        "answer_labels": answers,
-    }
 
 
 def _counts(batch: dict[str, Tensor]) -> Tensor:

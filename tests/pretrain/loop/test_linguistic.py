@@ -1,17 +1,13 @@
 """Runs that learn from annotation: whatever the layout, resumed, from a folder, exported; and what they refuse."""
 
-import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 
 from taixue import UserError
 from taixue.data_tools.annotate import sidecar
-from taixue.data_tools.build import build
-from taixue.data_tools.config import CorpusBuildConfig
 from taixue.data_tools.tokenizer import load_tokenizer
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.config.validate import validate
@@ -23,36 +19,10 @@ from taixue.pretrain.knowledge.vectors import save_vectors
 from taixue.pretrain.objectives import build_objective, rng
 from tests.dist import run_ranks
 
-from .conftest import WORDS
 from .runs import BERT, T5, bert, folder, go, metrics, settings
 from .test_init_from import write_t5
 
 FEATURED = {"pos_tags": 80, "word_bias": True, "clause_bias": True, "bias_heads": 2, "dropout": 0.25}
-CONNECTIVES = ["但是", "因为", "所以", "如果"]
-
-
-@pytest.fixture(scope="session")
-def annotated(made: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """`made`, with corpora whose sidecars have words, clauses, connectives and entities."""
-    root = tmp_path_factory.mktemp("annotated")
-    draw = random.Random(2)
-    (root / "lexicon.txt").write_text("太学\n城市\n")
-    with (root / "text.jsonl").open("wb") as file:
-        for _ in range(120):
-            words = draw.choices([*WORDS, *CONNECTIVES], k=60)
-            text = "".join(word + draw.choice(["", "", "，", "。"]) for word in words)
-            file.write(orjson.dumps({"text": text}) + b"\n")
-    for kind in ("t5", "bert"):
-        config = {
-            "tokenizer": made[kind],
-            "sources": [{"name": "sample", "inputs": [str(root / "text.jsonl")]}],
-            "output": str(root / f"{kind}-corpus"),
-            "workers": 1,
-            "validation_fraction": 0.1,
-            "annotate": {"lexicons": [{"path": str(root / "lexicon.txt"), "type": "thing"}]},
-        }
-        build(CorpusBuildConfig.model_validate(config))
-    return made | {f"{kind}-corpus": str(root / f"{kind}-corpus") for kind in ("t5", "bert")}
 
 
 def featured(annotated: dict[str, str], tmp: Path, family: str, **changes: Any) -> dict[str, Any]:

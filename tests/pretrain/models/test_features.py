@@ -13,7 +13,7 @@ from taixue.pretrain.export.mapping import is_extra, state_to_hf
 from taixue.pretrain.models import build_model, model_spec
 from taixue.pretrain.models.features import GroupBias
 from taixue.pretrain.predictions import without_features
-from taixue.pretrain.verify import _random_batch
+from taixue.pretrain.verify_batch import random_batch
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 48, "num_heads": 4, "dropout": 0.0}
@@ -47,7 +47,7 @@ def logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("config", MODELS, ids=case)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 def test_step_0_equals_the_plain_model_bit_for_bit(config: T5Config | BertConfig, dtype: torch.dtype) -> None:
-    batch = _random_batch(linguistic(config), 4, 0, 16)
+    batch = random_batch(linguistic(config), 4, 0, 16)
     plain_batch = {name: x for name, x in batch.items() if name not in FEATURES}
     with torch.no_grad():
         plain, ours = started(config, dtype), started(linguistic(config), dtype)
@@ -63,7 +63,7 @@ def test_each_input_matters_once_its_scale_is_not_0(config: T5Config | BertConfi
         for name, parameter in model.named_parameters():
             if name.endswith(("scale.weight", "group_bias.weight")):
                 parameter.fill_(0.7)
-        batch = _random_batch(wanted, 4, 0, 16)
+        batch = random_batch(wanted, 4, 0, 16)
         before = logits(model, batch)
         for name in FEATURES:
             changed = logits(model, batch | {name: torch.zeros_like(batch[name])})
@@ -75,7 +75,7 @@ def test_each_input_matters_once_its_scale_is_not_0(config: T5Config | BertConfi
 @pytest.mark.parametrize("config", MODELS, ids=case)
 def test_the_scales_learn_from_the_first_step(config: T5Config | BertConfig) -> None:
     model = started(linguistic(config))
-    model(**_random_batch(linguistic(config), 4, 0, 16)).sum().backward()
+    model(**random_batch(linguistic(config), 4, 0, 16)).sum().backward()
     scales = {n: p for n, p in model.named_parameters() if n.endswith(("scale.weight", "group_bias.weight"))}
     assert len(scales) == 3
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in scales.values())
@@ -104,7 +104,7 @@ def test_an_export_holds_the_tensors_of_the_plain_model(config: T5Config | BertC
 
 def test_auxiliary_losses_are_smoothed_and_only_where_there_are_labels() -> None:
     config = BertConfig(**SHAPE, num_layers=2, heads=HeadsConfig(pos=6, ne=4, relation=3))
-    model, batch = started(config, torch.float64), _random_batch(config, 4, 0, 16)
+    model, batch = started(config, torch.float64), random_batch(config, 4, 0, 16)
     assert model_spec(config, 1, (16, 0)).loss_names == ("mlm", "sop", "pos", "ne", "relation")
     losses = model(**batch)
     assert losses.shape == (5,)
