@@ -157,6 +157,23 @@ def _preview(words: list[str]) -> int:
     return 0
 
 
+def _masks(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--samples", type=int, default=3)
+        parser.add_argument("--windows", type=int, default=2000)
+        parser.add_argument("--out", type=Path)
+
+    options, rest = _split(words, "masks", add)
+    run = _configured(RunConfig, "masks", rest)
+    if run is not None:
+        from taixue.pretrain.masks import report_masks
+
+        print(report_masks(run, options.samples, options.windows, options.out))
+    return 0
+
+
 def _train(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
@@ -286,12 +303,16 @@ COMMANDS = {
         "TRIPLES OUT", "learn vectors of a knowledge graph", knowledge_commands.transe
     ),
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
+    "masks": Command("CONFIG [--out DIR]", "what a run will mask, as a page", _masks),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
     "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
     "ablate": Command("CONFIG [--seeds N --chid DIR]", "do knowledge masks help? measured", _ablate),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
     "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),
+    "bench masking": Command(
+        "TOKENIZER CORPUS", "speed of masking on this machine", text_commands.bench_masking
+    ),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }
 

@@ -108,7 +108,6 @@ def probe_cases(run: RunConfig, tokenizer: Tokenizer, most: int, chid: str) -> l
     """Cases from all held-out windows of the run's sources, and those of the folder `chid`. UserError."""
     objective = build_objective(run.objective, tokenizer)
     data = open_data(run, tokenizer, objective)
-    assert data.schema is not None
     tokens, rows = [], []
     for name, source in zip(data.source_names, data.sources, strict=True):
         found, annotation = data.held_out_windows(name, range(len(source.held_out)))

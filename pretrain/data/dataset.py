@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,10 @@ class Source:
 
 
 class TrainingData:
-    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction."""
+    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction.
+
+    schema: what the annotation's rows mean (annotate/sidecar.py), {} where it is not read.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,7 @@ class TrainingData:
     ) -> None:
         self.sources = tuple(sources)
         self.objective = objective
-        self.schema = annotation.schema if annotation else None
+        self.schema: Mapping[str, Any] = annotation.schema if annotation else {}
         self.changes: tuple[Change, ...] = ()
         self._row = annotation.dtype if annotation else None
         self._mixture = Mixture([source.weight for source in sources])
@@ -82,11 +86,15 @@ class TrainingData:
         """The objective's arrays for global sample numbers (B,), in their order."""
         numbers = np.asarray(samples, dtype=np.int64)
         tokens, rows = self.windows(numbers)
-        keys = rng.derive(self._mask_key, numbers)
+        keys = self.mask_keys(numbers)
         arrays = self.objective(tokens, keys, rows)
         for change in self.changes:
             arrays = change(arrays, keys)
         return arrays
+
+    def mask_keys(self, samples: range | np.ndarray) -> np.ndarray:
+        """The key that the objective is given for each sample, uint64 (B,)."""
+        return rng.derive(self._mask_key, np.asarray(samples, dtype=np.int64))
 
     def windows(self, samples: range | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the objective is given for global sample numbers (B,): tokens int32 (B, raw_length), and structured
@@ -161,9 +169,11 @@ class TrainingData:
         return source, window
 
 
-def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> TrainingData:
-    """Open the corpora of a run. UserError when they do not fit the tokenizer or the model, or hold too
-    little.
+def open_data(
+    run: RunConfig, tokenizer: Tokenizer, objective: Objective, with_rows: bool = False
+) -> TrainingData:
+    """Open the corpora of a run. UserError when they do not fit the tokenizer, the model or the objective, or hold too
+    little. with_rows: read the annotation, whether the objective needs it or not.
     """
     if tokenizer.vocab_size > run.model.vocab_size:
         raise UserError(
@@ -179,7 +189,7 @@ def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> Tra
         raise UserError(
             f"data.sources: {len(given)} of {len(run.data.sources)} have a weight; give all of them one, or none"
         )
-    annotation = Annotation() if objective.needs_annotation else None
+    annotation = Annotation() if objective.needs_annotation or with_rows else None
     length = objective.raw_length
     sources = [part for entry in run.data.sources for part in _open(entry, tokenizer, length, annotation)]
     sources = _with_distinct_names(sources)
@@ -196,7 +206,7 @@ def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> Tra
         "objective": _identity(run.objective),
         "sources": [[source.name, source.weight, source.digests] for source in sources],
     }
-    if annotation is not None:
+    if annotation is not None and objective.needs_annotation:
         objective.annotated(annotation.schema)
         check_tables(run.model, annotation.schema)
     data = TrainingData(sources, objective, run.seed, run.eval_windows, identity, annotation)

@@ -196,8 +196,8 @@ class _Part:
         if self.shape.spans > len(self._all_sentinels):
             raise UserError(
                 f"objective: {self.shape.spans} spans of denoiser {denoiser.mode} (density {density}, mean span "
-                f"{mean}) need as many sentinels, the tokenizer has {len(self._all_sentinels)} left; lower input_length "
-                f"({self._config.input_length}) or train a tokenizer with more sentinels"
+                f"{mean}) need as many sentinels, the tokenizer has {len(self._all_sentinels)} left; lower "
+                f"input_length ({self._config.input_length}) or train a tokenizer with more sentinels"
             )
         self._sentinels = self._all_sentinels[: self.shape.spans]
         assert isinstance(self._config, Ul2Config)
