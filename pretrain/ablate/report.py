@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -13,29 +14,41 @@ _STYLE = """body{font:15px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;max-width
 table{border-collapse:collapse}td,th{padding:4px 12px;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}svg text{font-size:12px}
 .plain{fill:#7a869a}.knowledge{fill:#1f6feb}.clear{font-weight:600}"""
-_NAMES = {"accuracy": "accuracy, %", "loss": "nats per token"}
+_NAMES = {"accuracy": "accuracy %", "loss": "nats/token"}
+_HEADINGS = ("probe (cases)", "measure", "plain", "knowledge", "difference")
+_T_95 = (
+    12.71,
+    4.30,
+    3.18,
+    2.78,
+    2.57,
+    2.45,
+    2.36,
+    2.31,
+    2.26,
+)  # Student's t, two-sided, from 1 degree of freedom
 
 
 def show(facts: Mapping[str, Any], folder: Path) -> None:
-    """Print the table; * marks differences of more than two standard errors."""
+    """Print the table; * marks differences whose 95 % interval leaves 0 out."""
     console = Console()
     table = Table(
-        title=f"{facts['run']}: {facts['steps']} steps, {facts['seeds']} seeds, mean ± standard deviation"
+        title=f"{facts['run']}: {facts['steps']} steps, {facts['seeds']} seeds, mean ± standard deviation",
+        box=SIMPLE,
+        pad_edge=False,
     )
-    for heading in ("probe", "cases", "measure", "plain", "knowledge", "difference ± s.e."):
-        table.add_column(heading, justify="left" if heading in ("probe", "measure") else "right")
+    for number, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
     for row in _rows(facts):
         table.add_row(*row)
     console.print(table)
+    console.print("differences: ± standard error, seed by seed; * the 95 % interval leaves 0 out")
     console.print(f"{folder / 'ablation.html'}, ablation.json", soft_wrap=True)
 
 
 def page(facts: Mapping[str, Any]) -> str:
     """The same as one HTML file, with a plot of every seed."""
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in ("probe", "cases", "measure", "plain", "knowledge", "difference ± s.e.")
-    )
+    head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
     body = "".join(
         f"<tr{' class=clear' if row[-1].endswith('*') else ''}>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
@@ -46,8 +59,8 @@ def page(facts: Mapping[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(facts["run"])}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(facts['run'])}: plain and knowledge masks</h1>"
-        f"<p>{facts['steps']} steps, {facts['seeds']} seeds; mean ± standard deviation over the seeds. * and bold: the "
-        f"difference, seed by seed, is more than two standard errors.</p>"
+        f"<p>{facts['steps']} steps, {facts['seeds']} seeds; mean ± standard deviation over the seeds. Differences are taken "
+        f"seed by seed, ± standard error; * and bold: their 95 % interval (Student's t) leaves 0 out.</p>"
         f"<table><tr>{head}</tr>{body}</table>{plots}</body></html>\n"
     )
 
@@ -62,10 +75,10 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, ...]]:
             cells = [
                 f"{mean(values) * unit:.2f} ± {stdev(values) * unit:.2f}" for values in by_variant.values()
             ]
-            clear = " *" if abs(gap) > 2 * error else ""
-            rows.append((
-                kind, str(facts["cases"][kind]), _NAMES[measure], *cells, f"{gap:+.2f} ± {error:.2f}{clear}",
-            ))  # fmt: skip
+            threshold = _T_95[min(facts["seeds"] - 1, len(_T_95)) - 1]
+            clear = " *" if abs(gap) > threshold * error else ""
+            name = f"{kind} ({facts['cases'][kind]})"
+            rows.append((name, _NAMES[measure], *cells, f"{gap:+.2f} ± {error:.2f}{clear}"))
     return rows
 
 
