@@ -89,4 +89,4 @@ def _chid_cases(records: Mapping[str, tuple[list[str], int]], tokenizer: Tokeniz
         before, _, after = content.partition(_BLANK)
         ids = tokenizer.encode([before, after.replace(_BLANK, ""), *candidates])
         if all(len(candidate) for candidate in ids[2:]):
-            yield Cloze("chid, 1 of 7", ids[0], ids[1], tuple(ids[2:]), answer)
+            yield Cloze("chid", ids[0], ids[1], tuple(ids[2:]), answer)

@@ -16,6 +16,9 @@ td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}svg tex
 .plain{fill:#7a869a}.knowledge{fill:#1f6feb}.clear{font-weight:600}"""
 _NAMES = {"accuracy": "accuracy %", "loss": "nats/token"}
 _HEADINGS = ("probe (cases)", "measure", "plain", "knowledge", "difference")
+_CHID = (
+    "Accuracy: every token of the unit is the first choice; of chid: the right idiom of seven, chance 14.3 %."
+)
 _T_95 = (
     12.71,
     4.30,
@@ -43,6 +46,7 @@ def show(facts: Mapping[str, Any], folder: Path) -> None:
         table.add_row(*row)
     console.print(table)
     console.print("differences: ± standard error, seed by seed; * the 95 % interval leaves 0 out")
+    console.print(_CHID)
     console.print(f"{folder / 'ablation.html'}, ablation.json", soft_wrap=True)
 
 
@@ -59,8 +63,9 @@ def page(facts: Mapping[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(facts["run"])}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(facts['run'])}: plain and knowledge masks</h1>"
-        f"<p>{facts['steps']} steps, {facts['seeds']} seeds; mean ± standard deviation over the seeds. Differences are taken "
-        f"seed by seed, ± standard error; * and bold: their 95 % interval (Student's t) leaves 0 out.</p>"
+        f"<p>{facts['steps']} steps, {facts['seeds']} seeds; mean ± standard deviation over the seeds. Differences "
+        f"are taken seed by seed, ± standard error; * and bold: their 95 % interval (Student's t) leaves 0 out. "
+        f"{_CHID}</p>"
         f"<table><tr>{head}</tr>{body}</table>{plots}</body></html>\n"
     )
 
