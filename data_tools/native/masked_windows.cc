@@ -1,4 +1,7 @@
 // From chosen tokens to BERT's input. Twin: plain/masked_windows.py.
+#include <algorithm>
+#include <numeric>
+
 #include "units.h"
 
 namespace taixue {
@@ -15,8 +18,8 @@ void lay_out_mlm(const Windows& windows, const int32_t* marks, const MlmLayout& 
   for (size_t row = 0; row < windows.batch; ++row) {
     const int32_t* tokens = windows.tokens + row * windows.length;
     const int32_t* chosen = marks + row * windows.length;
+    std::copy_n(tokens, window, corrupted.begin());
     for (int64_t place = 0; place < window; ++place) {
-      corrupted[place] = tokens[place];
       if (chosen[place] == 0) continue;
       const unsigned type = chosen[place] & 7;
       if (type == kRelation) {
@@ -41,20 +44,23 @@ void lay_out_mlm(const Windows& windows, const int32_t* marks, const MlmLayout& 
     }
     out.swapped[row] = swapped;
     int64_t next = row * length;
-    const auto put = [&](int64_t id, int64_t type, int64_t label, int64_t place) {
+    const auto put = [&](int64_t id, int64_t type) {
       out.input_ids[next] = id;
       out.token_type_ids[next] = type;
-      out.labels[next] = label;
-      if (out.index) out.index[next] = place;
+      out.labels[next] = -100;
+      if (out.index) out.index[next] = -1;
       ++next;
     };
     const auto segment = [&](int64_t begin, int64_t end, int64_t type) {
-      for (int64_t place = begin; place < end; ++place) {
-        put(corrupted[place], type, chosen[place] ? tokens[place] : -100, place);
-      }
-      put(layout.sep, type, -100, -1);
+      const int64_t size = end - begin;
+      std::copy_n(corrupted.begin() + begin, size, out.input_ids + next);
+      std::fill_n(out.token_type_ids + next, size, type);
+      for (int64_t k = 0; k < size; ++k) out.labels[next + k] = chosen[begin + k] ? tokens[begin + k] : -100;
+      if (out.index) std::iota(out.index + next, out.index + next + size, begin);
+      next += size;
+      put(layout.sep, type);
     };
-    put(layout.cls, 0, -100, -1);
+    put(layout.cls, 0);
     segment(swapped ? cut : 0, swapped ? window : cut, 0);
     if (layout.order_keys) segment(swapped ? 0 : cut, swapped ? cut : window, 1);
   }

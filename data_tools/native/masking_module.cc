@@ -17,7 +17,7 @@ namespace {
 template <typename Value>
 using Array = py::array_t<Value, py::array::c_style>;
 
-// rows may have size 0: no annotation.
+// rows (B, N, bytes), or no three dimensions: no annotation.
 Windows windows_of(const Array<int32_t>& tokens, const Array<uint8_t>& rows, const Array<uint64_t>& keys,
                    const Array<uint8_t>& special) {
   if (tokens.ndim() != 2 || keys.size() != tokens.shape(0)) throw py::value_error("tokens (B, N) need keys (B,)");
@@ -28,8 +28,8 @@ Windows windows_of(const Array<int32_t>& tokens, const Array<uint8_t>& rows, con
   if (!std::all_of(tokens.data(), tokens.data() + tokens.size(), [&](int32_t id) { return id >= 0 && id < size; })) {
     throw py::value_error("a token is outside the vocabulary");
   }
-  if (rows.size() > 0) {
-    if (rows.ndim() != 3 || rows.shape(0) != tokens.shape(0) || rows.shape(1) != tokens.shape(1) || rows.shape(2) < 4) {
+  if (rows.ndim() == 3) {
+    if (rows.shape(0) != tokens.shape(0) || rows.shape(1) != tokens.shape(1) || rows.shape(2) < 4) {
       throw py::value_error("tokens (B, N) need rows (B, N, 4 or more)");
     }
     windows.rows = rows.data();
@@ -39,7 +39,7 @@ Windows windows_of(const Array<int32_t>& tokens, const Array<uint8_t>& rows, con
 }
 
 const Array<uint8_t>& annotated(const Array<uint8_t>& rows) {
-  if (rows.size() == 0) throw py::value_error("units need annotation rows");
+  if (rows.ndim() != 3) throw py::value_error("units need annotation rows");
   return rows;
 }
 

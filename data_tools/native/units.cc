@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace taixue {
 namespace {
@@ -116,19 +117,26 @@ std::pair<UnitType, int32_t> Pool::draw(uint64_t number) {
 
 void choose_tokens(const Windows& windows, double share, int32_t* marks) {
   constexpr uint64_t kPlaces = (1u << 20) - 1;
-  std::vector<uint64_t> ranks, smallest;
+  std::vector<uint64_t> ranks, all;
   for (size_t row = 0; row < windows.batch; ++row) {
     const int32_t* tokens = windows.tokens + row * windows.length;
-    ranks.clear();
+    all.clear();
     for (size_t place = 0; place < windows.length; ++place) {
       if (!windows.special[tokens[place]]) {
-        ranks.push_back((number_at(windows.keys[row], place) & ~kPlaces) | place);
+        all.push_back((number_at(windows.keys[row], place) & ~kPlaces) | place);
       }
     }
     int32_t* out = marks + row * windows.length;
     std::fill_n(out, windows.length, 0);
-    const int64_t budget = budget_of(static_cast<int64_t>(ranks.size()), share);
+    const auto real = static_cast<double>(all.size());
+    const int64_t budget = budget_of(static_cast<int64_t>(all.size()), share);
     if (budget == 0) continue;
+    // Ranks are uniform: the smallest are almost surely among those below a little more than their share.
+    const double part = (static_cast<double>(budget) + 4 * std::sqrt(real)) / real;
+    const uint64_t limit = part < 1 ? static_cast<uint64_t>(part * 0x1p64) : ~uint64_t{0};
+    ranks.clear();
+    std::copy_if(all.begin(), all.end(), std::back_inserter(ranks), [limit](uint64_t rank) { return rank <= limit; });
+    if (static_cast<int64_t>(ranks.size()) < budget) ranks = all;
     std::nth_element(ranks.begin(), ranks.begin() + (budget - 1), ranks.end());
     for (int64_t k = 0; k < budget; ++k) {
       const auto place = static_cast<int32_t>(ranks[k] & kPlaces);

@@ -1,7 +1,7 @@
 """`taixue bench masking`: raw tokens per CPU-second from mapped shards to batches, beside other collators.
 
 A speed is a ratio measured in one run: every step takes its turn on the same windows of the same shards, best and
-the median of several rounds are kept, and the load of the machine is said. The others are given the windows as arrays in
+median of several rounds are kept, and the load of the machine is said. The others are given the windows as arrays in
 memory, which costs them nothing.
 """
 

@@ -21,7 +21,7 @@ def rivals(
     made: dict[str, Callable[[], Step]]
     if tokenizer.kind == "t5":
         made = {
-            "  HF's T5 collator (Flax example)": lambda: _hf_t5(tokenizer, windows, length),
+            "  HF's T5 collator (Flax example)": lambda: hf_t5(tokenizer, windows, length),
             "  megatron-core T5 dataset": lambda: _megatron_t5(tokenizer, windows),
         }
     else:
@@ -39,7 +39,7 @@ def rivals(
     return steps, missing
 
 
-def _hf_t5(tokenizer: Tokenizer, windows: np.ndarray, length: int) -> Step:
+def hf_t5(tokenizer: Tokenizer, windows: np.ndarray, length: int) -> Step:
     """The algorithm of transformers' examples/flax run_t5_mlm_flax.py (nanoT5 has the same), in numpy as there: a noise
     mask for each example, sentinels by cumulative sums, and a filter, over the batch."""
     shape = SpanShape.of_input(length, 0.15, 3.0)

@@ -104,12 +104,9 @@ class TrainingData:
         for index, part in enumerate(self.sources):
             mine = np.flatnonzero(source == index)
             if len(mine):
-                found, found_rows = self._empty(len(mine))
-                part.train.gather(window[mine], found)
-                tokens[mine] = found
+                part.train.gather(window[mine], tokens, mine)
                 if part.train_rows is not None:
-                    part.train_rows.gather(window[mine], found_rows)
-                    rows[mine] = found_rows
+                    part.train_rows.gather(window[mine], rows, mine)
         return tokens, restored(rows, self._row) if self._row else None
 
     def _empty(self, count: int) -> tuple[np.ndarray, np.ndarray]:

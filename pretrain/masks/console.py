@@ -44,7 +44,10 @@ def show(
             table.add_row(label, *(_number(key, found[key]) for found in maskers.values()))
     for name in counted.get("masked_of_type", ()):
         shares = (found["masked_of_type"][name] for found in maskers.values())
-        table.add_row(f"P(masked | token of {_article(name)})", *(f"{share:.1%}" for share in shares))
+        table.add_row(
+            f"P(masked | token of {_article(name)})".replace("a word", "another word"),
+            *(f"{share:.1%}" for share in shares),
+        )
     console.print(table)
     packing = facts["packing"]
     console.print(

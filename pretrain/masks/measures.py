@@ -15,8 +15,9 @@ TYPES = ("word", "entity", "connective", "idiom")
 class Measures:
     """Counts over any number of windows; `add` and `facts` are all there is to it.
 
-    A unit is touched when any of its tokens is masked, whole when all of them are in one span. lengths[n]: spans of n
-    tokens, the last entry those of LONGEST and more.
+    A unit is touched when any of its tokens is masked, whole when all of them are in one span. tokens, masked_tokens:
+    by type, "word" being what is nothing else; units: all words. lengths[n]: spans of n tokens, the last entry those of
+    LONGEST and more.
     """
 
     windows: int = 0
@@ -52,6 +53,7 @@ class Measures:
         if rows is None:
             return
         is_idiom = np.isin(rows["pos"], idioms)
+        special_kinds = is_idiom | (rows["entity"] > 0) | (rows["connective"] > 0)
         for name, kinds, flag in (
             ("word", ~special, sidecar.UNIT),
             ("entity", rows["entity"], sidecar.ENTITY),
@@ -59,8 +61,9 @@ class Measures:
             ("idiom", is_idiom, sidecar.UNIT),
         ):
             held, begins = kinds > 0, (rows["flags"] & flag) != 0
-            _add(self.tokens, name, held.sum())
-            _add(self.masked_tokens, name, (held & masked).sum())
+            counted = held & ~special_kinds if name == "word" else held
+            _add(self.tokens, name, counted.sum())
+            _add(self.masked_tokens, name, (counted & masked).sum())
             _add(self.truncated, name, (held[:, 0] & ~begins[:, 0]).sum())
             if not held.any():
                 continue

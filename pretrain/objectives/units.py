@@ -89,7 +89,7 @@ def special_ids(ids: tuple[int, ...], vocabulary: int) -> np.ndarray:
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:
     """Structured rows (B, N) as the sampler reads them, uint8 (B, N, bytes per row)."""
-    return np.ascontiguousarray(rows).view(np.uint8).reshape(*rows.shape, -1)
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(*rows.shape, rows.dtype.itemsize)
 
 
 def _limit(probability: float) -> int:
