@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import text_commands
+from . import knowledge_commands, text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -157,6 +157,23 @@ def _preview(words: list[str]) -> int:
     return 0
 
 
+def _masks(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--samples", type=int, default=3)
+        parser.add_argument("--windows", type=int, default=2000)
+        parser.add_argument("--out", type=Path)
+
+    options, rest = _split(words, "masks", add)
+    run = _configured(RunConfig, "masks", rest)
+    if run is not None:
+        from taixue.pretrain.masks import report_masks
+
+        print(report_masks(run, options.samples, options.windows, options.out))
+    return 0
+
+
 def _train(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
@@ -204,6 +221,24 @@ def _verify(words: list[str]) -> int:
     from taixue.pretrain.verify import verify
 
     return 0 if verify(run, options.layouts) else 1
+
+
+def _ablate(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--seeds", type=int, default=3)
+        parser.add_argument("--cases", type=int, default=300)
+        parser.add_argument("--chid", default="")
+        parser.add_argument("--out", type=Path, default=None)
+
+    options, rest = _split(words, "ablate", add)
+    run = _configured(RunConfig, "ablate", rest)
+    if run is not None:
+        from taixue.pretrain.ablate import ablate
+
+        ablate(run, **vars(options))
+    return 0
 
 
 def _export(words: list[str]) -> int:
@@ -264,13 +299,21 @@ COMMANDS = {
     "corpus report": Command(
         "CORPUS [--out DIR]", "what a corpus holds, as a page", text_commands.report_corpus
     ),
+    "knowledge transe": Command(
+        "TRIPLES OUT", "learn vectors of a knowledge graph", knowledge_commands.transe
+    ),
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
+    "masks": Command("CONFIG [--out DIR]", "what a run will mask, as a page", _masks),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
     "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
+    "ablate": Command("CONFIG [--seeds N --chid DIR]", "do knowledge masks help? measured", _ablate),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
     "bench corpus": Command(
         "[--inputs P]", "speed of corpus work, ours and others'", text_commands.bench_corpus
+    ),
+    "bench masking": Command(
+        "TOKENIZER CORPUS", "speed of masking on this machine", text_commands.bench_masking
     ),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }

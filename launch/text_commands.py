@@ -134,6 +134,27 @@ def bench_corpus(words: list[str]) -> int:
     return 0
 
 
+def bench_masking(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue bench masking",
+        description="Raw tokens per core-second from shards to batches, beside other collators.",
+    )
+    parser.add_argument("tokenizer", metavar="TOKENIZER", type=Path, help="folder of the corpus's tokenizer")
+    parser.add_argument("corpus", metavar="CORPUS", type=Path, help="folder that `taixue corpus build` wrote")
+    parser.add_argument(
+        "--length", metavar="N", type=_positive, default=512, help="input length (default: 512)"
+    )
+    parser.add_argument(
+        "--windows", metavar="N", type=_positive, default=2048, help="samples (default: 2048)"
+    )
+    parser.add_argument("--rounds", metavar="N", type=_positive, default=5, help="turns of each (default: 5)")
+    options = vars(parser.parse_args(words))
+    from taixue.pretrain.bench.masking import bench
+
+    print(bench(**options))
+    return 0
+
+
 def _add_folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", metavar="FOLDER", type=Path, help="T5 or BERT folder, with or without weights"

@@ -278,11 +278,8 @@ def pad_targets(batch: dict[str, Tensor], multiple: int) -> dict[str, Tensor]:
         return batch
     missing = -batch["decoder_input_ids"].shape[1] % multiple
     pad: Callable[[Tensor, int], Any] = lambda x, value: torch.nn.functional.pad(x, (0, missing), value=value)  # noqa: E731
-    return {
-        **batch,
-        "decoder_input_ids": pad(batch["decoder_input_ids"], 0),
-        "labels": pad(batch["labels"], -100),
-    }
+    filling = {"decoder_input_ids": 0, "labels": -100, "decoder_segments": 0}
+    return batch | {name: pad(batch[name], value) for name, value in filling.items() if name in batch}
 
 
 def _micro_batches(batch: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:

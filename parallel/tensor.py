@@ -12,6 +12,7 @@ A model names a role for each module that owns weights (pretrain/models/sharding
   replicated            computes on the residual stream, hence on sequence shards: gradients are partial sums
   split                 computes on the whole sequence, then keeps this rank's sequence shard
   gather                needs the whole sequence of the residual stream; every rank repeats the computation
+  assemble              hands on the whole sequence to modules that split what they make of it again
   whole                 computes on what is equal on every rank
 """
 
@@ -73,6 +74,10 @@ class _Roles:
 
     def enter(self, module: nn.Module) -> None:
         module.register_forward_hook(lambda _, args, out: self.enter_region(out))
+
+    def assemble(self, module: nn.Module) -> None:
+        if self.sharded:  # else every rank computes the same, and has the whole gradient
+            self.enter(module)
 
     def column(self, module: nn.Module) -> None:
         self._store(module, weight=Shard(0), bias=Shard(0))

@@ -7,14 +7,18 @@ from torch import Tensor
 from taixue.kernels.loss import IGNORE
 
 from .data import TrainingData
-from .predictions import LABELS, as_tensors, predictions, summed_over_data
+from .data.features import FEATURES
+from .predictions import LABELS, as_tensors, predictions, summed_over_data, without_features
 from .state import TrainState
 from .stop import StopRequest
+
+WITHOUT_TAGS = "-without-tags"
 
 
 def evaluate(state: TrainState, data: TrainingData, stop: StopRequest) -> dict[str, float] | None:
     """{"eval/<source>/<objective>": nats per prediction} over the first eval_windows windows of each source.
 
+    With linguistic inputs also "eval/<source>/<objective>-without-tags", the same windows without them.
     None when asked to stop on the way. Collective: every rank calls it; the losses are the same on all.
     """
     results: dict[str, float] = {}
@@ -34,7 +38,9 @@ def _source_losses(
     micro_batches = runtime.layout.pp
     share = state.run.batch.micro_size * micro_batches
     sums = torch.zeros(len(names), dtype=torch.float64, device=runtime.device)
+    plain_sums = torch.zeros_like(sums)
     counts = torch.zeros(len(names), dtype=torch.int64)
+    tagged = False
     for begin in range(0, windows, share * runtime.mesh.dp_size):
         if stop.agreed():
             return None
@@ -42,9 +48,12 @@ def _source_losses(
         batch = _padded(data, source, np.arange(first, first + share), windows)
         sums += runtime.evaluate(batch, micro_batches)
         counts += predictions(batch, names)
+        if tagged := not batch.keys().isdisjoint(FEATURES):
+            plain_sums += runtime.evaluate(without_features(batch), micro_batches)
     total = summed_over_data(counts, runtime)
-    means = sums.cpu() / total.clamp(min=1)
-    return {name: mean for name, mean, count in zip(names, means.tolist(), total, strict=True) if count}
+    means, plain = ((x.cpu() / total.clamp(min=1)).tolist() for x in (sums, plain_sums))
+    results = {name: mean for name, mean, count in zip(names, means, total, strict=True) if count}
+    return results | ({f"{names[0]}{WITHOUT_TAGS}": plain[0]} if tagged else {})
 
 
 def _padded(data: TrainingData, source: str, indices: np.ndarray, windows: int) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from .data import Loader, TrainingData
 from .evaluation import evaluate
 from .observe import Meter, Record, Sink
 from .optim import learning_rate
-from .predictions import as_tensors, predictions, summed_over_data
+from .predictions import as_tensors, loss_weights, predictions, summed_over_data
 from .state import TrainState
 from .stop import StopRequest
 
@@ -89,7 +89,9 @@ class Loop:
         runtime.seed(run.seed, step)
         names = runtime.spec.loss_names
         counts = summed_over_data(predictions(batch, names), runtime)
-        means = runtime.forward_backward(batch, counts, scale=scale, should_stop=self._should_stop())
+        weights = loss_weights(run.objective, names)
+        factors = torch.tensor(list(weights.values()), dtype=torch.float64)
+        means = runtime.forward_backward(batch, counts, factors, scale=scale, should_stop=self._should_stop())
         if means is None:
             return None
         values = {
@@ -97,7 +99,7 @@ class Loop:
         }
         norm = runtime.grad_norm().item() / scale
         lr = learning_rate(run.schedule, run.optimizer.lr, step, run.steps)
-        record: Record = {"loss": sum(values.values())}
+        record: Record = {"loss": sum(weights[name] * value for name, value in values.items())}
         record |= {f"loss/{name}": value for name, value in values.items()} | {"grad_norm": norm, "lr": lr}
         finite = isfinite(norm) and isfinite(record["loss"])
         if finite:

@@ -82,15 +82,23 @@ class TrainState:
                     value.copy_(self.optimizer.state[source][key])
 
     def start_from(self, folder: str) -> None:
-        """Set the weights to those of a Hugging Face folder. Raises UserError if its model is another one."""
+        """Set the weights to those of a Hugging Face folder; what serves pretraining only starts as in a new run.
+
+        Raises UserError if its model is another one.
+        """
         from .export import from_hf
+        from .export.mapping import is_extra
 
         config, tensors = from_hf(folder)
         theirs, ours = config.model_dump(), self.run.model.model_dump()
         for key in ours:
-            if key != "dropout" and theirs.get(key) != ours[key]:
+            if (
+                key not in ("dropout", "features", "heads", "knowledge_width")
+                and theirs.get(key) != ours[key]
+            ):
                 raise UserError(
                     f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
                     f"set model.{key} to {theirs.get(key)!r}"
                 )
-        self.runtime.load(lambda name, shape: tensors[name])
+        init = self.runtime.spec.init
+        self.runtime.load(lambda name, shape: init(name, shape) if is_extra(name) else tensors[name])

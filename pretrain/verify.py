@@ -24,7 +24,9 @@ from taixue.parallel.spawn import run_ranks
 from taixue.parallel.stages import SCHEDULES
 
 from .config.schema import BertConfig, RunConfig, T5Config
-from .models import build_model, model_spec
+from .models import ModelSpec, build_model, model_spec
+from .predictions import LABELS
+from .verify_batch import TARGET, random_batch
 
 LAYOUTS = ("tp2", "pp2", "dp2", "tp2xpp2", "tp2xdp2", "pp2xdp2", "tp2xpp2xdp2", "hsdp2x2")
 """What is verified when nothing is named."""
@@ -34,7 +36,6 @@ WEIGHT_TOLERANCE = 1e-10
 """AdamW divides by the root of tiny second moments, which magnifies rounding. Weights smaller than the learning rate
 are measured against it."""
 
-_TARGET = 10  # no multiple of 4: padding for sequence shards is exercised
 _STEPS, _MICRO_BATCHES, _LEARNING_RATE, _DEADLINE = 3, 4, 1e-2, 300.0
 
 
@@ -136,12 +137,17 @@ def describe(layout: Layout) -> str:
 def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config | BertConfig:
     """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of every layout."""
     pp = max(layout.pp for layout in layouts)
-    heads = lcm(4, *(layout.tp for layout in layouts))
+    every_second = 2 if model.features.bias_heads else 1  # some heads with a group bias on every rank
+    all_heads = lcm(4, *(layout.tp * every_second for layout in layouts))
+    features = {name: min(getattr(model.features, name), 6) for name in ("pos_tags", "roles")}
+    features |= {"bias_heads": all_heads // 2} if model.features.bias_heads else {}
+    features |= {"bias_layers": (1,)} if model.features.bias_layers else {}
     shape = {
-        "vocab_size": 24 * heads,
-        "d_model": 8 * heads,
-        "d_ff": 12 * heads,
-        "num_heads": heads,
+        "features": model.features.model_copy(update=features),
+        "vocab_size": 24 * all_heads,
+        "d_model": 8 * all_heads,
+        "d_ff": 12 * all_heads,
+        "num_heads": all_heads,
         "dropout": 0.0,
     }
     if isinstance(model, T5Config):
@@ -155,7 +161,11 @@ def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config |
             update={**shape, **layers, "relative_buckets": 8, "relative_max_distance": 12}
         )
     positions = max(_source_length(layout) for layout in layouts)
-    return model.model_copy(update={**shape, "num_layers": max(4, 2 * pp), "max_positions": positions})
+    classes = {name: min(count, 5) for name, count in model.heads.model_dump().items()}
+    heads = model.heads.model_copy(update=classes)
+    knowledge = {"knowledge_width": min(model.knowledge_width, 6)}
+    layers = {"num_layers": max(4, 2 * pp), "max_positions": positions}
+    return model.model_copy(update={**shape, **layers, **knowledge, "heads": heads})
 
 
 def _source_length(layout: Layout) -> int:
@@ -182,11 +192,11 @@ def _names(model: T5Config | BertConfig) -> list[str]:
 
 def _compare(model: T5Config | BertConfig, layout: Layout) -> tuple[Difference, list[str]]:
     """On one rank of a started group: the differences of what it holds, and the names of that."""
-    lengths = (_source_length(layout), _TARGET)
+    lengths = (_source_length(layout), TARGET)
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
-    batches = [_random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
+    batches = [random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
     expected = _Reference(model, batches)
-    spec, cpu = model_spec(model, 1, lengths), torch.device("cpu")
+    spec, cpu = _spec(model, lengths), torch.device("cpu")
     runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=torch.float64)
     named = runtime.named_parameters()  # a name occurs twice where two stages of this rank hold replicas
     optimizer = _adamw(parameter for _, parameter in named)
@@ -213,11 +223,22 @@ def _full(tensor: Tensor | None) -> Tensor:
     return tensor.full_tensor()
 
 
+def _spec(model: T5Config | BertConfig, lengths: tuple[int, int]) -> ModelSpec:
+    """The model's, with scales that training starts at 0 at a half: what they multiply has a gradient at once."""
+    spec = model_spec(model, 1, lengths)
+
+    def init(name: str, shape: tuple[int, ...]) -> Tensor:
+        value = spec.init(name, shape)
+        return value + 0.5 if name.endswith(("scale.weight", "group_bias.weight")) else value
+
+    return replace(spec, init=init)
+
+
 class _Reference:
     """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
 
     def __init__(self, config: T5Config | BertConfig, batches: list[dict[str, Tensor]]) -> None:
-        spec = model_spec(config, 1, (1, 1))
+        spec = _spec(config, (1, 1))
         model = build_model(config).double()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -264,43 +285,10 @@ def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
 
 
-def _random_batch(config: T5Config | BertConfig, samples: int, step: int, source: int) -> dict[str, Tensor]:
-    """Random tokens; some targets are ignored, so that ranks and micro-batches hold unequal counts."""
-    generator = torch.Generator().manual_seed(step)
-
-    def ids(length: int) -> Tensor:
-        return torch.randint(1, config.vocab_size, (samples, length), generator=generator)
-
-    def drop(labels: Tensor, share: float) -> Tensor:
-        return labels.masked_fill(torch.rand(labels.shape, generator=generator) < share, IGNORE)
-
-    mask = torch.arange(source)[None] < torch.randint(
-        source // 2, source + 1, (samples, 1), generator=generator
-    )
-    if isinstance(config, T5Config):
-        labels = drop(ids(_TARGET), 0.2)
-        return {
-            "input_ids": ids(source),
-            "decoder_input_ids": ids(_TARGET),
-            "labels": labels,
-            "attention_mask": mask,
-        }
-    types = (torch.arange(source) >= source // 2).long().expand(samples, -1).contiguous()
-    return {
-        "input_ids": ids(source),
-        "token_type_ids": types,
-        "labels": drop(ids(source), 0.8),
-        "sop_labels": torch.randint(0, 2, (samples,), generator=generator),
-        "attention_mask": mask,
-    }
-
-
 def _counts(batch: dict[str, Tensor]) -> Tensor:
     """Predictions in the batch, one count for each loss."""
-    counts = [(batch["labels"] != IGNORE).sum()]
-    if "sop_labels" in batch:
-        counts.append(torch.tensor(len(batch["sop_labels"])))
-    return torch.stack(counts).double()
+    keys = [key for key in dict.fromkeys(LABELS.values()) if key in batch]
+    return torch.stack([(batch[key] != IGNORE).sum() for key in keys]).double()
 
 
 def _table(family: str, differences: list[Difference]) -> Table:

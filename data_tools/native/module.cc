@@ -388,6 +388,10 @@ std::unique_ptr<Annotation> make_annotation(const WordCutter* cutter, const Keyw
 }  // namespace
 }  // namespace taixue
 
+namespace taixue {
+void bind_masking(py::module_& m);  // masking_module.cc
+}
+
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of corpus work; taixue.data_tools.native is the door to them.";
@@ -438,4 +442,5 @@ PYBIND11_MODULE(_native, m) {
   py::class_<Annotation>(m, "Annotation")
       .def(py::init(&make_annotation), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), py::keep_alive<1, 7>())
       .def("rows", &annotation_rows);
+  bind_masking(m);
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from .charts import bars, flow, histogram, number
 
-_STYLE = """
+STYLE = """
 :root{--ink:#1d2433;--soft:#667085;--line:#e4e7ec;--paper:#fff;--back:#f5f6f8;--a:#2f6f9f;--b:#7a9e3f;--lost:#d9822b}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#344054;--paper:#1b2130;--back:#12161f;
 --a:#5aa2d6;--b:#a3c76a;--lost:#e39b52}}
@@ -34,13 +34,13 @@ def page(facts: dict[str, Any]) -> str:
     """The page."""
     sections = [
         _cards(facts),
-        _section("What became of the inputs", _flow(facts["flow"])),
-        _section("Duplicates", _duplicates(facts["flow"])),
-        _section("Sources", _sources(facts)),
-        _section("Length of documents", _lengths(facts)),
-        _section("Languages", _languages(facts)),
-        _section("Tokens", _fertility(facts)),
-        _section("Annotation", _annotation(facts["annotation"])),
+        section("What became of the inputs", _flow(facts["flow"])),
+        section("Duplicates", _duplicates(facts["flow"])),
+        section("Sources", _sources(facts)),
+        section("Length of documents", _lengths(facts)),
+        section("Languages", _languages(facts)),
+        section("Tokens", _fertility(facts)),
+        section("Annotation", _annotation(facts["annotation"])),
     ]
     name = escape(facts["corpus"])
     tokenizer = facts["tokenizer"]
@@ -48,13 +48,13 @@ def page(facts: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Corpus report: {name}</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>Corpus report: {name}</title><style>{STYLE}</style></head><body><main>"
         f"<h1>Corpus report</h1><p class=sub>{name} · {made}, {tokenizer['sha256'][:12]}</p>"
         f"{''.join(sections)}</main></body></html>\n"
     )
 
 
-def _section(title: str, body: str) -> str:
+def section(title: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{body}</section>" if body else ""
 
 
@@ -141,7 +141,7 @@ def _duplicates(steps: list[dict[str, Any]]) -> str:
         ]
         for step in mine
     ]
-    return _table(["kind", "source", "documents", "share", "text", "share"], rows) if rows else ""
+    return table(["kind", "source", "documents", "share", "text", "share"], rows) if rows else ""
 
 
 def _sources(facts: dict[str, Any]) -> str:
@@ -159,7 +159,7 @@ def _sources(facts: dict[str, Any]) -> str:
                 str(source["shards"]),
             ]
         )
-    return _table(["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, sums=True)
+    return table(["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, sums=True)
 
 
 def _lengths(facts: dict[str, Any]) -> str:
@@ -203,7 +203,7 @@ def _fertility(facts: dict[str, Any]) -> str:
                 f"{source['vocabulary_used']:,} of {facts['tokenizer']['vocab_size']:,}" if sampled else "",
             ]
         )
-    return _table(["source", "bytes / token", "characters / token", "unknown", "vocabulary used"], rows)
+    return table(["source", "bytes / token", "characters / token", "unknown", "vocabulary used"], rows)
 
 
 def _annotation(found: dict[str, Any] | None) -> str:
@@ -236,7 +236,7 @@ def _annotation(found: dict[str, Any] | None) -> str:
     pos = {name: 1000 * count / tokens for name, count in list(found["pos_kinds"].items())[:15]}
     made = ", ".join(f"{escape(name)}: {escape(value)}" for name, value in found["made_by"].items())
     return (
-        _table(["", "found", ""], rows)
+        table(["", "found", ""], rows)
         + f"<h3>Connectives per 1,000 tokens, by relation</h3>{bars(per)}"
         + f"<h3>Entities per 1,000 tokens, by type</h3>{bars(entity, shade='b')}"
         + f"<h3>Parts of speech of units per 1,000 tokens, the 15 most frequent</h3>{bars(pos)}"
@@ -244,7 +244,7 @@ def _annotation(found: dict[str, Any] | None) -> str:
     )
 
 
-def _table(head: list[str], rows: list[list[str]], sums: bool = False) -> str:
+def table(head: list[str], rows: list[list[str]], sums: bool = False) -> str:
     lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
     for k, row in enumerate(rows):
         mark = " class=sum" if sums and k == len(rows) - 1 else ""

@@ -12,9 +12,9 @@ from pathlib import Path
 from taixue import UserError
 from taixue.parallel.stages import stage_count
 
-from .schema import RunConfig
+from .schema import MlmConfig, RunConfig
 
-OBJECTIVE_OF = {"t5": "span-corruption", "bert": "mlm"}
+OBJECTIVES_OF = {"t5": ("span-corruption", "prefix-lm", "ul2"), "bert": ("mlm",)}
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,11 @@ def _batch(facts: Facts) -> Iterator[str]:
 
 def _objective(facts: Facts) -> Iterator[str]:
     model, objective = facts.run.model, facts.run.objective
-    fits = OBJECTIVE_OF[model.family]
-    if objective.kind != fits:
-        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {fits}"
+    fits = OBJECTIVES_OF[model.family]
+    if objective.kind not in fits:
+        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {' or '.join(fits)}"
+    if objective.kind == "mlm":
+        yield from _mlm(objective)
     if model.family == "bert" and objective.input_length > model.max_positions:
         yield (
             f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
@@ -136,6 +138,83 @@ def _objective(facts: Facts) -> Iterator[str]:
         )
     if model.family == "bert" and model.d_model % model.num_heads:
         yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"
+
+
+def _features(facts: Facts) -> Iterator[str]:
+    model, tp = facts.run.model, facts.run.parallel.tp
+    features = model.features
+    layers = model.num_encoder_layers if model.family == "t5" else model.num_layers
+    heads = features.bias_heads
+    if features.bias_layers and max(features.bias_layers) >= layers:
+        yield (
+            f"model.features.bias_layers: {max(features.bias_layers)} is no layer of {layers}; "
+            f"legal: 0 to {layers - 1}"
+        )
+    if heads and (model.num_heads % heads or heads % tp):
+        legal = [n for n in range(tp, model.num_heads + 1, tp) if model.num_heads % n == 0]
+        yield (
+            f"model.features.bias_heads: {heads} should divide the {model.num_heads} heads and be a multiple of "
+            f"parallel.tp {tp}; legal: {', '.join(map(str, legal))}"
+        )
+    if (heads or features.bias_layers) and not (features.word_bias or features.clause_bias):
+        yield "model.features: bias_layers and bias_heads without word_bias or clause_bias; set one of these to true"
+    takes = bool(features.pos_tags or features.roles or features.word_bias or features.clause_bias)
+    if takes != facts.run.objective.features:
+        yield (
+            f"objective.features: {str(not takes).lower()}, but model.features takes "
+            f"{'some' if takes else 'none'}; set it to {str(takes).lower()}"
+        )
+
+
+def _heads(facts: Facts) -> Iterator[str]:
+    model, objective = facts.run.model, facts.run.objective
+    if model.family != "bert" or objective.kind != "mlm":
+        return
+    tagging, relation = bool(model.heads.pos or model.heads.ne), bool(model.heads.relation)
+    if tagging != objective.tag_labels:
+        yield (
+            f"objective.tag_labels: {str(not tagging).lower()}, but model.heads.pos is {model.heads.pos} and ne "
+            f"{model.heads.ne}; set it to {str(tagging).lower()}"
+        )
+    if relation != objective.relation_labels:
+        yield (
+            f"objective.relation_labels: {str(not relation).lower()}, but model.heads.relation is "
+            f"{model.heads.relation}; set it to {str(relation).lower()}"
+        )
+
+
+def _knowledge(facts: Facts) -> Iterator[str]:
+    run, knowledge, tp = facts.run, facts.run.knowledge, facts.run.parallel.tp
+    if run.model.family != "bert":
+        if knowledge.vectors:
+            yield f"knowledge.vectors: a {run.model.family} model takes none; leave it empty"
+        return
+    if run.model.knowledge_width and not knowledge.vectors:
+        yield (
+            f"model.knowledge_width: {run.model.knowledge_width} without knowledge.vectors; name the folder that "
+            "`taixue knowledge transe` wrote, or set it to 0"
+        )
+    states = knowledge.mentions * knowledge.answer_tokens
+    if knowledge.vectors and run.parallel.sequence_parallel and states % tp:
+        yield (
+            f"knowledge.mentions {knowledge.mentions} x answer_tokens {knowledge.answer_tokens} = {states} is not "
+            f"divisible by parallel.tp {tp}; set answer_tokens to {-(-knowledge.answer_tokens // tp) * tp}"
+        )
+
+
+def _mlm(objective: MlmConfig) -> Iterator[str]:
+    modes = (objective.masking,) if isinstance(objective.masking, str) else tuple(objective.masking)
+    if objective.documents == "separate" and objective.sentence_order:
+        yield (
+            "objective.sentence_order: true cuts windows anywhere, which objective.documents separate forbids; turn "
+            "one of them off"
+        )
+    if not modes:
+        yield "objective.masking: an empty mixture; name at least one, e.g. word"
+    if objective.relation_labels and "token" in modes:
+        yield "objective.relation_labels: true needs whole connectives; set objective.masking to word or discourse"
+    if objective.similar_words and modes != ("ngram",):
+        yield f"objective.similar_words: replaces n-grams; set objective.masking to ngram, not {' '.join(modes)}"
 
 
 def _vocabulary(facts: Facts) -> Iterator[str]:
@@ -190,6 +269,9 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _pipeline,
     _batch,
     _objective,
+    _features,
+    _heads,
+    _knowledge,
     _vocabulary,
     _precision,
     _schedule,

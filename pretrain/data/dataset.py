@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,21 +15,31 @@ from taixue.data_tools import files, manifest
 from taixue.data_tools.corpus import Corpus, open_corpus
 from taixue.data_tools.tokenizer_base import Tokenizer
 
-from ..config.schema import RunConfig, SourceConfig
+from ..config.schema import ObjectiveConfig, RunConfig, SourceConfig
+from ..knowledge import open_knowledge
 from ..objectives import rng
 from ..objectives.base import Objective
+from .annotation import Annotation, restored
+from .features import FeatureDropout, check_tables
 from .order import Mixture, permute
 from .windows import Windows
 
 # Streams of the run's key; validation has a key of its own, so that runs with other seeds compare.
 _ORDER, _MASKS = 1, 2
+Change = Callable[[dict[str, np.ndarray], np.ndarray], dict[str, np.ndarray]]
+"""From an objective's arrays and the samples' keys to what the model is fed while it is trained."""
+
+_COUNTED = 4096  # windows that tell how often entities are named
 _VALIDATION_KEY = np.uint64(0x7461697875650001)
+_FIRST_KEYS = {"kind", "input_length", "noise_density", "mean_span_length", "free_edges"}
+_FIRST_KEYS |= {"mask_probability", "sentence_order"}
 
 
 @dataclass(frozen=True)
 class Source:
     """One source of the mixture. corpus: its folder's name; weight: its part of the samples, relative to the
-    others; digests: of its training shards."""
+    others; digests: of its training shards (and their annotation, where it is used). rows: where the objective needs
+    annotation, the same windows of the sidecars."""
 
     name: str
     corpus: str
@@ -36,16 +47,30 @@ class Source:
     train: Windows
     held_out: Windows
     digests: tuple[str, ...]
+    train_rows: Windows | None = None
+    held_out_rows: Windows | None = None
 
 
 class TrainingData:
-    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction."""
+    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction.
+
+    schema: what the annotation's rows mean (annotate/sidecar.py), {} where it is not read.
+    """
 
     def __init__(
-        self, sources: Sequence[Source], objective: Objective, seed: int, eval_windows: int, identity: object
+        self,
+        sources: Sequence[Source],
+        objective: Objective,
+        seed: int,
+        eval_windows: int,
+        identity: object,
+        annotation: Annotation | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.objective = objective
+        self.schema: Mapping[str, Any] = annotation.schema if annotation else {}
+        self.changes: tuple[Change, ...] = ()
+        self._row = annotation.dtype if annotation else None
         self._mixture = Mixture([source.weight for source in sources])
         self._eval_windows = eval_windows
         self._identity = identity
@@ -60,15 +85,35 @@ class TrainingData:
     def batch(self, samples: range | np.ndarray) -> dict[str, np.ndarray]:
         """The objective's arrays for global sample numbers (B,), in their order."""
         numbers = np.asarray(samples, dtype=np.int64)
-        source, window = self._locate(numbers)
-        tokens = np.empty((len(numbers), self.objective.raw_length), np.int32)
+        tokens, rows = self.windows(numbers)
+        keys = self.mask_keys(numbers)
+        arrays = self.objective(tokens, keys, rows)
+        for change in self.changes:
+            arrays = change(arrays, keys)
+        return arrays
+
+    def mask_keys(self, samples: range | np.ndarray) -> np.ndarray:
+        """The key that the objective is given for each sample, uint64 (B,)."""
+        return rng.derive(self._mask_key, np.asarray(samples, dtype=np.int64))
+
+    def windows(self, samples: range | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the objective is given for global sample numbers (B,): tokens int32 (B, raw_length), and structured
+        annotation rows (B, raw_length) where it needs them."""
+        source, window = self._locate(np.asarray(samples, dtype=np.int64))
+        tokens, rows = self._empty(len(window))
         for index, part in enumerate(self.sources):
-            rows = np.flatnonzero(source == index)
-            if len(rows):
-                gathered = np.empty((len(rows), tokens.shape[1]), np.int32)
-                part.train.gather(window[rows], gathered)
-                tokens[rows] = gathered
-        return self.objective(tokens, rng.derive(self._mask_key, numbers))
+            mine = np.flatnonzero(source == index)
+            if len(mine):
+                part.train.gather(window[mine], tokens, mine)
+                if part.train_rows is not None:
+                    part.train_rows.gather(window[mine], rows, mine)
+        return tokens, restored(rows, self._row) if self._row else None
+
+    def _empty(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Room for windows (count, raw_length) and for the bytes of their rows."""
+        shape = (count, self.objective.raw_length)
+        size = self._row.itemsize if self._row else 0
+        return np.empty(shape, np.int32), np.empty((*shape, size), np.uint8)
 
     def sources_of(self, samples: range | np.ndarray) -> np.ndarray:
         """Index into source_names of each sample, int64 (B,)."""
@@ -85,11 +130,22 @@ class TrainingData:
 
     def validation_batch(self, source: str, indices: range | np.ndarray) -> dict[str, np.ndarray]:
         """The objective's arrays for held-out windows (B,). The same for every run, whatever its seed."""
-        held_out = self._source(source).held_out
         numbers = np.asarray(indices, dtype=np.int64)
-        tokens = np.empty((len(numbers), self.objective.raw_length), np.int32)
-        held_out.gather(permute(numbers, len(held_out), rng.derive(_VALIDATION_KEY, 0)), tokens)
-        return self.objective(tokens, rng.derive(_VALIDATION_KEY, numbers + 1))
+        tokens, rows = self.held_out_windows(source, numbers)
+        return self.objective(tokens, rng.derive(_VALIDATION_KEY, numbers + 1), rows)
+
+    def held_out_windows(
+        self, source: str, indices: range | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `windows`, of held-out windows (B,)."""
+        part = self._source(source)
+        numbers = np.asarray(indices, dtype=np.int64)
+        tokens, rows = self._empty(len(numbers))
+        chosen = permute(numbers, len(part.held_out), rng.derive(_VALIDATION_KEY, 0))
+        part.held_out.gather(chosen, tokens)
+        if part.held_out_rows is not None:
+            part.held_out_rows.gather(chosen, rows)
+        return tokens, restored(rows, self._row) if self._row else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -110,9 +166,11 @@ class TrainingData:
         return source, window
 
 
-def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> TrainingData:
-    """Open the corpora of a run. UserError when they do not fit the tokenizer or the model, or hold too
-    little.
+def open_data(
+    run: RunConfig, tokenizer: Tokenizer, objective: Objective, with_rows: bool = False
+) -> TrainingData:
+    """Open the corpora of a run. UserError when they do not fit the tokenizer, the model or the objective, or hold too
+    little. with_rows: read the annotation, whether the objective needs it or not.
     """
     if tokenizer.vocab_size > run.model.vocab_size:
         raise UserError(
@@ -128,7 +186,9 @@ def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> Tra
         raise UserError(
             f"data.sources: {len(given)} of {len(run.data.sources)} have a weight; give all of them one, or none"
         )
-    sources = [part for entry in run.data.sources for part in _open(entry, tokenizer, objective.raw_length)]
+    annotation = Annotation() if objective.needs_annotation or with_rows else None
+    length = objective.raw_length
+    sources = [part for entry in run.data.sources for part in _open(entry, tokenizer, length, annotation)]
     sources = _with_distinct_names(sources)
     if run.eval_every and not any(len(source.held_out) for source in sources):
         most = max(source.held_out.tokens for source in sources)
@@ -136,14 +196,36 @@ def open_data(run: RunConfig, tokenizer: Tokenizer, objective: Objective) -> Tra
             f"evaluation needs a held-out window of {objective.raw_length} tokens, but no source holds out more than "
             f"{most}; build the corpus with a larger validation_fraction, or set eval_every: 0"
         )
-    identity = {
+    identity: dict[str, object] = {
         "version": 1,
         "seed": run.seed,
         "tokenizer": tokenizer.sha256,
-        "objective": run.objective.model_dump(),
+        "objective": _identity(run.objective),
         "sources": [[source.name, source.weight, source.digests] for source in sources],
     }
-    return TrainingData(sources, objective, run.seed, run.eval_windows, identity)
+    if annotation is not None and objective.needs_annotation:
+        objective.annotated(annotation.schema)
+        check_tables(run.model, annotation.schema)
+    data = TrainingData(sources, objective, run.seed, run.eval_windows, identity, annotation)
+    if run.knowledge.vectors:
+        knowledge = open_knowledge(run, tokenizer, data.windows(range(_COUNTED))[0])
+        identity["knowledge"] = [run.knowledge.model_dump(exclude={"vectors"}), knowledge.digest]
+        data.changes += (knowledge,)
+    if "pos_ids" in objective.shapes and run.model.features.dropout:
+        identity["feature_dropout"] = run.model.features.dropout
+        data.changes += (FeatureDropout(run.model.features.dropout),)
+    return data
+
+
+def _identity(objective: ObjectiveConfig) -> dict[str, object]:
+    """What an objective's configuration says. Keys that came later count only where they are not at their default, so
+    that what a run was before they came still is the same."""
+    defaults = type(objective)().model_dump()
+    return {
+        name: value
+        for name, value in objective.model_dump().items()
+        if name in _FIRST_KEYS or value != defaults[name]
+    }
 
 
 def check_digests(run: RunConfig, rank: int, world: int) -> None:
@@ -167,7 +249,9 @@ def _with_distinct_names(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def _open(entry: SourceConfig, tokenizer: Tokenizer, length: int) -> list[Source]:
+def _open(
+    entry: SourceConfig, tokenizer: Tokenizer, length: int, annotation: Annotation | None
+) -> list[Source]:
     """The sources of one entry; several share its weight in proportion to their tokens."""
     train, held_out = open_corpus(entry.corpus, "train"), open_corpus(entry.corpus, "validation")
     made_by = train.manifest.tokenizer
@@ -195,10 +279,18 @@ def _open(entry: SourceConfig, tokenizer: Tokenizer, length: int) -> list[Source
             weight=weight * windows[name].tokens / total if several else weight,
             train=windows[name],
             held_out=_windows(held_out, name, length),
-            digests=tuple(shard.entry.bin_sha256 for shard in train.shards_of(name)),
+            digests=_digests(train, name, annotation),
+            train_rows=Windows(annotation.open(train, name), length) if annotation else None,
+            held_out_rows=Windows(annotation.open(held_out, name), length) if annotation else None,
         )
         for name in names
     ]
+
+
+def _digests(corpus: Corpus, source: str, annotation: Annotation | None) -> tuple[str, ...]:
+    entries = [shard.entry for shard in corpus.shards_of(source)]
+    tokens = tuple(entry.bin_sha256 for entry in entries)
+    return tokens + tuple(entry.ann_sha256 for entry in entries) if annotation else tokens
 
 
 def _windows(corpus: Corpus, source: str, length: int) -> Windows:

@@ -35,10 +35,13 @@ def preview(run: RunConfig, samples: int) -> None:
     batch = data.batch(range(samples))
     for sample, index in enumerate(data.sources_of(range(samples))):
         row = {name: values[sample] for name, values in batch.items()}
-        shown = _spans(row, tokenizer) if tokenizer.kind == "t5" else _masks(row, tokenizer)
-        console.print(
-            Panel(shown, title=f"sample {sample} from {data.source_names[index]}", title_align="left")
-        )
+        title = f"sample {sample} from {data.source_names[index]}"
+        console.print(Panel(shown(row, tokenizer), title=title, title_align="left"))
+
+
+def shown(row: dict[str, np.ndarray], tokenizer: Tokenizer) -> Group:
+    """The arrays of one sample, for people."""
+    return _spans(row, tokenizer) if tokenizer.kind == "t5" else _masks(row, tokenizer)
 
 
 def _spans(row: dict[str, np.ndarray], tokenizer: Tokenizer) -> Group:

@@ -1,4 +1,5 @@
-"""Fixed windows over the tokens of a source: its shards one after another, cut every `length` tokens.
+"""Fixed windows over the tokens of a source, or over what lies beside each of them: its shards one after another,
+cut every `length` tokens.
 
 Windows run across documents and shards; what is left at the end (less than one window) is not used.
 """
@@ -9,10 +10,11 @@ import numpy as np
 
 
 class Windows:
-    """Windows of a source. tokens: one array per shard (memory-mapped), in order."""
+    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), in order."""
 
     def __init__(self, tokens: Sequence[np.ndarray], length: int) -> None:
-        self._tokens = [shard for shard in tokens if len(shard)]
+        # As plain arrays: a slice of a numpy.memmap takes several times as long.
+        self._tokens = [np.asarray(shard) for shard in tokens if len(shard)]
         self._ends = np.cumsum([len(shard) for shard in self._tokens], dtype=np.int64)
         self.length = length
         self.tokens = int(self._ends[-1]) if len(self._ends) else 0
@@ -20,17 +22,18 @@ class Windows:
     def __len__(self) -> int:
         return self.tokens // self.length
 
-    def gather(self, numbers: np.ndarray, out: np.ndarray) -> None:
-        """Copy windows `numbers` (N,) into out (N, length)."""
+    def gather(self, numbers: np.ndarray, out: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Copy windows `numbers` (N,) into out (N, length, ...), or into these rows (N,) of it."""
+        places = range(len(numbers)) if rows is None else rows.tolist()
         begins = numbers * self.length
         shards = np.searchsorted(self._ends, begins, side="right")
-        for row, begin, shard in zip(out, begins.tolist(), shards.tolist(), strict=True):
-            offset = begin - (int(self._ends[shard - 1]) if shard else 0)
+        offsets = begins - np.append(0, self._ends)[shards]
+        for place, offset, shard in zip(places, offsets.tolist(), shards.tolist(), strict=True):
             part = self._tokens[shard][offset : offset + self.length]
             if len(part) == self.length:
-                row[:] = part
+                out[place] = part
             else:
-                self._gather_across(row, shard, offset)
+                self._gather_across(out[place], shard, offset)
 
     def _gather_across(self, row: np.ndarray, shard: int, offset: int) -> None:
         filled = 0

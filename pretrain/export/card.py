@@ -10,7 +10,8 @@ import taixue
 from taixue.data_tools.files import sha256_of_file
 from taixue.data_tools.tokenizer import Tokenizer
 
-from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..config.schema import BertConfig, MlmConfig, PrefixLmConfig, RunConfig, T5Config, Ul2Config
+from ..evaluation import WITHOUT_TAGS
 from ..objectives import build_objective
 from .checkpoint import Trained
 from .config import HF_CLASSES, model_type
@@ -56,6 +57,7 @@ those of the training code: largest difference {difference:.1e}.
 | tokenizer | `{tokenizer_sha256}` ({vocabulary:,} ids; the embedding has {rows:,} rows) |
 {corpora}
 {losses}
+{left_out}
 
 ## Configuration
 
@@ -105,6 +107,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         rows=config.vocab_size,
         corpora=_corpora(run),
         losses=_loss_section(trained.losses, trained.held_out),
+        left_out=_left_out_section(trained),
         settings=_settings(run),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -156,6 +159,42 @@ def _loss_section(curve: Curve, held_out: Mapping[str, float]) -> str:
     return f"## Loss (nats per predicted token)\n\n| step | loss |\n|---|---|\n{rows}{evaluated}{picture}"
 
 
+def distances(held_out: Mapping[str, float]) -> dict[str, float]:
+    """By "source/objective": held-out loss without linguistic inputs, as the folder has it, less that with them."""
+    return {
+        name: held_out[name + WITHOUT_TAGS] - loss
+        for name, loss in held_out.items()
+        if name + WITHOUT_TAGS in held_out
+    }
+
+
+def left_out(config: T5Config | BertConfig) -> list[str]:
+    """What a model of `config` was trained with and an exported folder lacks, in words."""
+    features = config.features
+    found = {
+        "part-of-speech embeddings": features.pos_tags,
+        "semantic-role embeddings": features.roles,
+        "word bias in attention": features.word_bias,
+        "clause bias in attention": features.clause_bias,
+    }
+    if isinstance(config, BertConfig):
+        names = {"pos": "part-of-speech", "ne": "entity", "relation": "connective-relation"}
+        found |= {"entity knowledge": config.knowledge_width}
+        found |= {f"{names[name]} head": count for name, count in config.heads.model_dump().items()}
+    return [name for name, present in found.items() if present]
+
+
+def _left_out_section(trained: Trained) -> str:
+    parts = left_out(trained.run.model)
+    if not parts:
+        return ""
+    rows = "".join(f"| {name} | {gap:+.4f} |\n" for name, gap in distances(trained.held_out).items())
+    table = f"\n\n| held-out loss without tags, less that with them | |\n|---|---|\n{rows}" if rows else ""
+    if not rows and any("head" not in part for part in parts):
+        table = " What that costs was not measured: no evaluation is recorded beside the checkpoint."
+    return f"\n## Left out\n\nTrained with, and not in this folder: {', '.join(parts)}.{table}"
+
+
 def _sample(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Words for the arrays of one sample."""
     source, target = shapes["input_ids"][0], shapes.get("decoder_input_ids")
@@ -166,8 +205,17 @@ def _objective(run: RunConfig) -> str:
     objective = run.objective
     if isinstance(objective, MlmConfig):
         order = ", sentence order" if objective.sentence_order else ""
-        return f"masked language model ({objective.mask_probability:g} of the tokens){order}"
-    return f"span corruption (noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
+        modes = objective.masking
+        units = f" by {modes if isinstance(modes, str) else ', '.join(modes)}" if modes != "token" else ""
+        return f"masked language model ({objective.mask_probability:g} of the tokens{units}){order}"
+    if isinstance(objective, PrefixLmConfig):
+        return f"prefix language model (target {objective.target_share:g})"
+    if isinstance(objective, Ul2Config):
+        return f"mixture of {len(objective.denoisers)} denoisers (UL2)"
+    kind = "" if objective.spans == "random" else f"{objective.spans} spans, "
+    return (
+        f"span corruption ({kind}noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
+    )
 
 
 def _example(run: RunConfig) -> str:

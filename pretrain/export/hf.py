@@ -13,7 +13,7 @@ from taixue.data_tools import files
 from taixue.data_tools.tokenizer import Tokenizer, load_tokenizer
 
 from ..config.schema import BertConfig, T5Config
-from .card import write_card
+from .card import distances, left_out, write_card
 from .checkpoint import read_trained
 from .config import config_to_hf
 from .folder import SHARD_BYTES, sync_folder, write_json, write_tensors
@@ -63,6 +63,10 @@ def to_hf(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     console.print(f"{out}: step {trained.step:,} of {trained.run.name}, {dtype}")
+    if parts := left_out(trained.run.model):
+        console.print(f"left out, for pretraining only: {', '.join(parts)}")
+    for name, distance in distances(trained.held_out).items():
+        console.print(f"held-out loss without tags, {name}: {distance:+.4f} nats per prediction")
     return difference
 
 

@@ -124,6 +124,9 @@ def _bert_map(rows: Mapping[str, str]) -> NameMap:
     )
 
 
+_EXTRAS = frozenset({"features", "group_bias", "heads", "knowledge", "relational"})
+"""Components of the names of parameters that serve pretraining only."""
+
 T5_MAP = NameMap(
     _T5,
     copies={
@@ -151,12 +154,17 @@ def parameter_shapes(config: T5Config | BertConfig) -> dict[str, tuple[int, ...]
         return {name: tuple(value.shape) for name, value in build_model(config).named_parameters()}
 
 
+def is_extra(name: str) -> bool:
+    """Whether our parameter `name` serves pretraining only and is in no Hugging Face model."""
+    return not _EXTRAS.isdisjoint(name.split("."))
+
+
 def state_to_hf(config: T5Config | BertConfig, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a complete state; tensors are not copied. Raises UserError where `state` does not fit."""
+    """Rename a complete state and leave out the extras; tensors are not copied. UserError where it does not fit."""
     names = name_map(config)
     misfits = _misfits(parameter_shapes(config), state)
     _refuse("checkpoint", [f"{name}: {what}" for name, what in misfits])
-    return {names.to_hf(name): tensor for name, tensor in state.items()}
+    return {names.to_hf(name): tensor for name, tensor in state.items() if not is_extra(name)}
 
 
 def state_from_hf(

@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from ..config.schema import BertConfig, T5Config
-from .bert import Bert
+from .bert import Bert, loss_names
 from .init import init_weight
 from .sharding import BERT_PLAN, T5_PLAN
 from .t5 import T5
@@ -40,7 +40,7 @@ def model_spec(config: T5Config | BertConfig, seed: int, lengths: tuple[int, int
     build, init = partial(build_model, config), partial(init_weight, config=config, seed=seed)
     if isinstance(config, T5Config):
         return ModelSpec(build, T5_PLAN, _t5_costs(config, *lengths), init, T5.loss_names)
-    return ModelSpec(build, BERT_PLAN, _bert_costs(config, lengths[0]), init, Bert.loss_names)
+    return ModelSpec(build, BERT_PLAN, _bert_costs(config, lengths[0]), init, loss_names(config))
 
 
 def _t5_costs(config: T5Config, source: int, target: int) -> tuple[float, ...]:

@@ -63,11 +63,17 @@ class Attention(nn.Module):
         self.v = nn.Linear(width, heads * head_dim, bias=bias)
         self.o = nn.Linear(heads * head_dim, width, bias=bias)
 
-    def forward(self, x: Tensor, bias: AttentionBias | None, memory: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        bias: AttentionBias | None,
+        memory: Tensor | None = None,
+        group_scale: Tensor | None = None,
+    ) -> Tensor:
         memory = x if memory is None else memory
         query, key, value = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
         dropout = self.dropout if self.training else 0.0
-        out = attention(query, key, value, bias, scale=self.scale, dropout=dropout)
+        out = attention(query, key, value, bias, scale=self.scale, dropout=dropout, group_scale=group_scale)
         return self.o(out.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -113,9 +119,16 @@ class RelativeBias(nn.Module):
         self.max_distance = max_distance
 
     def forward(
-        self, length: int, key_mask: Tensor | None, causal: bool, dtype: torch.dtype
+        self,
+        length: int,
+        key_mask: Tensor | None,
+        causal: bool,
+        dtype: torch.dtype,
+        segments: Tensor | None = None,
+        groups: Tensor | None = None,
     ) -> AttentionBias | None:
-        """Bias for `attention` over `length` positions; key_mask (B, length) bool."""
+        """Bias for `attention` over `length` positions; key_mask (B, length) bool, segments (B, length): attention
+        stays inside each, groups (B, G, length)."""
         return attention_bias(
             length,
             length,
@@ -123,6 +136,9 @@ class RelativeBias(nn.Module):
             max_distance=self.max_distance,
             causal=causal,
             key_mask=key_mask,
+            query_segments=segments,
+            key_segments=segments,
+            groups=groups,
             dtype=dtype,
             device=self.weight.device,
         )

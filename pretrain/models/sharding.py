@@ -22,14 +22,23 @@ _ATTENTION_AND_FFN = {
     "ffn_norm": "replicated",
 }
 
+_FEATURES = {
+    "features.pos": "split",
+    "features.pos_scale": "replicated",
+    "features.roles": "split",
+    "features.roles_scale": "replicated",
+}
+
 T5_PLAN = {
     "shared": "vocabulary-embedding",
+    **_FEATURES,
     "encoder.relative_bias": "heads",
     "decoder.relative_bias": "heads",
     "encoder.final_norm": "replicated",
     "decoder.final_norm": "replicated",
     "memory": "enter",
     "lm_head": "vocabulary-head",
+    "encoder.layers.*.group_bias": "heads",
     **{f"encoder.layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
     **{f"decoder.layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
 }
@@ -39,11 +48,22 @@ BERT_PLAN = {
     "embeddings.position": "split",
     "embeddings.token_type": "split",
     "embeddings.norm": "replicated",
+    **{f"embeddings.{name}": role for name, role in _FEATURES.items()},
     "final_norm": "replicated",
     "mlm_transform.dense": "replicated",
     "mlm_transform.norm": "replicated",
     "lm_head": "vocabulary-head",
     "pooler": "gather",
     "sop_head": "whole",
+    "tagged": "gather",
+    "embeddings.knowledge.project": "split",
+    "embeddings.knowledge.inside": "split",
+    "relational.memory": "assemble",
+    "relational.relation": "replicated",
+    "relational.norm": "replicated",
+    "relational.step": "replicated",
+    "relational.answers": "split",
+    "heads.*": "whole",
+    "layers.*.group_bias": "heads",
     **{f"layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
 }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from taixue.kernels.attention import AttentionBias, attention_bias
 
 from ..config.schema import T5Config
+from .features import LinguisticFeatures, group_bias, group_ids
 from .layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm
 
 
@@ -33,6 +34,8 @@ class T5(nn.Module):
 
         if self.is_first or (self.is_last and config.tie_embeddings):
             self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        if self.is_first:
+            self.features = LinguisticFeatures(config.features, config.d_model)
         self.encoder = T5Encoder(config, encoder_layers) if encoder_layers else None
         self.memory = nn.Identity()  # what cross-attention sees of the encoder: one place per slice
         self.decoder = T5Decoder(config, decoder_layers) if decoder_layers else None
@@ -46,26 +49,35 @@ class T5(nn.Module):
         input_ids: Tensor,
         decoder_input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        decoder_segments: Tensor | None = None,
         labels: Tensor | None = None,
+        pos_ids: Tensor | None = None,
+        role_ids: Tensor | None = None,
+        word_groups: Tensor | None = None,
+        clause_groups: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
         hidden: what the slice before returned, nothing for the first slice. input_ids (B, S), decoder_input_ids (B, T),
-        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted.
+        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted. segments
+        (B, S), decoder_segments (B, T): a position attends to those of the same number only (packed samples).
+        Linguistic inputs of the source, 0 for none, used where config.features has them: pos_ids (B, S), role_ids
+        (B, S, P), word_groups and clause_groups (B, S), the number of the word or clause that holds the position.
         Returns (encoder states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with
         labels a (1,) tensor: the sum of cross-entropies.
         """
         if self.is_first:
-            source, target = (
-                self.dropout(self.shared(input_ids)),
-                self.dropout(self.shared(decoder_input_ids)),
-            )
+            source = self.dropout(self.features(self.shared(input_ids), pos_ids, role_ids))
+            target = self.dropout(self.shared(decoder_input_ids))
         else:
             source, target = hidden
         if self.encoder is not None:
-            source = self.encoder(source, input_ids.shape[1], attention_mask)
+            groups = group_ids(self.config.features, word_groups, clause_groups)
+            source = self.encoder(source, input_ids.shape[1], attention_mask, segments, groups)
         if self.decoder is not None:
-            target = self.decoder(target, self.memory(source), decoder_input_ids.shape[1], attention_mask)
+            length, memory = decoder_input_ids.shape[1], self.memory(source)
+            target = self.decoder(target, memory, length, attention_mask, decoder_segments, segments)
         if not self.is_last:
             return source, target
         if self.config.tie_embeddings:
@@ -80,7 +92,7 @@ class T5Encoder(nn.Module):
 
     def __init__(self, config: T5Config, layers: range) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict({str(i): T5EncoderLayer(config) for i in layers})
+        self.layers = nn.ModuleDict({str(i): T5EncoderLayer(config, i) for i in layers})
         self.relative_bias = RelativeBias(
             config.relative_buckets, config.num_heads, config.relative_max_distance
         )
@@ -89,9 +101,16 @@ class T5Encoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_encoder_layers
 
-    def forward(self, x: Tensor, length: int, mask: Tensor | None) -> Tensor:
-        """x (B, S, D), length S, mask (B, S) bool -> (B, S, D)."""
-        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        length: int,
+        mask: Tensor | None,
+        segments: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, S, D), length S, mask (B, S) bool, segments (B, S), groups (B, G, S) -> (B, S, D)."""
+        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
         for layer in self.layers.values():
             x = layer(x, bias)
         return self.dropout(self.final_norm(x)) if self.ends else x
@@ -111,11 +130,26 @@ class T5Decoder(nn.Module):
             self.dropout = nn.Dropout(config.dropout)
         self.ends = layers.stop == config.num_decoder_layers
 
-    def forward(self, x: Tensor, memory: Tensor, length: int, memory_mask: Tensor | None) -> Tensor:
-        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool -> (B, T, D)."""
-        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        length: int,
+        memory_mask: Tensor | None,
+        segments: Tensor | None = None,
+        memory_segments: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
+        -> (B, T, D)."""
+        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype, segments=segments)
         cross_bias = attention_bias(
-            length, memory.shape[1], key_mask=memory_mask, dtype=x.dtype, device=x.device
+            length,
+            memory.shape[1],
+            key_mask=memory_mask,
+            query_segments=segments,
+            key_segments=memory_segments,
+            dtype=x.dtype,
+            device=x.device,
         )
         for layer in self.layers.values():
             x = layer(x, memory, bias, cross_bias)
@@ -125,16 +159,18 @@ class T5Decoder(nn.Module):
 class T5EncoderLayer(nn.Module):
     """x + attention(norm(x)), then x + ffn(norm(x))."""
 
-    def __init__(self, config: T5Config) -> None:
+    def __init__(self, config: T5Config, index: int) -> None:
         super().__init__()
         self.self_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.self_attention = _attention(config)
+        self.group_bias = group_bias(config.features, index, config.num_heads)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
-        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
+        group_scale = None if self.group_bias is None else self.group_bias()
+        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias, group_scale=group_scale))
         return x + self.dropout(self.ffn(self.ffn_norm(x)))
 
 

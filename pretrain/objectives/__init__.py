@@ -1,9 +1,10 @@
-"""Objectives: (tokens, key) -> arrays of fixed shape. No torch, no model."""
+"""Objectives: (tokens, annotation, key) -> arrays of fixed shape. No torch, no model."""
 
 from taixue.data_tools.tokenizer_base import Tokenizer
 
-from ..config.schema import ObjectiveConfig, SpanCorruptionConfig
+from ..config.schema import MlmConfig, ObjectiveConfig, SpanCorruptionConfig
 from .base import Objective
+from .denoisers import Denoisers
 from .mlm import MaskedLanguageModel
 from .span import SpanCorruption
 
@@ -16,4 +17,6 @@ def build_objective(config: ObjectiveConfig, tokenizer: Tokenizer) -> Objective:
     """
     if isinstance(config, SpanCorruptionConfig):
         return SpanCorruption(config, tokenizer)
-    return MaskedLanguageModel(config, tokenizer)
+    if isinstance(config, MlmConfig):
+        return MaskedLanguageModel(config, tokenizer)
+    return Denoisers(config, tokenizer)

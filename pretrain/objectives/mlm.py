@@ -1,28 +1,39 @@
-"""BERT's masked-language modelling (Devlin et al. 2019), with ALBERT's sentence-order prediction as an
-option.
+"""BERT's masked-language modelling (Devlin et al. 2019) of tokens, words, entities and discourse units, with ALBERT's
+sentence-order prediction as an option.
 
-Of a window's real tokens (document ends are not), round(mask_probability * real), at least 1, are chosen
-uniformly. A chosen token becomes [MASK] with probability 0.8, a random ordinary token with 0.1, and stays
-with 0.1. Sentence order: the window is cut into two segments that each have at least a quarter of it, and
-these are swapped with probability 0.5: [CLS] a [SEP] b [SEP]. Without it: [CLS] window [SEP].
+Of a window's real tokens (document ends are not), round(mask_probability * real), at least 1, are chosen: uniformly, or
+as whole units (plain/units.py: words, MacBERT's n-grams, ERNIE's entities, connectives and the clauses behind them); a
+few less where no unit fits in what is left. A chosen token becomes [MASK] with probability 0.8, a random ordinary token
+with 0.1, and stays with 0.1, each on its own or all of a unit alike. Sentence order: the window is cut into two
+segments that each have at least a quarter of it, and these are swapped with probability 0.5: [CLS] a [SEP] b [SEP].
+Without it: [CLS] window [SEP].
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from taixue import UserError
+from taixue.data_tools.native import masking
 from taixue.data_tools.tokenizer_base import Tokenizer
 
 from ..config.schema import MlmConfig
 from . import rng
 from .base import IGNORED
+from .features import Features, document_numbers, tag_labels
+from .similar import SimilarWords
+from .units import as_bytes, require, special_ids, unit_rules
 
-CHOICE_STREAM, REPLACEMENT_STREAM, ORDER_STREAM = 1, 2, 3
-_NEVER = np.uint64(2**64 - 1)
+CHOICE_STREAM, REPLACEMENT_STREAM, ORDER_STREAM, UNIT_STREAM, MODE_STREAM = 1, 2, 3, 4, 5
+_MODES = 1 << 20  # shares of a mixture are counted in this
 
 
 class MaskedLanguageModel:
     """The objective. Arrays: input_ids, token_type_ids, labels (B, S), labels -100 where nothing is
-    predicted; with sentence order also sop_labels (B,): 0 in order, 1 swapped."""
+    predicted; with sentence order also sop_labels (B,): 0 in order, 1 swapped; with documents separate segments (B, S);
+    those of Features; pos_labels, ne_labels (B, S) and relation_labels (B,) for the heads, numbered as in the
+    sidecars, -100 where nothing is predicted."""
 
     def __init__(self, config: MlmConfig, tokenizer: Tokenizer) -> None:
         if tokenizer.kind != "bert":
@@ -31,83 +42,113 @@ class MaskedLanguageModel:
         self.raw_length = config.input_length - (3 if config.sentence_order else 2)
         if self.raw_length < 4:
             raise UserError(f"objective.input_length {config.input_length} is too short; at least 7")
-        self._special = np.zeros(tokenizer.vocab_size, bool)
-        self._special[list(tokenizer.special_ids)] = True
-        self._ordinary = np.flatnonzero(~self._special)
-        self._mask, self._cls, self._sep = tokenizer.mask_id, tokenizer.cls_id, tokenizer.sep_id
+        self._special = special_ids(tokenizer.special_ids, tokenizer.vocab_size)
+        self._ordinary = np.flatnonzero(self._special == 0).astype(np.int32)
+        self._ids = tokenizer.mask_id, tokenizer.cls_id, tokenizer.sep_id
+        modes = {config.masking: 1.0} if isinstance(config.masking, str) else dict(config.masking)
+        self._modes = tuple(modes)
+        total = sum(modes.values())
+        self._limits = np.rint(np.cumsum(list(modes.values())) / total * _MODES).astype(np.int64)
+        self._rules: dict[str, masking.UnitRules] = {}
+        self._features = Features(config, config.input_length) if config.features else None
+        self._similar = (
+            SimilarWords(config.similar_words, tokenizer, self._ordinary) if config.similar_words else None
+        )
+        whole = set(masking.TYPES) - {masking.WORD}
+        self._per_unit = {"auto": whole, "token": set[int](), "unit": set(masking.TYPES)}[config.replacement]
 
     @property
     def loss_names(self) -> tuple[str, ...]:
-        return ("mlm", "sop") if self._config.sentence_order else ("mlm",)
+        config = self._config
+        heads = {"sop": config.sentence_order, "pos": config.tag_labels, "ne": config.tag_labels}
+        heads["relation"] = config.relation_labels
+        return ("mlm", *(name for name, wanted in heads.items() if wanted))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        length: tuple[int, ...] = (self._config.input_length,)
-        shapes = {"input_ids": length, "token_type_ids": length, "labels": length}
-        return shapes | ({"sop_labels": ()} if self._config.sentence_order else {})
+        config, length = self._config, (self._config.input_length,)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("input_ids", "token_type_ids", "labels"), length)
+        shapes |= {"sop_labels": ()} if config.sentence_order else {}
+        shapes |= {"segments": length} if config.documents == "separate" else {}
+        shapes |= self._features.shapes if self._features else {}
+        shapes |= {"pos_labels": length, "ne_labels": length} if config.tag_labels else {}
+        return shapes | ({"relation_labels": ()} if config.relation_labels else {})
 
-    def __call__(self, tokens: np.ndarray, keys: np.ndarray) -> dict[str, np.ndarray]:
+    @property
+    def needs_annotation(self) -> bool:
+        config = self._config
+        return self._modes != ("token",) or config.features or config.tag_labels or config.relation_labels
+
+    def annotated(self, schema: Mapping[str, Any]) -> None:
         """See Objective."""
-        chosen = self._choose(tokens, keys)
-        corrupted = self._corrupt(tokens, keys, chosen)
-        labels = np.where(chosen, tokens, IGNORED)
-        batch, window = tokens.shape
-        if not self._config.sentence_order:
-            return {
-                "input_ids": np.pad(
-                    corrupted, ((0, 0), (1, 1)), constant_values=((0, 0), (self._cls, self._sep))
-                ),
-                "token_type_ids": np.zeros((batch, window + 2), np.int64),
-                "labels": np.pad(labels, ((0, 0), (1, 1)), constant_values=IGNORED).astype(np.int64),
-            }
-        index, types, swapped = self._arrange(keys, window)
-        ends = np.tile(np.array([self._cls, self._sep]), (batch, 1))
-        nothing = np.full((batch, 2), IGNORED)
-        return {
-            "input_ids": np.take_along_axis(np.concatenate([corrupted, ends], axis=1), index, axis=1),
-            "token_type_ids": types,
-            "labels": np.take_along_axis(np.concatenate([labels, nothing], axis=1), index, axis=1),
-            "sop_labels": swapped.astype(np.int64),
-        }
+        config = self._config
+        if self._features:
+            self._features.annotated(schema)
+        if config.tag_labels:
+            require(schema, "pos", "objective.tag_labels: true")
+            require(schema, "entity", "objective.tag_labels: true")
+        for mode in self._modes:
+            if mode != "token":
+                ngrams = config.ngrams if mode == "ngram" else ()
+                self._rules[mode] = unit_rules(config.units, mode, schema, ngrams, config.relation_labels)
 
-    def _choose(self, tokens: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """bool (B, window): the tokens to predict."""
-        special = self._special[tokens]
-        real = tokens.shape[1] - special.sum(axis=1)
-        budget = np.minimum(
-            np.maximum(np.rint(real * self._config.mask_probability).astype(np.int64), 1), real
+    def __call__(
+        self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """See Objective."""
+        config = self._config
+        marks, relations = self.choose(tokens, keys, rows)
+        replacement = rng.derive(keys, REPLACEMENT_STREAM)
+        made = masking.lay_out_mlm(
+            tokens,
+            marks,
+            replacement,
+            rng.derive(keys, ORDER_STREAM) if config.sentence_order else None,
+            self._similar(tokens, marks, replacement) if self._similar else None,
+            self._ordinary,
+            self._ids,
+            self._per_unit,
+            with_index=config.features or config.tag_labels,
         )
-        ranked = rng.order_keys(keys, CHOICE_STREAM, tokens.shape[1])
-        ranked[special] = _NEVER
-        largest = int(budget.max(initial=1))
-        smallest = np.sort(np.partition(ranked, largest - 1, axis=1)[:, :largest], axis=1)
-        last = np.take_along_axis(smallest, np.maximum(budget - 1, 0)[:, None], axis=1)
-        return (ranked <= last) & ~special
+        arrays = {name: made[name] for name in ("input_ids", "token_type_ids", "labels")}
+        if config.sentence_order:
+            arrays["sop_labels"] = made["swapped"]
+        if config.documents == "separate":
+            documents = document_numbers(tokens, self._ids[2])
+            arrays["segments"] = np.hstack((documents[:, :1], documents, documents[:, -1:]))
+        if rows is not None and "index" in made:
+            masked = made["labels"] != IGNORED
+            if self._features:
+                arrays |= self._features(rows, made["index"], masked)
+            if config.tag_labels:
+                arrays |= tag_labels(config, rows, made["index"], masked)
+        if config.relation_labels:
+            arrays["relation_labels"] = relations
+        return arrays
 
-    def _corrupt(self, tokens: np.ndarray, keys: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """int64 (B, window): the tokens with the chosen ones replaced 80 / 10 / 10."""
-        corrupted = tokens.astype(np.int64)
-        rows, columns = np.nonzero(chosen)
-        numbers = rng.draw_at(rng.derive(keys, REPLACEMENT_STREAM)[rows], columns)
-        action = rng.below(numbers, 10)
-        random = self._ordinary[rng.below(rng.high(numbers), len(self._ordinary))]
-        old = corrupted[rows, columns]
-        corrupted[rows, columns] = np.where(action < 8, self._mask, np.where(action == 8, random, old))
-        return corrupted
+    def choose(
+        self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(marks int32 (B, N), relations int64 (B,)) as masking.choose_units gives them: the tokens to predict."""
+        if len(self._modes) == 1:
+            return self._choose(self._modes[0], tokens, keys, rows)
+        number = rng.below(rng.draw(keys, MODE_STREAM, 1)[:, 0], _MODES)
+        chosen = np.searchsorted(self._limits, number, side="right")
+        marks, relations = np.zeros(tokens.shape, np.int32), np.full(len(tokens), IGNORED)
+        for place, mode in enumerate(self._modes):
+            mine = np.flatnonzero(chosen == place)
+            if len(mine):
+                some_rows = None if rows is None else rows[mine]
+                marks[mine], relations[mine] = self._choose(mode, tokens[mine], keys[mine], some_rows)
+        return marks, relations
 
-    def _arrange(self, keys: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns (B, S) of [window | CLS | SEP] in the model's order, token types (B, S), swapped (B,)."""
-        numbers = rng.draw(keys, ORDER_STREAM, 1)
-        quarter = window // 4
-        cut = quarter + rng.below(numbers, window - 2 * quarter + 1)
-        swapped = rng.below(rng.high(numbers), 2) == 1
-        first = np.where(swapped, window - cut, cut)
-        place = np.arange(window + 3)
-        is_second = place >= first + 2
-        # Place 1 holds the first token of segment a; behind its [SEP], b starts.
-        start_a, start_b = np.where(swapped, cut, 0), np.where(swapped, 0, cut)
-        index = np.where(is_second, place - first - 2 + start_b, place - 1 + start_a)
-        index[:, 0] = window
-        index[:, -1] = window + 1
-        np.put_along_axis(index, first + 1, window + 1, axis=1)
-        return index, is_second.astype(np.int64), swapped[:, 0]
+    def _choose(
+        self, mode: str, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        share = self._config.mask_probability
+        if mode == "token":
+            marks = masking.choose_tokens(tokens, rng.derive(keys, CHOICE_STREAM), self._special, share)
+            return marks, np.full(len(tokens), IGNORED)
+        assert rows is not None
+        stream = rng.derive(keys, UNIT_STREAM)
+        return masking.choose_units(tokens, as_bytes(rows), stream, self._special, share, self._rules[mode])

@@ -26,6 +26,7 @@ METRICS = {
     "mfu": "model FLOPs (3 x forward, recomputation not counted) / peak FLOPs of all devices; known devices only",
     "memory": "GiB: most that was allocated on rank 0's GPU, or resident in rank 0's process on CPU",
     "eval/<source>/<objective>": "loss on held-out windows, nats per prediction",
+    "eval/<source>/<objective>-without-tags": "the same without linguistic inputs, as an exported model has it",
 }
 
 

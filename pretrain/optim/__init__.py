@@ -20,13 +20,13 @@ def build_optimizer(
 ) -> TrainOptimizer:
     """The optimizer of this rank's parameters, plain or DTensor, its state made (zero).
 
-    Weight decay spares vectors (norms, biases) and relative-bias tables. The learning rate of a step is what
+    Weight decay spares vectors (norms, biases) and attention-bias tables. The learning rate of a step is what
     param_groups[...]["lr"] says; `updates` counts the updates applied and can be set on resume.
     """
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for name, parameter in named_parameters:
-        (spared if parameter.ndim < 2 or "relative_bias" in name else decayed).append(parameter)
+        (spared if parameter.ndim < 2 or name.endswith("_bias.weight") else decayed).append(parameter)
     groups = [
         {"params": members, "weight_decay": decay}
         for members, decay in ((decayed, config.weight_decay), (spared, 0.0))

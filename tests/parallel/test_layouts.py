@@ -7,7 +7,7 @@ import torch
 
 from taixue import UserError
 from taixue.parallel.mesh import Layout
-from taixue.pretrain.config.schema import BertConfig, T5Config
+from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.verify import (
     LAYOUTS,
     Difference,
@@ -28,19 +28,34 @@ T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True)
 BERT = BertConfig(norm="post")
 MEGATRON_BERT = BertConfig(norm="pre")
 
+FEATURES = FeaturesConfig(
+    pos_tags=30, roles=20, word_bias=True, clause_bias=True, bias_layers=(1,), bias_heads=6
+)
+HEADS = HeadsConfig(pos=30, ne=9, relation=10)
+T5_LINGUISTIC = T5Config(features=FEATURES)
+BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS, knowledge_width=100)
+MEGATRON_LINGUISTIC = BertConfig(norm="pre", features=FeaturesConfig(word_bias=True), heads=HEADS)
+LINGUISTIC = [
+    layout for name in ("tp2xpp2xdp2:1f1b:sp", "tp2xpp2xdp2:v:nosp") for layout in parse_layout(name)
+]
+
 CASES = [
     *[(T5_V1_1, layout) for layout in ALL],
     *[(BERT, layout) for layout in ALL],
     *[(T5_V1_0, layout) for layout in SOME],
     *[(MEGATRON_BERT, layout) for layout in SOME],
+    *[(model, layout) for model in (T5_LINGUISTIC, BERT_LINGUISTIC) for layout in LINGUISTIC],
+    *[(MEGATRON_LINGUISTIC, layout) for layout in parse_layout("tp2:sp")],
 ]
 
 
 def _name(value: object) -> str:
     if isinstance(value, Layout):
         return describe(value)
-    kind = value.ffn if isinstance(value, T5Config) else value.norm  # type: ignore[attr-defined]
-    return f"{value.family}-{kind}"  # type: ignore[attr-defined]
+    assert isinstance(value, T5Config | BertConfig)
+    kind = value.ffn if isinstance(value, T5Config) else value.norm
+    tags = "-linguistic" * (value.features != FeaturesConfig())
+    return f"{value.family}-{kind}{tags}"
 
 
 @pytest.mark.parametrize(("model", "layout"), CASES, ids=_name)

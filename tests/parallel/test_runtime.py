@@ -9,7 +9,8 @@ from taixue.parallel.runtime import Runtime, pad_targets
 from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
-from taixue.pretrain.verify import _counts, _random_batch, small, worst_difference
+from taixue.pretrain.verify import _counts, small, worst_difference
+from taixue.pretrain.verify_batch import random_batch
 
 T5 = small(T5Config(), [Layout(pp=2, tp=2)])
 BERT = small(BertConfig(), [Layout(pp=2, tp=2)])
@@ -29,7 +30,7 @@ def _gradients(runtime: Runtime, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _same_with(layout: Layout, options: dict[str, object]) -> float:
-    batch = _random_batch(T5, 4 * layout.dp_shard, 1, 16)
+    batch = random_batch(T5, 4 * layout.dp_shard, 1, 16)
     plain = _gradients(_runtime(T5, layout), batch)
     return worst_difference(_gradients(_runtime(T5, layout, **options), batch).items(), plain)[0]
 
@@ -53,7 +54,7 @@ def test_compiled_blocks_are_compiled_and_compute_the_same(mode: str) -> None:
 
 
 def _bfloat16(layout: Layout) -> tuple[float, list[torch.dtype], float]:
-    batch = _random_batch(T5, 4 * layout.dp_shard, 1, 16)
+    batch = random_batch(T5, 4 * layout.dp_shard, 1, 16)
     runtime = _runtime(T5, layout, dtype=torch.float32, compute_dtype=torch.bfloat16)
     grads = _gradients(runtime, batch)
     exact = _gradients(_runtime(T5, layout), batch)
@@ -75,7 +76,7 @@ def test_bfloat16_computes_on_fp32_masters(layout: Layout) -> None:
 
 
 def _evaluate(model: T5Config | BertConfig, layout: Layout) -> tuple[float, float]:
-    batch = _random_batch(model, 4 * layout.dp_shard, 2, 16)
+    batch = random_batch(model, 4 * layout.dp_shard, 2, 16)
     runtime = _runtime(model, layout)
     block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
     mine = {name: x[block] for name, x in batch.items()}
@@ -99,7 +100,7 @@ def test_evaluation_gives_the_training_loss_and_disturbs_nothing(
 def _dropout(layout: Layout) -> tuple[list[float], list[float]]:
     model = BERT.model_copy(update={"dropout": 0.3})
     runtime = _runtime(model, layout, dropout=True)
-    batch = _random_batch(model, 4, 0, 16)
+    batch = random_batch(model, 4, 0, 16)
     norms, masks = [], []
     for step in (1, 2, 1):
         runtime.seed(step)
@@ -122,7 +123,7 @@ def test_dropout_follows_the_seed_and_stays_equal_where_activations_are_replicat
 
 def _stops() -> tuple[bool, bool]:
     runtime = _runtime(T5, Layout())
-    batch = _random_batch(T5, 4, 0, 16)
+    batch = random_batch(T5, 4, 0, 16)
     asked = iter([False, True])
     given_up = runtime.forward_backward(batch, _counts(batch), should_stop=lambda: next(asked)) is None
     return given_up, all(parameter.grad is None for _, parameter in runtime.named_parameters())

@@ -23,6 +23,7 @@ WITHOUT_TORCH = (
     "pretrain/config/",
     "pretrain/objectives/",
     "pretrain/data/",
+    "pretrain/masks/",
     "parallel/ranks.py",
 )
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))

@@ -1,0 +1,134 @@
+"""Hot loops of masking, on windows of tokens: in C++ where the extension was built, else the plain twins.
+
+tokens int32 (B, N); rows uint8 (B, N, bytes per row), the annotation (annotate/sidecar.py) of each token; keys uint64
+(B,), that of each row's random stream; special uint8 (V,), 1 for ids that are never masked. Row b of a result depends
+on row b of the arguments alone. ValueError for a token outside the vocabulary, or arrays that do not fit together.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import _extension
+from .plain import masked_windows as plain_layout
+from .plain import unit_spans as plain_spans
+from .plain import units as plain_units
+from .plain.units import CLAUSE, CONNECTIVE, ENTITY, IDIOM, RELATION, TYPE_NAMES, TYPES, WORD, UnitRules
+
+__all__ = [
+    "CLAUSE",
+    "CONNECTIVE",
+    "ENTITY",
+    "IDIOM",
+    "RELATION",
+    "TYPES",
+    "TYPE_NAMES",
+    "WORD",
+    "UnitRules",
+    "choose_tokens",
+    "choose_units",
+    "lay_out_mlm",
+    "unit_spans",
+]
+
+
+def choose_tokens(tokens: np.ndarray, keys: np.ndarray, special: np.ndarray, share: float) -> np.ndarray:
+    """marks int32 (B, N) of round(share * real) tokens that are not special, at least 1, uniformly at random: 0, or
+    (place + 1) << 3 | WORD."""
+    extension = _extension()
+    if extension is None:
+        return plain_units.choose_tokens(tokens, keys, special, share)
+    marks: np.ndarray = extension.choose_tokens(tokens, keys, special, share)
+    return marks
+
+
+def choose_units(
+    tokens: np.ndarray,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    special: np.ndarray,
+    share: float,
+    rules: UnitRules,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(marks int32 (B, N), relations int64 (B,)): whole units, as many tokens as choose_tokens would or a few less.
+
+    marks: 0, or (place of the unit's first token + 1) << 3 | type. relations: class of the connective that was taken
+    out, -100 where none was.
+    """
+    extension = _extension()
+    if extension is None:
+        return plain_units.choose_units(tokens, rows, keys, special, share, rules)
+    marks, relations = extension.choose_units(
+        tokens, rows, keys, special, share, _native_rules(extension, rules)
+    )
+    return marks, relations
+
+
+def unit_spans(
+    tokens: np.ndarray,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    special: np.ndarray,
+    noise: int,
+    spans: int,
+    rules: UnitRules,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(edges int32 (B, spans, 2), cuts int32 (B,)): ascending [begin, end) of spans with `noise` tokens together, made
+    of whole units as far as possible, all -1 where there are none; cuts: units that are partly in a span."""
+    extension = _extension()
+    if extension is None:
+        return plain_spans.unit_spans(tokens, rows, keys, special, noise, spans, rules)
+    native_rules = _native_rules(extension, rules)
+    edges, cuts = extension.unit_spans(tokens, rows, keys, special, noise, spans, native_rules)
+    return edges, cuts
+
+
+def lay_out_mlm(
+    tokens: np.ndarray,
+    marks: np.ndarray,
+    replacement_keys: np.ndarray,
+    order_keys: np.ndarray | None,
+    replaced: np.ndarray | None,
+    ordinary: np.ndarray,
+    ids: Sequence[int],
+    per_unit: Collection[int],
+    with_index: bool,
+) -> dict[str, np.ndarray]:
+    """BERT's input from marked windows: int64 input_ids, token_type_ids, labels (B, S), and swapped (B,).
+
+    [CLS] window [SEP]; with order_keys (B,) [CLS] a [SEP] b [SEP], a and b swapped with probability 0.5. ids: [MASK],
+    [CLS], [SEP]. ordinary int32: what random tokens are drawn from. per_unit: types whose units share a draw.
+    replaced int32 (B, N): taken for marked tokens, in place of a draw. with_index: index (B, S), too, the place of each
+    token in its window, -1 for [CLS] and [SEP].
+    """
+    extension = _extension()
+    if extension is None:
+        arrays = plain_layout.lay_out_mlm(
+            tokens, marks, replacement_keys, order_keys, replaced, ordinary, ids, per_unit
+        )
+        return arrays if with_index else {name: array for name, array in arrays.items() if name != "index"}
+    bits = sum(1 << kind for kind in per_unit)
+    made = extension.lay_out_mlm(
+        tokens, marks, replacement_keys, order_keys, replaced, ordinary, list(ids), bits, with_index
+    )
+    names = ("input_ids", "token_type_ids", "labels", "swapped", "index")
+    return {name: array for name, array in zip(names, made, strict=True) if array is not None}
+
+
+@lru_cache(maxsize=64)
+def _native_rules(extension: ModuleType, rules: UnitRules) -> Any:
+    layers = sum(1 << kind for kind in rules.layers)
+    return extension.UnitRules(
+        rules.weights,
+        rules.caps,
+        layers,
+        sorted(rules.idioms),
+        sorted(rules.closing),
+        rules.longest_clause,
+        rules.pairs,
+        rules.ngrams,
+        rules.relation,
+    )
