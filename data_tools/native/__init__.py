@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 NO_SHINGLE = hashes.NO_SHINGLE
-_VERSION = 1  # module.cc says the same
+_VERSION = 2  # module.cc says the same
 _DEFAULT_RULES = NormalizeRules()
 # Numbers of normalize.h's actions.
 _SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
