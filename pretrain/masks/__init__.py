@@ -27,8 +27,8 @@ _BATCH = 256
 def report_masks(run: RunConfig, samples: int, windows: int, out: Path | None) -> Path:
     """Print samples and a table, write masks.html and masks.json into `out` (default: masks/ in the run's folder);
     return the page's path. windows: how many, over all sources, are counted. UserError as open_data."""
-    if windows < 1 or samples < 0:
-        raise UserError(f"--windows {windows} and --samples {samples}: at least 1 and 0 are needed")
+    if windows < 1 or samples < 1:
+        raise UserError(f"--windows {windows} and --samples {samples}: at least 1 of each is needed")
     tokenizer = load_tokenizer(run.data.tokenizer)
     objective = build_objective(run.objective, tokenizer)
     has_annotation = objective.needs_annotation or _is_annotated(run)

@@ -95,6 +95,7 @@ def _filled(tokens: np.ndarray, places: np.ndarray, eos: int) -> np.ndarray:
     batch, window = tokens.shape
     out = np.empty((batch, places.shape[1] + 1), np.int64)
     rows = np.arange(batch)[:, None] * window
-    out[:, :-1] = tokens.ravel()[places + rows]
+    # take with a mode is faster than an index.
+    out[:, :-1] = tokens.ravel().take(places + rows, mode="clip")
     out[:, -1] = eos
     return out

@@ -269,3 +269,28 @@ def test_only_words_have_no_weight_of_zero_in_spans() -> None:
     )
     assert isinstance(objective, SpanCorruption)
     assert not objective.sampler(*batch(objective, 40)).fell_back.any()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SpanCorruptionConfig(input_length=128, spans="words", features=True),
+        Ul2Config(input_length=512, features=True),
+    ],
+    ids=lambda config: config.kind,
+)
+def test_features_lie_beside_their_tokens(config: Any) -> None:
+    """Every token has a number of its own, which finds its row again; sentinels, modes and EOS have no features."""
+    objective = build(config)
+    _, keys, rows = batch(objective, 8)
+    numbered = np.tile(np.arange(2, 2 + objective.raw_length, dtype=np.int32), (8, 1)) % 800 + 3
+    arrays = objective(numbered, keys, rows)
+    assert {name: array.shape[1:] for name, array in arrays.items()} == objective.shapes
+    ordinary = (arrays["input_ids"] >= 3) & (arrays["input_ids"] < 900)
+    assert (arrays["word_groups"][~ordinary] == 0).all()
+    assert (arrays["word_groups"][ordinary] > 0).all()
+    if config.kind == "span-corruption":
+        place = np.where(ordinary, arrays["input_ids"] - numbered[0, 0], 0)
+        assert (
+            arrays["pos_ids"] == np.where(ordinary, np.take_along_axis(rows["pos"], place, axis=1), 0)
+        ).all()
