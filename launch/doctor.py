@@ -12,6 +12,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 GIB = 2**30
 
@@ -43,7 +47,22 @@ def report() -> bool:
             remedy = f"; {probe.remedy}" if error and probe.remedy else ""
             table.add_row(probe.name, escape(error or found), escape(f"{probe.purpose}{remedy}"), style=style)
     Console(highlight=False).print(table)
+    Console(highlight=False).print(_kernels())
     return complete
+
+
+def _kernels() -> "Table":
+    """Which implementation each op takes here."""
+    from rich.table import Table
+
+    from taixue.kernels.dispatch import explain, mode
+
+    table = Table(
+        "op", "runs in", f"why (TAIXUE_KERNELS={mode()})", box=None, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    for op, path, reason in explain():
+        table.add_row(op, path, reason)
+    return table
 
 
 def _try(probe: Probe) -> tuple[str, str]:
