@@ -1,4 +1,4 @@
-"""Settings of every test: hypothesis tries the same examples each time, a slow machine fails nothing, no GPU is needed."""
+"""Settings of every test: the same examples each time, no failure for slowness, no need of a GPU."""
 
 import os
 from pathlib import Path

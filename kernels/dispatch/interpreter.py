@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,10 @@ def prepare() -> None:
             "triton was imported before the interpreter was asked for: "
             "set TAIXUE_KERNELS=interpret in the environment"
         )
+    # Infinities and their differences are nothing special on a GPU.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"triton\.runtime\.interpreter")
     _mend_bf16_products()
+    _patch_language_once()
 
 
 def _mend_bf16_products() -> None:
@@ -46,3 +50,22 @@ def _mend_bf16_products() -> None:
         return TensorHandle(product, accumulator.dtype.scalar)
 
     InterpreterBuilder.create_dot = create_dot
+
+
+def _patch_language_once() -> None:
+    """The interpreter patches triton.language anew in each call of each function, which is over half of its time."""
+    from triton.runtime import interpreter
+
+    class Kept:
+        def restore(self) -> None:
+            pass
+
+    original, patched = interpreter._patch_lang, set[int]()
+
+    def patch(function: Any) -> Kept:
+        if id(function.__globals__) not in patched:
+            original(function)
+            patched.add(id(function.__globals__))
+        return Kept()
+
+    interpreter._patch_lang = patch
