@@ -5,6 +5,7 @@ A command that runs a configuration takes CONFIG (a YAML file or the name of a p
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import text_commands
+from . import kernel_commands, text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -196,14 +197,17 @@ def _verify(words: list[str]) -> int:
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--layouts", nargs="+", default=None)
+        parser.add_argument("--kernels", choices=("reference", "interpret"), default="reference")
 
     options, rest = _split(words, "verify", add)
     run = _configured(RunConfig, "verify", rest)
     if run is None:
         return 0
+    if options.kernels == "interpret":
+        os.environ["TRITON_INTERPRET"] = "1"  # for this process and its ranks, before they import triton
     from taixue.pretrain.verify import verify
 
-    return 0 if verify(run, options.layouts) else 1
+    return 0 if verify(run, options.layouts, options.kernels) else 1
 
 
 def _export(words: list[str]) -> int:
@@ -266,10 +270,11 @@ COMMANDS = {
     ),
     "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
     "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
-    "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
+    "verify": Command("CONFIG [--layouts L ...] [--kernels K]", "compare layouts with one process", _verify),
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
     "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),
+    "kernels": Command("[--arch A ...]", "compile the GPU kernels, here", kernel_commands.kernels),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }
 

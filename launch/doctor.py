@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taixue import UserError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -60,8 +62,11 @@ def _kernels() -> "Table":
     table = Table(
         "op", "runs in", f"why (TAIXUE_KERNELS={mode()})", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
-    for op, path, reason in explain():
-        table.add_row(op, path, reason)
+    try:
+        for op, path, reason in explain():
+            table.add_row(op, path, reason)
+    except UserError as error:
+        table.add_row("", "", str(error), style="yellow")
     return table
 
 
