@@ -27,6 +27,9 @@ MODES = ("auto", "reference", "interpret")
 HALF_AND_SINGLE = (torch.bfloat16, torch.float16, torch.float32)
 """What Triton kernels read and write; they accumulate in fp32."""
 
+FLOATING = (*HALF_AND_SINGLE, torch.float64)
+"""The same for kernels without products of matrices: those accumulate float64 in itself."""
+
 
 @dataclass(frozen=True)
 class Op:
@@ -38,6 +41,10 @@ class Op:
 
 OPS = {
     "attention": Op(HALF_AND_SINGLE, "head dim up to 128"),
+    "norm": Op(FLOATING, "width up to 16384"),
+    "gated_ffn": Op(FLOATING),
+    "loss": Op(FLOATING),
+    "optim": Op((torch.float32,), "plain fp32 states"),
 }
 """Every op that has kernels."""
 

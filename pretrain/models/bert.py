@@ -6,13 +6,15 @@ Letters: B batch, S sequence length, D model width, V vocabulary.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
+from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import cross_entropy_sum
 
 from ..config.schema import BertConfig
-from .layers import ACTIVATIONS, Attention, FeedForward, LayerNorm, LMHead
+from .layers import Attention, FeedForward, LayerNorm, LMHead
 
 
 class Bert(nn.Module):
@@ -108,15 +110,16 @@ class BertLayer(nn.Module):
         self.ffn = FeedForward(
             config.d_model, config.d_ff, ACTIVATIONS[config.activation], bias=True, dropout=0.0
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
+        dropout = self.dropout if self.training else 0.0
         if self.pre:
-            x = x + self.dropout(self.attention(self.attention_norm(x), bias))
-            return x + self.dropout(self.ffn(self.ffn_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, bias)))
-        return self.ffn_norm(x + self.dropout(self.ffn(x)))
+            x, normed = self.ffn_norm.add(x, self.attention(self.attention_norm(x), bias), dropout)
+            return x + F.dropout(self.ffn(normed), dropout)
+        _, x = self.attention_norm.add(x, self.attention(x, bias), dropout)
+        return self.ffn_norm.add(x, self.ffn(x), dropout)[1]
 
 
 class MlmTransform(nn.Module):

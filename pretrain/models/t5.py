@@ -131,11 +131,12 @@ class T5EncoderLayer(nn.Module):
         self.self_attention = _attention(config)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
-        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+        dropout = self.dropout if self.training else 0.0
+        x, normed = self.ffn_norm.add(x, self.self_attention(self.self_attention_norm(x), bias), dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
 
 
 class T5DecoderLayer(nn.Module):
@@ -149,14 +150,16 @@ class T5DecoderLayer(nn.Module):
         self.cross_attention = _attention(config)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(
         self, x: Tensor, memory: Tensor, bias: AttentionBias | None, cross_bias: AttentionBias | None
     ) -> Tensor:
-        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
-        x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), cross_bias, memory))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+        dropout = self.dropout if self.training else 0.0
+        update = self.self_attention(self.self_attention_norm(x), bias)
+        x, normed = self.cross_attention_norm.add(x, update, dropout)
+        x, normed = self.ffn_norm.add(x, self.cross_attention(normed, cross_bias, memory), dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
 
 
 def _attention(config: T5Config) -> Attention:
