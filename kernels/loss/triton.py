@@ -15,8 +15,14 @@ BLOCK = 4096
 
 
 @triton.jit
-def loss_statistics(LOGITS, LABELS, OUT, rows, V, first, BLOCK: tl.constexpr, ACC: tl.constexpr):
-    """OUT (4, rows): maximum, sum of exp(logit - maximum), the label's logit, sum of logits. One program: a row."""
+def loss_statistics(
+    LOGITS, LABELS, OUT, rows, groups, first, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr
+):  # fmt: skip
+    """OUT (4, rows): maximum, sum of exp(logit - maximum), the label's logit, sum of logits. One program: a row.
+
+    V is groups x WIDTH, here and below: where the compiler sees a multiple of 8, accesses to bf16 are 16 bytes wide.
+    """
+    V = groups * WIDTH
     row = tl.program_id(0).to(tl.int64)
     label = tl.load(LABELS + row) - first
     line = LOGITS + row * V
@@ -45,10 +51,11 @@ def loss_statistics(LOGITS, LABELS, OUT, rows, V, first, BLOCK: tl.constexpr, AC
 
 @triton.jit
 def loss_gradient(
-    LOGITS, LABELS, LSE, V, first, z, t, u,
-    IGNORED: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
+    LOGITS, LABELS, LSE, groups, first, z, t, u,
+    IGNORED: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """logit -> softmax (1 + z lse) - t [label] - u, 0 in ignored rows. One program: BLOCK columns of a row."""
+    V = groups * WIDTH
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     at = LOGITS + row * V + column
@@ -59,8 +66,10 @@ def loss_gradient(
     tl.store(at, tl.where(label == IGNORED, 0.0, x).to(LOGITS.dtype.element_ty), mask=column < V)
 
 
-def _block(columns: int) -> dict[str, int]:
-    return {"BLOCK": min(BLOCK, max(128, triton.next_power_of_2(columns))), "num_warps": 8}
+def block(columns: int) -> dict[str, int]:
+    """BLOCK, WIDTH and num_warps for rows of so many logits."""
+    width = 8 if columns % 8 == 0 else 1
+    return {"BLOCK": min(BLOCK, max(128, triton.next_power_of_2(columns))), "WIDTH": width, "num_warps": 8}
 
 
 @torch.library.custom_op("taixue::loss_statistics", mutates_args=())
@@ -70,8 +79,9 @@ def statistics(logits: Tensor, labels: Tensor, first: int) -> Tensor:
         raise ValueError(f"logits {tuple(logits.shape)} have strides {logits.stride()}: not contiguous")
     rows, columns = logits.shape
     out = logits.new_empty((4, rows), dtype=wide(logits.dtype))
+    sizes = block(columns)
     acc = tl.float64 if out.dtype == torch.float64 else tl.float32
-    loss_statistics[(rows,)](logits, labels, out, rows, columns, first, ACC=acc, **_block(columns))
+    loss_statistics[(rows,)](logits, labels, out, rows, columns // sizes["WIDTH"], first, ACC=acc, **sizes)
     return out
 
 
@@ -86,10 +96,10 @@ def gradient_(logits: Tensor, labels: Tensor, first: int, lse: Tensor, z: float,
     if not logits.is_contiguous():
         raise ValueError(f"logits {tuple(logits.shape)} have strides {logits.stride()}: not contiguous")
     rows, columns = logits.shape
-    sizes = _block(columns)
+    sizes = block(columns)
     acc = tl.float64 if lse.dtype == torch.float64 else tl.float32
     loss_gradient[(rows, triton.cdiv(columns, sizes["BLOCK"]))](
-        logits, labels, lse, columns, first, z, t, u, IGNORED=IGNORE, ACC=acc, **sizes
+        logits, labels, lse, columns // sizes["WIDTH"], first, z, t, u, IGNORED=IGNORE, ACC=acc, **sizes
     )
 
 

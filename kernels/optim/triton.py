@@ -23,17 +23,20 @@ def adamw(
     TABLE, TENSOR, START, NUMEL, SCALE, SIZES, lr, beta1, beta2, eps, keep, correction1, correction2,
     BLOCK: tl.constexpr, ALIGNED: tl.constexpr, SCALED: tl.constexpr, RELATIVE: tl.constexpr,
 ):  # fmt: skip
-    """One program: BLOCK numbers of one tensor. TABLE (tensors, 4): addresses of parameter, gradient, mean, square."""
+    """One program: BLOCK numbers of one tensor. TABLE (tensors, 4): addresses of parameter, gradient, mean, square.
+
+    ALIGNED: addresses and sizes are multiples of 16, so that accesses are 16 bytes wide.
+    """
     program = tl.program_id(0)
     tensor = tl.load(TENSOR + program)
     start = tl.load(START + program)
-    inside = start + tl.arange(0, BLOCK) < tl.load(NUMEL + tensor)
+    numel = tl.load(NUMEL + tensor)
     P = tl.load(TABLE + 4 * tensor).to(tl.pointer_type(tl.float32))
     G = tl.load(TABLE + 4 * tensor + 1).to(tl.pointer_type(tl.float32))
     M = tl.load(TABLE + 4 * tensor + 2).to(tl.pointer_type(tl.float32))
     V = tl.load(TABLE + 4 * tensor + 3).to(tl.pointer_type(tl.float32))
     if ALIGNED:
-        start = tl.multiple_of(start, 16)
+        start, numel = tl.multiple_of(start, 16), tl.multiple_of(numel, 16)
         P, G, M, V = (
             tl.multiple_of(P, 16),
             tl.multiple_of(G, 16),
@@ -41,6 +44,7 @@ def adamw(
             tl.multiple_of(V, 16),
         )
     at = start + tl.arange(0, BLOCK)
+    inside = at < numel
     g = tl.load(G + at, mask=inside, other=0.0)
     if SCALED:
         g = g * tl.load(SCALE)
@@ -122,8 +126,9 @@ def adamw_step(
     device = parameters[0].device
     members = [tensor for four in zip(parameters, gradients, means, squares, strict=True) for tensor in four]
     addresses = torch.tensor([tensor.data_ptr() for tensor in members], pin_memory=device.type == "cuda")
-    aligned = bool((addresses % 16 == 0).all())
-    tensor, start, numel = _blocks(tuple(parameter.numel() for parameter in parameters), device)
+    counts = tuple(parameter.numel() for parameter in parameters)
+    aligned = bool((addresses % 16 == 0).all()) and all(count % 16 == 0 for count in counts)
+    tensor, start, numel = _blocks(counts, device)
     adamw[(len(tensor),)](
         addresses.to(device, non_blocking=True), tensor, start, numel,
         scale, sizes, lr, *betas, eps, 1 - lr * weight_decay, 1 - betas[0] ** step, 1 - betas[1] ** step,
