@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import kernel_commands, text_commands
+from . import bench_commands, kernel_commands, text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -274,6 +274,8 @@ COMMANDS = {
     "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
     "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
     "bench corpus": Command("[PATH ...]", "speed of corpus work on this machine", text_commands.bench_corpus),
+    "bench kernels": Command("[--dry-run]", "speed of every fused op on this GPU", bench_commands.kernels),
+    "bench train": Command("[--dry-run]", "full training steps beside Hugging Face's", bench_commands.train),
     "kernels": Command("[--arch A ...]", "compile the GPU kernels, here", kernel_commands.kernels),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }

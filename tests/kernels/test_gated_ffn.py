@@ -78,5 +78,6 @@ def test_bad_input_is_refused() -> None:
         gate(a, a.bfloat16(), "relu")
     with pytest.raises(ValueError, match=r"nothing to gate: a \(0, 8\)"):
         gate(a[:0], a[:0], "relu")
+    gate(a, a, "relu")  # registers the op
     with pytest.raises(ValueError, match=r"b \(8, 4\) has strides \(1, 8\): not contiguous"):
         torch.ops.taixue.gate(a.reshape(8, 4), a.t(), "relu")

@@ -1,0 +1,1 @@
+"""`taixue bench ...`: speed beside rivals, measured in one run on one machine."""
