@@ -114,22 +114,17 @@ def _backend(name: str) -> Callable[[], str]:
 
 
 def _apex() -> str:
-    found = []
-    try:
-        from apex.optimizers import FusedAdam  # noqa: F401
+    from taixue.kernels.apex import found
 
-        found.append("FusedAdam")
-    except ImportError:
-        pass
-    try:
-        from apex.normalization import FusedRMSNorm  # noqa: F401
-
-        found.append("FusedRMSNorm")
-    except ImportError:
-        pass
-    if not found:
+    if not found():
         raise ImportError
-    return ", ".join(found)
+    return ", ".join(found())
+
+
+def _nvcc() -> str:
+    from taixue.kernels.optim.cuda import compiler
+
+    return compiler()
 
 
 def _mpi() -> str:
@@ -186,7 +181,8 @@ PROBES = (
     Probe("opencc", "traditional to simplified characters", _extra("opencc"), _package("opencc")),
     Probe("tensorboard", "curves", _extra("tensorboard"), _package("tensorboard")),
     Probe("wandb", "curves", _extra("wandb"), _package("wandb")),
-    Probe("apex", "NVIDIA's fused optimizers, when built from source", "never needed", _apex),
+    Probe("apex", "NVIDIA's fused kernels, when built from source", "never needed", _apex),
+    Probe("nvcc", "gradient norms in one CUDA kernel", "never needed", _nvcc),
     Probe("deepspeed", "ZeRO offload", _extra("deepspeed"), _package("deepspeed")),
     Probe(
         "megatron-core", "the shard format's oracle in tests", _extra("megatron"), _package("megatron-core")

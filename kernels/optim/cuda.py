@@ -79,21 +79,27 @@ def _loaded(target: str) -> tuple[ctypes.CDLL | None, str]:
         if not path.exists():
             build(path, target)
         library = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (ImportError, OSError, subprocess.SubprocessError) as error:
         return None, str(error).splitlines()[0]
     library.taixue_square_sums.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 3
     library.taixue_square_sums.restype = ctypes.c_int
     return library, ""
 
 
+def compiler() -> str:
+    """Where nvcc is. Raises ImportError when it is nowhere."""
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    if nvcc is None:
+        raise ImportError("nvcc is missing")
+    return nvcc
+
+
 def build(path: Path, target: str) -> str:
-    """Compile the library for a target such as sm_90; what ptxas says about registers. Raises OSError, SubprocessError.
+    """Compile the library for a target such as sm_90; what ptxas says about registers. Raises what _loaded catches.
 
     Several ranks may build at once: each renames a file of its own.
     """
-    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
-    if nvcc is None:
-        raise FileNotFoundError("nvcc is missing")
+    nvcc = compiler()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     command = [nvcc, "-O3", f"-arch={target}", "-shared", "-Xcompiler", "-fPIC", "-Xptxas", "-v"]
