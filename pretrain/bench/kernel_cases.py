@@ -223,7 +223,7 @@ def _attention(device: torch.device, samples: int, length: int, heads: int, head
         def add_bias(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
             return score + table[buckets[q, k], h]
 
-        return torch.compile(flex_attention)(query, key, value, score_mod=add_bias, scale=1.0)  # type: ignore[return-value]
+        return torch.compile(flex_attention)(query, key, value, score_mod=add_bias, scale=1.0)
 
     variants, exact = _ways(ours, eager, inputs, grads)
     variants["SDPA, bias (efficient)"] = lambda: _both(efficient, inputs, grads)
@@ -237,7 +237,9 @@ def _attention(device: torch.device, samples: int, length: int, heads: int, head
 
 def _parameters(width: int, hidden: int, layers: int) -> list[tuple[int, ...]]:
     """Shapes of about T5-large."""
-    block = [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)] + [(width,)] * 2
+    block: list[tuple[int, ...]] = (
+        [(width, width)] * 4 + [(hidden, width)] * 2 + [(width, hidden)] + [(width,)] * 2
+    )
     return block * layers
 
 
@@ -326,7 +328,7 @@ def _torch_adamw(
     def work() -> list[Tensor]:
         torch._foreach_mul_(gradients, scale)
         adamw(
-            parameters, gradients, means, squares, [], steps, **{how: True}, amsgrad=False, maximize=False,
+            parameters, gradients, means, squares, [], steps, fused=how == "fused", foreach=how == "foreach", amsgrad=False, maximize=False,
             lr=1e-4, beta1=0.9, beta2=0.98, eps=1e-8, weight_decay=0.01,
         )  # fmt: skip
         return []

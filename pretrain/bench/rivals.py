@@ -154,7 +154,7 @@ def _hugging_face(
     model = hugging_face_model(case.model, attention).to(case.device)
     masters = [nn.Parameter(parameter.detach().clone()) for parameter in model.parameters()]
     model = model.to(torch.bfloat16)  # after the copy: rounded masters would swallow the first small steps
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
     options: dict[str, Any] = {
         "lr": OPTIMIZER.lr,
         "betas": OPTIMIZER.betas,
@@ -182,7 +182,7 @@ def _hugging_face(
         nn.utils.clip_grad_norm_(masters, OPTIMIZER.clip_norm)
         optimizer.step()
         with torch.no_grad():
-            torch._foreach_copy_(parameters, masters)
+            torch._foreach_copy_(parameters, list[Tensor](masters))
         return total.item()
 
     yield step
