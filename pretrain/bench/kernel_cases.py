@@ -328,7 +328,8 @@ def _torch_adamw(
     def work() -> list[Tensor]:
         torch._foreach_mul_(gradients, scale)
         adamw(
-            parameters, gradients, means, squares, [], steps, fused=how == "fused", foreach=how == "foreach", amsgrad=False, maximize=False,
+            parameters, gradients, means, squares, [], steps,
+            fused=how == "fused", foreach=how == "foreach", amsgrad=False, maximize=False,
             lr=1e-4, beta1=0.9, beta2=0.98, eps=1e-8, weight_decay=0.01,
         )  # fmt: skip
         return []
