@@ -32,6 +32,7 @@ def train(words: list[str]) -> int:
     parser.add_argument(
         "--rivals", metavar="NAME", nargs="+", help="run these only, by their names in the table"
     )
+    parser.add_argument("--nanot5", metavar="FILE", default="", help="nanoT5's t5_model.py, to run it too")
     options = parser.parse_args(words)
     _check(options)
     from taixue.pretrain.bench.rivals import RIVALS
@@ -40,7 +41,11 @@ def train(words: list[str]) -> int:
     if unknown := sorted(set(options.rivals or ()) - RIVALS.keys()):
         raise UserError(f"--rivals: {', '.join(unknown)}; legal: {', '.join(RIVALS)}")
     bench_train(
-        options.out, minutes=options.minutes, dry_run=options.dry_run, rivals=options.rivals or tuple(RIVALS)
+        options.out,
+        minutes=options.minutes,
+        dry_run=options.dry_run,
+        rivals=options.rivals or tuple(RIVALS),
+        nanot5=options.nanot5,
     )
     return 0
 

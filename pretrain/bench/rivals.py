@@ -6,6 +6,7 @@ for it.
 """
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -51,6 +52,8 @@ class CaseLike(Protocol):
     def steps(self) -> int: ...
     @property
     def device(self) -> str: ...
+    @property
+    def nanot5(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,10 @@ def _ours(case: CaseLike, micro: int, *, compiled: bool = False, mode: str = "")
 def _hugging_face(
     case: CaseLike, micro: int, *, attention: str = "eager", compiled: bool = False
 ) -> Iterator[Step]:
-    """A bf16 model with fp32 master weights and torch's fused AdamW."""
-    model = hugging_face_model(case.model, attention).to(case.device)
+    """A bf16 model with fp32 master weights and torch's fused AdamW. attention: transformers' name, or "nanoT5"."""
+    nano = attention == "nanoT5"
+    model = nanot5_model(case.model, case.nanot5) if nano else hugging_face_model(case.model, attention)
+    model = model.to(case.device)
     masters = [nn.Parameter(parameter.detach().clone()) for parameter in model.parameters()]
     model = model.to(torch.bfloat16)  # after the copy: rounded masters would swallow the first small steps
     parameters: list[Tensor] = list(model.parameters())
@@ -202,11 +207,56 @@ def hugging_face_model(config: T5Config, attention: str) -> nn.Module:
     if not config.tie_embeddings:
         model.lm_head.weight = nn.Parameter(torch.empty(config.vocab_size, config.d_model))
         model.config.tie_word_embeddings = False
-    missing, unexpected = model.load_state_dict(state_to_hf(config, _weights(config)), strict=False)
-    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"}
-    assert not unexpected
-    assert set(missing) <= copies, missing
+    _load(model, state_to_hf(config, _weights(config)))
     return model.train()
+
+
+def nanot5_model(config: T5Config, path: str) -> nn.Module:
+    """The model of nanoT5 (Nawrot 2023) from its file utils/t5_model.py, with our starting weights.
+
+    The file is run as it is, which is why it is named by hand; two methods that transformers 5 dropped are given back.
+    """
+    import importlib.util
+
+    import transformers
+
+    from ..export.config import config_to_hf
+    from ..export.mapping import state_to_hf
+
+    if not path:
+        raise ImportError("name its t5_model.py with --nanot5")
+    spec = importlib.util.spec_from_file_location("nanot5_model", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["nanot5_model"] = module  # its dataclasses look there
+    spec.loader.exec_module(module)
+
+    def hide(mask: Tensor, like: nn.Module) -> Tensor:
+        dtype = next(like.parameters()).dtype
+        return (1 - mask.to(dtype)) * torch.finfo(dtype).min
+
+    def extended(self: Any, mask: Tensor, shape: Any) -> Tensor:
+        seen = mask[:, None, None, :]
+        if self.is_decoder:
+            seen = seen * torch.ones(shape[1], shape[1], device=mask.device).tril()
+        return hide(seen, self)
+
+    module.T5Stack.get_extended_attention_mask = extended
+    module.T5Stack.invert_attention_mask = lambda self, mask: hide(mask[:, None, None, :], self)
+    hf_config = transformers.AutoConfig.for_model(**config_to_hf(config, pad_id=0, eos_id=1, dtype="float32"))
+    hf_config.tie_word_embeddings = False
+    model: nn.Module = module.MyT5(hf_config)
+    _load(model, state_to_hf(config, _weights(config)))
+    return model.train()
+
+
+def _load(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Set all weights; the only names that may be missing are second names of tied ones."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"}
+    assert not unexpected, unexpected
+    assert set(missing) <= copies, missing
 
 
 def _variant(make: Callable[..., Any], **options: Any) -> Callable[[CaseLike, int], Any]:
@@ -219,6 +269,7 @@ RIVALS: dict[str, Callable[[CaseLike, int], Any]] = {
     "taixue + compile": _variant(_ours, compiled=True),
     "hf sdpa": _variant(_hugging_face, attention="sdpa"),
     "hf eager": _variant(_hugging_face, attention="eager"),
+    "nanoT5 + compile": _variant(_hugging_face, attention="nanoT5", compiled=True),
     "taixue, reference kernels + compile": _variant(_ours, compiled=True, mode="reference"),
 }
 """Name -> (case, micro-batch) -> a context that gives the step, in the order of importance."""

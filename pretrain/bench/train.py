@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -53,6 +53,7 @@ class Case:
     warmup: int
     steps: int
     device: str
+    nanot5: str = ""
 
     @property
     def flops(self) -> float:
@@ -79,16 +80,23 @@ class Row:
 
 
 def bench_train(
-    out: Path, *, minutes: float = 9.0, dry_run: bool = False, rivals: Sequence[str] = tuple(RIVALS)
+    out: Path,
+    *,
+    minutes: float = 9.0,
+    dry_run: bool = False,
+    rivals: Sequence[str] = tuple(RIVALS),
+    nanot5: str = "",
 ) -> list[Row]:
     """Measure, print a table, and write train.json and train.svg into `out`.
 
     minutes: all processes end by then; what was left out is said. dry_run: a tiny model on the CPU, in this process.
+    nanot5: path of nanoT5's t5_model.py, where it is to be run too.
     """
     end = time.monotonic() + 60 * minutes
     console = Console(width=None if Console().is_terminal else 160)
     rows: list[Row] = []
     for case in [_tiny()] if dry_run else [_case(*numbers) for numbers in CASES]:
+        case = replace(case, nanot5=nanot5)
         first: Outcome | None = None
         for rival in rivals:
             left = end - time.monotonic()
