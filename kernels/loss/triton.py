@@ -39,7 +39,9 @@ def loss_statistics(
         shift = tl.where(higher == float("-inf"), 0.0, higher)
         exponentials = exponentials * tl.exp(maximum - shift) + tl.exp(x - shift)
         maximum = higher
-        x = tl.where(column < V, x, 0.0)  # a label of another rank may lie in what is past this rank's last column
+        x = tl.where(
+            column < V, x, 0.0
+        )  # a label of another rank may lie in what is past this rank's last column
         total += x
         target += tl.where(column == label, x, 0.0)
     highest = tl.max(maximum, 0)
