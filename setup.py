@@ -64,6 +64,7 @@ setup(
         "taixue.configs": ["**/*.yaml"],
         "taixue.data_tools": ["sample/*"],
         "taixue.data_tools.annotate": ["*.tsv"],
+        "taixue.kernels.optim": ["*.cu"],
         "taixue.launch": ["*.sh", "*.sbatch"],
     },
 )

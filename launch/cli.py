@@ -5,6 +5,7 @@ A command that runs a configuration takes CONFIG (a YAML file or the name of a p
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import knowledge_commands, text_commands
+from . import bench_commands, kernel_commands, knowledge_commands, text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,7 +32,7 @@ class Command:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status: 0 done, 2 the user's mistake, 130 interrupted."""
+    """Run one command; returns its exit status: 0 done, 2 the user's mistake, 130 interrupted, 141 output closed."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
+    except BrokenPipeError:  # `taixue ... | head`: nobody reads on, and the interpreter must not try to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _dispatch(words: list[str]) -> int:
@@ -74,9 +78,9 @@ def _overview() -> None:
 
     console = Console(highlight=False)
     console.print(f"[bold]taixue {__version__}[/] 太学: pretraining of T5- and BERT-style language models\n")
-    table = Table(box=None, show_header=False, padding=(0, 2))
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
     for name, command in COMMANDS.items():
-        table.add_row(f"[bold]{name}[/] {escape(command.arguments)}", command.summary)
+        table.add_row(f"[bold]{name}[/]", escape(command.arguments), command.summary)
     console.print(table)
     console.print("\nCONFIG is a YAML file or a preset such as run/t5-tiny-demo.")
     console.print("`taixue COMMAND --help` lists what can be set; every key is a flag: --parallel.tp 2")
@@ -147,7 +151,11 @@ def _preview(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
     options, rest = _split(
-        words, "data preview", lambda parser: parser.add_argument("--samples", type=int, default=3)
+        words,
+        "data preview",
+        lambda parser: parser.add_argument(
+            "--samples", metavar="N", type=int, default=3, help="how many to show"
+        ),
     )
     run = _configured(RunConfig, "data preview", rest)
     if run is not None:
@@ -161,9 +169,9 @@ def _masks(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
     def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--samples", type=int, default=3)
-        parser.add_argument("--windows", type=int, default=2000)
-        parser.add_argument("--out", type=Path)
+        parser.add_argument("--samples", metavar="N", type=int, default=3, help="how many to show")
+        parser.add_argument("--windows", metavar="N", type=int, default=2000, help="how many are counted")
+        parser.add_argument("--out", metavar="DIR", type=Path, help="where masks.html and masks.json go")
 
     options, rest = _split(words, "masks", add)
     run = _configured(RunConfig, "masks", rest)
@@ -212,25 +220,38 @@ def _verify(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
     def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--layouts", nargs="+", default=None)
+        parser.add_argument(
+            "--layouts",
+            metavar="L",
+            nargs="+",
+            help="such as tp2xpp2xdp2, hsdp2x2, pp2:v, tp2:nosp; default: all",
+        )
+        parser.add_argument(
+            "--kernels",
+            choices=("reference", "interpret"),
+            default="reference",
+            help="interpret: the fused kernels in Triton's interpreter, fp32, beside the reference",
+        )
 
     options, rest = _split(words, "verify", add)
     run = _configured(RunConfig, "verify", rest)
     if run is None:
         return 0
+    if options.kernels == "interpret":
+        os.environ["TRITON_INTERPRET"] = "1"  # for this process and its ranks, before they import triton
     from taixue.pretrain.verify import verify
 
-    return 0 if verify(run, options.layouts) else 1
+    return 0 if verify(run, options.layouts, options.kernels) else 1
 
 
 def _ablate(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
     def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--seeds", type=int, default=3)
-        parser.add_argument("--cases", type=int, default=300)
-        parser.add_argument("--chid", default="")
-        parser.add_argument("--out", type=Path, default=None)
+        parser.add_argument("--seeds", metavar="N", type=int, default=3, help="runs of each kind")
+        parser.add_argument("--cases", metavar="N", type=int, default=300, help="of each probe")
+        parser.add_argument("--chid", metavar="DIR", default="", help="FewCLUE's chid: idioms in context")
+        parser.add_argument("--out", metavar="DIR", type=Path, help="where the page and the JSON go")
 
     options, rest = _split(words, "ablate", add)
     run = _configured(RunConfig, "ablate", rest)
@@ -281,40 +302,37 @@ def _doctor(words: list[str]) -> int:
 def _split(
     words: list[str], command: str, add: Callable[[argparse.ArgumentParser], object]
 ) -> tuple[argparse.Namespace, list[str]]:
-    """Take a command's own options out of the words; the rest is CONFIG and overrides."""
+    """Take a command's own options out of the words; the rest is CONFIG and overrides. Help on them comes first."""
     parser = argparse.ArgumentParser(f"taixue {command}", add_help=False, allow_abbrev=False)
-    add(parser)
+    add(parser.add_argument_group(f"options of {command}"))  # type: ignore[arg-type]  # it adds like a parser
+    if {"-h", "--help"} & set(words):
+        print(parser.format_help().split("\n\n", 1)[1])
     return parser.parse_known_args(words)
 
 
 COMMANDS = {
     "tokenizer train": Command("CONFIG", "learn a vocabulary from text", _train_tokenizer),
-    "tokenizer extend": Command(
-        "FOLDER OUT --words F", "add words to a vocabulary", text_commands.extend_tokenizer
-    ),
-    "tokenizer trim": Command(
-        "FOLDER OUT --inputs P", "drop pieces that a text does not use", text_commands.trim_tokenizer
-    ),
+    "tokenizer extend": Command("FOLDER OUT", "add words to a vocabulary", text_commands.extend_tokenizer),
+    "tokenizer trim": Command("FOLDER OUT", "drop pieces a text does not use", text_commands.trim_tokenizer),
     "corpus build": Command("CONFIG", "turn text into token shards", _build_corpus),
-    "corpus report": Command(
-        "CORPUS [--out DIR]", "what a corpus holds, as a page", text_commands.report_corpus
-    ),
+    "corpus report": Command("CORPUS", "what a corpus holds, as a page", text_commands.report_corpus),
     "knowledge transe": Command(
         "TRIPLES OUT", "learn vectors of a knowledge graph", knowledge_commands.transe
     ),
-    "data preview": Command("CONFIG [--samples N]", "samples as the model sees them", _preview),
-    "masks": Command("CONFIG [--out DIR]", "what a run will mask, as a page", _masks),
-    "train": Command("CONFIG", "pretrain; alone it starts its own ranks", _train),
-    "verify": Command("CONFIG [--layouts L ...]", "compare layouts with one process", _verify),
-    "ablate": Command("CONFIG [--seeds N --chid DIR]", "do knowledge masks help? measured", _ablate),
-    "export": Command("RUN_OR_CHECKPOINT OUT", "to a verified Hugging Face folder", _export),
-    "import": Command("HF_FOLDER OUT", "from Hugging Face, to train on", _import),
-    "bench corpus": Command(
-        "[--inputs P]", "speed of corpus work, ours and others'", text_commands.bench_corpus
-    ),
+    "data preview": Command("CONFIG", "samples as the model sees them", _preview),
+    "masks": Command("CONFIG", "what a run will mask, as a page", _masks),
+    "train": Command("CONFIG", "pretrain; alone it starts its ranks", _train),
+    "verify": Command("CONFIG", "compare layouts with one process", _verify),
+    "ablate": Command("CONFIG", "do knowledge masks help? measured", _ablate),
+    "export": Command("RUN OUT", "to a verified Hugging Face folder", _export),
+    "import": Command("FOLDER OUT", "from Hugging Face, to train on", _import),
+    "bench corpus": Command("", "speed of corpus work, beside others", text_commands.bench_corpus),
     "bench masking": Command(
-        "TOKENIZER CORPUS", "speed of masking on this machine", text_commands.bench_masking
+        "TOKENIZER CORPUS", "speed of masking, beside others", text_commands.bench_masking
     ),
+    "bench kernels": Command("", "speed of the fused ops on this GPU", bench_commands.kernels),
+    "bench train": Command("", "training steps, beside Hugging Face", bench_commands.train),
+    "kernels": Command("", "compile the GPU kernels, here", kernel_commands.kernels),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }
 

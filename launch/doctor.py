@@ -12,6 +12,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taixue import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 GIB = 2**30
 
@@ -43,7 +49,25 @@ def report() -> bool:
             remedy = f"; {probe.remedy}" if error and probe.remedy else ""
             table.add_row(probe.name, escape(error or found), escape(f"{probe.purpose}{remedy}"), style=style)
     Console(highlight=False).print(table)
+    Console(highlight=False).print(_kernels())
     return complete
+
+
+def _kernels() -> "Table":
+    """Which implementation each op takes here."""
+    from rich.table import Table
+
+    from taixue.kernels.dispatch import explain, mode
+
+    table = Table(
+        "op", "runs in", f"why (TAIXUE_KERNELS={mode()})", box=None, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    try:
+        for op, path, reason in explain():
+            table.add_row(op, path, reason)
+    except UserError as error:
+        table.add_row("", "", str(error), style="yellow")
+    return table
 
 
 def _try(probe: Probe) -> tuple[str, str]:
@@ -90,22 +114,17 @@ def _backend(name: str) -> Callable[[], str]:
 
 
 def _apex() -> str:
-    found = []
-    try:
-        from apex.optimizers import FusedAdam  # noqa: F401
+    from taixue.kernels.apex import found
 
-        found.append("FusedAdam")
-    except ImportError:
-        pass
-    try:
-        from apex.normalization import FusedRMSNorm  # noqa: F401
-
-        found.append("FusedRMSNorm")
-    except ImportError:
-        pass
-    if not found:
+    if not found():
         raise ImportError
-    return ", ".join(found)
+    return ", ".join(found())
+
+
+def _nvcc() -> str:
+    from taixue.kernels.optim.cuda import compiler
+
+    return compiler()
 
 
 def _mpi() -> str:
@@ -162,7 +181,8 @@ PROBES = (
     Probe("opencc", "traditional to simplified characters", _extra("opencc"), _package("opencc")),
     Probe("tensorboard", "curves", _extra("tensorboard"), _package("tensorboard")),
     Probe("wandb", "curves", _extra("wandb"), _package("wandb")),
-    Probe("apex", "NVIDIA's fused optimizers, when built from source", "never needed", _apex),
+    Probe("apex", "NVIDIA's fused kernels, when built from source", "never needed", _apex),
+    Probe("nvcc", "gradient norms in one CUDA kernel", "never needed", _nvcc),
     Probe("deepspeed", "ZeRO offload", _extra("deepspeed"), _package("deepspeed")),
     Probe(
         "megatron-core", "the shard format's oracle in tests", _extra("megatron"), _package("megatron-core")

@@ -13,6 +13,8 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
+import taixue.kernels.attention  # noqa: F401  # registers an operator that is named below
+
 
 def blocks(module: nn.Module) -> Iterator[nn.Module]:
     """The layers of a stage: the members of every ModuleDict called `layers`."""
@@ -42,6 +44,7 @@ _PRODUCTS = {
     torch.ops.aten._scaled_dot_product_efficient_attention.default,
     torch.ops.aten._scaled_dot_product_cudnn_attention.default,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+    torch.ops.taixue.attention.default,
 }
 
 

@@ -8,6 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 
+from taixue.kernels.optim import square_sums
+
 from .shared import local
 
 
@@ -24,8 +26,7 @@ def global_norm(parameters: Iterable[nn.Parameter], device: torch.device) -> Ten
             by_copies[_copies(parameter.grad)].append(local(parameter.grad))
     total = torch.zeros((), dtype=torch.float64, device=device)
     for copies, grads in by_copies.items():
-        norms = torch.stack([norm.double() for norm in torch._foreach_norm(grads)])
-        total += norms.square().sum() / copies
+        total += square_sums(grads).sum() / copies
     dist.all_reduce(total)
     return total.sqrt()
 

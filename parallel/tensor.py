@@ -27,7 +27,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 
 from .collectives import enter, gather_sequence, leave
-from .vocabulary import parallel_cross_entropy_sum, partial_embedding
+from .vocabulary import parallel_linear_cross_entropy_sum, partial_embedding
 
 
 def apply_tensor_parallel(
@@ -122,9 +122,10 @@ class _Roles:
 
         def forward(x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
             weight = module.weight if tied_weight is None else tied_weight
-            logits = F.linear(self.enter_region(x), weight, module.bias)  # type: ignore[arg-type]
+            x = self.enter_region(x)
             if labels is not None:
-                return parallel_cross_entropy_sum(logits, labels, self.group)
+                return parallel_linear_cross_entropy_sum(x, weight, module.bias, labels, self.group)  # type: ignore[arg-type]
+            logits = F.linear(x, weight, module.bias)  # type: ignore[arg-type]
             return gather_sequence(logits.transpose(1, 2), self.group).transpose(1, 2)
 
         module.forward = forward

@@ -122,16 +122,15 @@ class Loop:
         asked = count()
         return lambda: next(asked) % ASK_EVERY == 0 and self.stop.agreed()
 
-    def _update(self, norm: float, scale: float, lr: float) -> None:
-        """Clip, undo the loss scale, and let the optimizer step."""
-        runtime, optimizer = self.state.runtime, self.state.optimizer
+    def _update(self, norm: float, loss_scale: float, lr: float) -> None:
+        """Let the optimizer step on gradients that are clipped and free of the loss scale."""
+        optimizer = self.state.optimizer
         clip = self.state.run.optimizer.clip_norm
-        factor = (min(1.0, clip / (norm + 1e-6)) if clip else 1.0) / scale
-        if factor != 1.0:
-            runtime.scale_grads(torch.tensor(factor, dtype=torch.float64, device=runtime.device))
+        factor = (min(1.0, clip / (norm + 1e-6)) if clip else 1.0) / loss_scale
+        scale = torch.tensor(factor, dtype=torch.float64, device=self.state.runtime.device)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        optimizer.step()
+        optimizer.step(scale=None if factor == 1.0 else scale)
 
     def _diverged(self, step: int, record: Record) -> UserError:
         size = self.state.run.batch.global_size

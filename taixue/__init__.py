@@ -1,6 +1,13 @@
 """Taixue (太学): pretraining of encoder-decoder (T5-style) and BERT-style language models, Chinese first."""
 
+import os
+
 __version__ = "0.1.0"
+
+if os.environ.get("TAIXUE_KERNELS") == "interpret":
+    os.environ["TRITON_INTERPRET"] = (
+        "1"  # triton reads it when it is first imported, which torch may be about to do
+    )
 
 
 class UserError(Exception):

@@ -1,6 +1,6 @@
-"""Attention in PyTorch: the T5 relative position bias, masks, and scaled dot-product attention.
+"""Attention in PyTorch, with everything that is added to the scores as one dense tensor.
 
-Letters: B batch, H heads, S query length, T key length, K head dim.
+Letters: B batch, H heads, S query length, T key length, K head dim, G kinds of groups.
 """
 
 import math
@@ -31,77 +31,68 @@ def relative_buckets(distance: Tensor, buckets: int, max_distance: int, bidirect
     return offset + torch.where(distance < exact, distance, far)
 
 
-class AttentionBias(NamedTuple):
-    """What one stack adds to its attention scores; models hand it on and do not look inside."""
+class DenseBias(NamedTuple):
+    """What is added to the scores, and which queries see no key."""
 
-    dense: Tensor | None  # (1 or B, 1 or H, S, T)
-    groups: Tensor | None  # (B, G, S)
+    added: Tensor | None  # (1 or B, 1 or H, S, T)
+    blind: Tensor | None  # (B, 1, S or 1, 1) bool
 
 
-def attention_bias(
+def dense_bias(
     query_length: int,
     key_length: int,
     *,
-    table: Tensor | None = None,
-    max_distance: int = 128,
-    causal: bool = False,
-    key_mask: Tensor | None = None,
-    query_segments: Tensor | None = None,
-    key_segments: Tensor | None = None,
-    groups: Tensor | None = None,
+    table: Tensor | None,
+    max_distance: int,
+    causal: bool,
+    key_mask: Tensor | None,
+    query_segments: Tensor | None,
+    key_segments: Tensor | None,
     dtype: torch.dtype,
     device: torch.device,
-) -> AttentionBias | None:
-    """Everything that is added to attention scores, made once and shared by all layers of a stack.
-
-    table: (buckets, H) relative position bias; bidirectional unless causal. key_mask: (B, T) bool, False hides a key.
-    query_segments, key_segments: (B, S) and (B, T) integers, the packed document of each position; a query sees the
-    keys of its own document only. groups: (B, G, S) integers for self-attention: two positions with the same number,
-    not 0, are in one group (a word, a clause) of that kind, which `attention`'s group_scale weighs.
-    Returns a value for `attention`, or None if nothing is added.
-    """
-    dense: Tensor | None = None
-    hidden = torch.finfo(dtype).min / 4  # three of them must not overflow to -inf, which would make NaN rows
-
-    def hide(where: Tensor) -> None:
-        nonlocal dense
-        mask = torch.zeros(where.shape, dtype=dtype, device=device).masked_fill(where, hidden)
-        dense = mask if dense is None else dense + mask
-
-    if table is not None or causal:
-        distance = (
-            torch.arange(key_length, device=device)[None] - torch.arange(query_length, device=device)[:, None]
-        )
-        if table is not None:
-            index = relative_buckets(distance, table.shape[0], max_distance, bidirectional=not causal)
-            dense = F.embedding(index, table).permute(2, 0, 1)[None].to(dtype)
-        if causal:
-            hide((distance > 0)[None, None])
+) -> DenseBias:
+    """The arguments of `attention_bias` as tensors over (query, key) pairs."""
+    distance = (
+        torch.arange(key_length, device=device)[None] - torch.arange(query_length, device=device)[:, None]
+    )
+    added: Tensor | None = None
+    hidden: Tensor | None = None
+    if table is not None:
+        index = relative_buckets(distance, table.shape[0], max_distance, bidirectional=not causal)
+        added = F.embedding(index, table).permute(2, 0, 1)[None].to(dtype)
+    if causal:
+        hidden = (distance > 0)[None, None]
     if key_mask is not None:
-        hide(~key_mask[:, None, None])
+        padded = ~key_mask[:, None, None]
+        hidden = padded if hidden is None else hidden | padded
     if query_segments is not None and key_segments is not None:
-        hide((query_segments[:, :, None] != key_segments[:, None])[:, None])
-    return None if dense is None and groups is None else AttentionBias(dense, groups)
+        apart = (query_segments[:, :, None] != key_segments[:, None])[:, None]
+        hidden = apart if hidden is None else hidden | apart
+    if hidden is None:
+        return DenseBias(added, None)
+    # Finite, because a row of -inf makes NaN in some implementations; room is left for what attention adds.
+    added = torch.zeros((), dtype=dtype, device=device) if added is None else added
+    masked = torch.where(hidden, torch.finfo(dtype).min / 4, added)
+    everything_seen = key_mask is None and query_segments is None
+    return DenseBias(masked, None if everything_seen else hidden.all(-1, keepdim=True))
 
 
-def attention(
+def reference_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    bias: AttentionBias | None,
+    bias: DenseBias,
     *,
     scale: float,
     dropout: float = 0.0,
+    groups: Tensor | None = None,
     group_scale: Tensor | None = None,
 ) -> Tensor:
-    """softmax(query key^T * scale + bias + sum_g group_scale[g] * [same group g]) value.
-
-    query (B, H, S, K), key and value (B, H, T, K), bias from `attention_bias`, group_scale (G, H) for the groups in
-    it; returns (B, H, S, K). dropout is the probability applied to attention weights.
-    """
-    dense, groups = bias or (None, None)
+    """See `attention`; groups (B, G, S) and group_scale (G, H) come together."""
+    added = bias.added
     if groups is not None and group_scale is not None:
         same = (groups[..., None] == groups[..., None, :]) & (groups[..., None] != 0)  # (B, G, S, S)
         grouped = torch.einsum("bgst,gh->bhst", same.to(group_scale.dtype), group_scale).to(query.dtype)
-        dense = grouped if dense is None else dense + grouped
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=dense, dropout_p=dropout, scale=scale)
+        added = grouped if added is None else added + grouped
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=added, dropout_p=dropout, scale=scale)
+    return out if bias.blind is None else out.masked_fill(bias.blind, 0.0)

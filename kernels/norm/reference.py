@@ -5,13 +5,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich 2019). x (..., D), weight (D)."""
+def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    """RMSNorm of the last dimension without bias, LayerNorm with. x (..., D), weight and bias (D)."""
+    if bias is not None:
+        return F.layer_norm(x.to(weight.dtype), weight.shape, weight, bias, eps)
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
     return normed.to(weight.dtype) * weight
 
 
-def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimension (Ba et al. 2016). x (..., D)."""
-    return F.layer_norm(x.to(weight.dtype), weight.shape, weight, bias, eps)
+def add_norm(
+    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None, eps: float, dropout: float
+) -> tuple[Tensor, Tensor]:
+    """s = x + dropout(update), and norm(s)."""
+    total = x + F.dropout(update, dropout)
+    return total, norm(total, weight, bias, eps)

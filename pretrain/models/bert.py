@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
+from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import IGNORE, cross_entropy_sum
 
 from ..config.schema import BertConfig
 from .features import LinguisticFeatures, group_bias, group_ids
 from .knowledge import KnowledgeInjection, RelationalDecoder
-from .layers import ACTIVATIONS, Attention, FeedForward, LayerNorm, LMHead
+from .layers import Attention, FeedForward, LayerNorm, LMHead
 
 SMOOTHING = 0.1
 """Label smoothing of the auxiliary heads: their labels are another model's guesses."""
@@ -212,16 +213,18 @@ class BertLayer(nn.Module):
         self.ffn = FeedForward(
             config.d_model, config.d_ff, ACTIVATIONS[config.activation], bias=True, dropout=0.0
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
         group_scale = None if self.group_bias is None else self.group_bias()
+        dropout = self.dropout if self.training else 0.0
         if self.pre:
-            x = x + self.dropout(self.attention(self.attention_norm(x), bias, group_scale=group_scale))
-            return x + self.dropout(self.ffn(self.ffn_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, bias, group_scale=group_scale)))
-        return self.ffn_norm(x + self.dropout(self.ffn(x)))
+            attended = self.attention(self.attention_norm(x), bias, group_scale=group_scale)
+            x, normed = self.ffn_norm.add(x, attended, dropout)
+            return x + F.dropout(self.ffn(normed), dropout)
+        _, x = self.attention_norm.add(x, self.attention(x, bias, group_scale=group_scale), dropout)
+        return self.ffn_norm.add(x, self.ffn(x), dropout)[1]
 
 
 class MlmTransform(nn.Module):

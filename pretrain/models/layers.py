@@ -11,18 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention, attention_bias
-from taixue.kernels.loss import cross_entropy_sum
-from taixue.kernels.norm import layer_norm, rms_norm
+from taixue.kernels.gated_ffn import gate
+from taixue.kernels.loss import linear_cross_entropy_sum
+from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm
 
 Activation = Callable[[Tensor], Tensor]
-
-
-def gelu_tanh(x: Tensor) -> Tensor:
-    """The tanh approximation of GELU, as T5 v1.1 uses it."""
-    return F.gelu(x, approximate="tanh")
-
-
-ACTIVATIONS: dict[str, Activation] = {"gelu": F.gelu, "gelu_new": gelu_tanh, "relu": F.relu}
 
 
 class RMSNorm(nn.Module):
@@ -36,6 +29,10 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.eps)
 
+    def add(self, x: Tensor, update: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+        """(x + dropout(update), its norm)."""
+        return add_rms_norm(x, update, self.weight, self.eps, dropout)
+
 
 class LayerNorm(nn.Module):
     """LayerNorm with bias. (..., D) -> (..., D)."""
@@ -48,6 +45,10 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return layer_norm(x, self.weight, self.bias, self.eps)
+
+    def add(self, x: Tensor, update: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+        """(x + dropout(update), its norm)."""
+        return add_layer_norm(x, update, self.weight, self.bias, self.eps, dropout)
 
 
 class Attention(nn.Module):
@@ -107,7 +108,7 @@ class GatedFeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.wo(self.dropout(gelu_tanh(self.wi_0(x)) * self.wi_1(x)))
+        return self.wo(self.dropout(gate(self.wi_0(x), self.wi_1(x), "gelu_new")))
 
 
 class RelativeBias(nn.Module):
@@ -145,7 +146,7 @@ class RelativeBias(nn.Module):
 
 
 class LMHead(nn.Module):
-    """Projection to the vocabulary and its loss, in one place so that the logits need not outlive it.
+    """Projection to the vocabulary and its loss, which is computed without ever holding all logits.
 
     With its own (V, D) weight unless `tied`, then the embedding's weight is handed in.
     """
@@ -159,5 +160,6 @@ class LMHead(nn.Module):
         """x (B, S, D) -> logits (B, S, V), or with labels (B, S) the 0-dim sum of cross-entropies."""
         weight = self.weight if tied_weight is None else tied_weight
         assert weight is not None
-        logits = F.linear(x, weight, self.bias)
-        return logits if labels is None else cross_entropy_sum(logits, labels)
+        if labels is None:
+            return F.linear(x, weight, self.bias)
+        return linear_cross_entropy_sum(x, weight, self.bias, labels)

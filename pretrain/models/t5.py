@@ -166,12 +166,14 @@ class T5EncoderLayer(nn.Module):
         self.group_bias = group_bias(config.features, index, config.num_heads)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
         group_scale = None if self.group_bias is None else self.group_bias()
-        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias, group_scale=group_scale))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+        attended = self.self_attention(self.self_attention_norm(x), bias, group_scale=group_scale)
+        x, normed = self.ffn_norm.add(x, attended, dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
 
 
 class T5DecoderLayer(nn.Module):
@@ -185,14 +187,16 @@ class T5DecoderLayer(nn.Module):
         self.cross_attention = _attention(config)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(
         self, x: Tensor, memory: Tensor, bias: AttentionBias | None, cross_bias: AttentionBias | None
     ) -> Tensor:
-        x = x + self.dropout(self.self_attention(self.self_attention_norm(x), bias))
-        x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), cross_bias, memory))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+        dropout = self.dropout if self.training else 0.0
+        update = self.self_attention(self.self_attention_norm(x), bias)
+        x, normed = self.cross_attention_norm.add(x, update, dropout)
+        x, normed = self.ffn_norm.add(x, self.cross_attention(normed, cross_bias, memory), dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
 
 
 def _attention(config: T5Config) -> Attention:

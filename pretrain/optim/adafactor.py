@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from taixue.kernels.optim import factored_square_sum, factored_step_, squared_sums
 from taixue.parallel.shared import local
 
-from .shards import local_gradient, mean_squares, splitting, sum_over, zeros_along
+from .shards import local_gradient, mean_squares, means, splitting, sum_over, zeros_along
 
 GRADIENT_FLOOR = 1e-30
 PARAMETER_FLOOR = 1e-3
@@ -30,7 +31,7 @@ class Adafactor(torch.optim.Optimizer):
     scale_parameter=True).
 
     State: row and col (or second) per parameter, split as the parameter's rows and columns are; they
-    reshard like any DTensor. step() uses gradients as scratch space: they are worthless afterwards.
+    reshard like any DTensor.
 
     Collectives per step: for each process group that splits parameters (dp_shard, tp), three all_gathers:
     of all row and column sums, of mean(row), of RMS(p) and RMS(U).
@@ -44,56 +45,68 @@ class Adafactor(torch.optim.Optimizer):
                 self.state[parameter] = _statistics(parameter)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+    def step(self, closure: None = None, *, scale: Tensor | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient; gradients are first multiplied by `scale`, 0-dim on their
+        device."""
         self.updates += 1
         parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
-        self._observe(parameters)
-        for parameter in parameters:
-            if parameter.ndim != 2:
-                local_gradient(parameter).mul_(local(self.state[parameter]["second"]).rsqrt())
-        self._precondition([p for p in parameters if p.ndim == 2])
-        pieces = [local(p) for p in parameters] + [local_gradient(p) for p in parameters]
-        rms = [square.sqrt() for square in mean_squares(pieces, parameters * 2)]
-        scales = {
-            p: (size.clamp(min=PARAMETER_FLOOR), length.div(CLIP).clamp(min=1.0))
-            for p, size, length in zip(parameters, rms, rms[len(parameters) :], strict=False)
+        self._observe(parameters, scale)
+        factors = self._factors(parameters)
+        sizes = mean_squares([local(p) for p in parameters], parameters)
+        sums = [factored_square_sum(matrix(local_gradient(p)), scale, *factors[p]) for p in parameters]
+        lengths = means(sums, parameters)
+        rates = {
+            p: (size.sqrt().clamp(min=PARAMETER_FLOOR), length.sqrt().div(CLIP).clamp(min=1.0))
+            for p, size, length in zip(parameters, sizes, lengths, strict=True)
         }
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter not in scales:
+                if parameter not in rates:
                     continue
-                size, clip = scales[parameter]
+                size, clip = rates[parameter]
                 rate = size * group["lr"]
-                piece = local(parameter)
-                piece.mul_(1 - rate * group["weight_decay"]).sub_(local_gradient(parameter).mul_(rate / clip))
+                step = (rate * group["weight_decay"], rate / clip)
+                gradient = matrix(local_gradient(parameter))
+                factored_step_(matrix(local(parameter)), gradient, scale, *factors[parameter], *step)
 
-    def _observe(self, parameters: list[Tensor]) -> None:
+    def _observe(self, parameters: list[Tensor], scale: Tensor | None) -> None:
         """Fold the squares of the gradients into row, col and second."""
         fresh = self.updates**DECAY
         sums, groups, targets = [], [], []
         for parameter in parameters:
-            squares = local_gradient(parameter).square().add_(GRADIENT_FLOOR)
-            state = self.state[parameter]
+            gradient, state = local_gradient(parameter), self.state[parameter]
             if parameter.ndim != 2:
-                local(state["second"]).lerp_(squares, fresh)
+                squares = (gradient if scale is None else gradient * scale.to(gradient.dtype)).square()
+                local(state["second"]).lerp_(squares.add_(GRADIENT_FLOOR), fresh)
                 continue
+            by_row, by_column = squared_sums(gradient, scale)
             rows, columns = parameter.shape
-            sums += [squares.sum(1).div_(columns), squares.sum(0).div_(rows)]
+            sums += [by_row.div_(columns), by_column.div_(rows)]
             groups += [splitting(parameter, 1), splitting(parameter, 0)]
             targets += [local(state["row"]), local(state["col"])]
         sum_over(sums, groups)
         for target, value in zip(targets, sums, strict=True):
             target.lerp_(value, fresh)
 
-    def _precondition(self, matrices: list[Tensor]) -> None:
-        """Turn the gradients of matrices into updates U, in place."""
-        means = [local(self.state[p]["row"]).sum() / p.shape[0] for p in matrices]
-        sum_over(means, [splitting(p, 0) for p in matrices])
-        for parameter, mean in zip(matrices, means, strict=True):
-            row, column = local(self.state[parameter]["row"]), local(self.state[parameter]["col"])
-            gradient = local_gradient(parameter)
-            gradient.mul_((row / mean).rsqrt_().unsqueeze(1)).mul_(column.rsqrt().unsqueeze(0))
+    def _factors(self, parameters: list[Tensor]) -> dict[Tensor, tuple[Tensor, Tensor]]:
+        """U = G rows columns^T, with G as a `matrix`: rows and columns of each parameter."""
+        matrices = [p for p in parameters if p.ndim == 2]
+        totals = [local(self.state[p]["row"]).sum() / p.shape[0] for p in matrices]
+        sum_over(totals, [splitting(p, 0) for p in matrices])
+        factors = {
+            p: ((local(self.state[p]["row"]) / total).rsqrt_(), local(self.state[p]["col"]).rsqrt())
+            for p, total in zip(matrices, totals, strict=True)
+        }
+        for parameter in parameters:
+            if parameter.ndim != 2:
+                second = local(self.state[parameter]["second"]).flatten()
+                factors[parameter] = (second.new_ones(1), second.rsqrt())
+        return factors
+
+
+def matrix(tensor: Tensor) -> Tensor:
+    """A matrix as it is, anything else as one row; a view."""
+    return tensor if tensor.ndim == 2 else tensor.view(1, -1)
 
 
 def _statistics(parameter: Tensor) -> dict[str, Tensor]:

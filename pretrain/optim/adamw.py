@@ -4,89 +4,75 @@ Both keep exp_avg and exp_avg_sq beside each parameter, in its dtype (float32 ma
 tests) and layout, and one count of updates for all parameters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from taixue.kernels.optim import adamw_step
 from taixue.parallel.shared import local
 
 from .shards import local_gradient, mean_squares
 
-Groups = list[dict[str, Any]]
 
-
-class AdamW(torch.optim.AdamW):
-    """torch's AdamW, fused where every parameter allows it, with its state made up front. No collectives."""
-
-    def __init__(
-        self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float], eps: float
-    ) -> None:
-        parameters = [p for group in groups for p in group["params"]]
-        fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-        super().__init__(groups, lr=lr, betas=betas, eps=eps, fused=fused)
-        for parameter in parameters:
-            self.state[parameter] = _moments(parameter) | {
-                "step": torch.zeros((), dtype=torch.float32, device=parameter.device)
-            }
-
-    @property
-    def updates(self) -> int:
-        """Updates applied so far."""
-        return int(next(iter(self.state.values()))["step"].item())
-
-    @updates.setter
-    def updates(self, count: int) -> None:
-        for state in self.state.values():
-            state["step"].fill_(count)
-
-
-class AdamWRms(torch.optim.Optimizer):
-    """AdamW whose step is multiplied by max(1e-3, RMS of the parameter), as nanoT5's AdamWScale and
-    Adafactor do.
-
-    p <- p - lr * weight_decay * p - lr * max(1e-3, RMS(p)) * m / (sqrt(v) + eps), m and v the
-    bias-corrected moments, RMS over the whole logical tensor before the update. Collectives: one
-    all_gather of a few scalars for each process group that splits parameters (dp_shard, tp).
-    """
-
-    floor = 1e-3
+class AdamW(torch.optim.Optimizer):
+    """p <- (1 - lr * weight_decay) p - lr * m / (sqrt(v) + eps), m and v the bias-corrected moments. No collectives."""
 
     def __init__(
         self, groups: list[dict[str, Any]], lr: float, betas: tuple[float, float], eps: float
     ) -> None:
         super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
         self.updates = 0
-        for parameter in _parameters(self):
-            self.state[parameter] = _moments(parameter)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter] = {
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+    def step(self, closure: None = None, *, scale: Tensor | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient. Gradients may be overwritten; they are first multiplied by
+        `scale`, 0-dim on their device."""
         self.updates += 1
-        parameters = [p for p in _parameters(self) if p.grad is not None]
+        members = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
+        sizes = self._sizes([parameter for group in members for parameter in group])
+        for group, parameters in zip(self.param_groups, members, strict=True):
+            held = [p for p in parameters if local(p).numel()]
+            if not held:
+                continue
+            adamw_step(
+                [local(p) for p in held],
+                [local_gradient(p) for p in held],
+                [local(self.state[p]["exp_avg"]) for p in held],
+                [local(self.state[p]["exp_avg_sq"]) for p in held],
+                lr=group["lr"],
+                betas=group["betas"],
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
+                step=self.updates,
+                scale=scale,
+                sizes=None if sizes is None else torch.stack([sizes[p] for p in held]),
+            )
+
+    def _sizes(self, parameters: Sequence[Tensor]) -> dict[Tensor, Tensor] | None:
+        """What each parameter's steps are relative to; None for 1."""
+        return None
+
+
+class AdamWRms(AdamW):
+    """AdamW whose step is multiplied by max(1e-3, RMS of the parameter), as nanoT5's AdamWScale and
+    Adafactor do.
+
+    The RMS is that of the whole logical tensor before the update. Collectives per step: one all_gather of a
+    few scalars for each process group that splits parameters (dp_shard, tp).
+    """
+
+    floor = 1e-3
+
+    def _sizes(self, parameters: Sequence[Tensor]) -> dict[Tensor, Tensor]:
         squares = mean_squares([local(p) for p in parameters], parameters)
-        sizes = dict(zip(parameters, squares, strict=True))
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            correction1, correction2 = 1 - beta1**self.updates, 1 - beta2**self.updates
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                piece, gradient = local(parameter), local_gradient(parameter)
-                state = self.state[parameter]
-                mean, square = local(state["exp_avg"]), local(state["exp_avg_sq"])
-                mean.lerp_(gradient, 1 - beta1)
-                square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-                update = square.div(correction2).sqrt_().add_(group["eps"]).reciprocal_().mul_(mean)
-                scale = sizes[parameter].sqrt().clamp_(min=self.floor).mul_(group["lr"] / correction1)
-                piece.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update.mul_(scale))
-
-
-def _moments(parameter: Tensor) -> dict[str, Tensor]:
-    return {"exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:
-    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+        return {
+            p: square.sqrt().clamp_(min=self.floor) for p, square in zip(parameters, squares, strict=True)
+        }

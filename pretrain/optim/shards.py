@@ -14,6 +14,7 @@ from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.placement_types import Placement
 
+from taixue.kernels.optim import square_sums
 from taixue.parallel.shared import local
 
 
@@ -60,11 +61,15 @@ def sum_over(values: Sequence[Tensor], groups: Sequence[Sequence[ProcessGroup]])
 
 
 def mean_squares(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
-    """Mean square of each logical tensor: tensors are local pieces laid out as `likes`. 0-dim results.
+    """Mean square of each logical tensor: tensors are local pieces laid out as `likes`. 0-dim float64 results.
 
     Collectives: one all_gather for each distinct process group that splits some of them.
     """
-    sums = [torch.linalg.vector_norm(tensor).square() for tensor in tensors]
+    return means(list(square_sums(tensors).unbind()), likes) if tensors else []
+
+
+def means(sums: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
+    """Sums over local pieces, 0-dim, to means over the logical tensors laid out as `likes`. Collectives as above."""
     sum_over(sums, [splitting(like) for like in likes])
     return [total / like.numel() for total, like in zip(sums, likes, strict=True)]
 

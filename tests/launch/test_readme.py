@@ -21,7 +21,7 @@ SCHEMA: dict[str, type[BaseModel]] = {
     "train": RunConfig,
     "verify": RunConfig,
 }
-OWN_OPTIONS = ("--samples", "--layouts")
+OWN_OPTIONS = ("--samples", "--layouts", "--kernels")
 
 
 def blocks(readme: str, language: str) -> list[str]:

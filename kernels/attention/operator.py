@@ -1,0 +1,248 @@
+"""`attention`, and the operator that carries its kernels through autograd, torch.compile and checkpointing.
+
+Letters: B batch, H heads, S query length, T key length, K head dim, G kinds of groups.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..dispatch import obstacle
+from .bias import AttentionBias
+from .reference import DenseBias, reference_attention
+
+LARGEST_HEAD_DIM = 128
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: AttentionBias | None,
+    *,
+    scale: float,
+    dropout: float = 0.0,
+    group_scale: Tensor | None = None,
+) -> Tensor:
+    """softmax(query key^T * scale + bias + sum_g group_scale[g] * [same group g]) value.
+
+    query (B, H, S, K), key and value (B, H, T, K), bias from `attention_bias`, group_scale (G, H) for the groups in
+    it; returns (B, H, S, K). dropout is the probability applied to attention weights. A query that sees no key gets
+    zeros. Gradients are the same bits in every run. Raises ValueError for shapes, dtypes or devices that disagree.
+    """
+    _check(query, key, value, bias, dropout, group_scale)
+    groups = None if bias is None or group_scale is None else bias.groups
+    weights = None if groups is None else group_scale
+    dense = None if bias is None else bias.dense
+    unfit = "head dim above 128" if query.shape[3] > LARGEST_HEAD_DIM else ""
+    if dense is not None or obstacle("attention", query.device, query.dtype, unfit):
+        added = DenseBias(None, None) if bias is None else bias.as_dense()
+        return reference_attention(
+            query, key, value, added, scale=scale, dropout=dropout, groups=groups, group_scale=weights
+        )
+    # From torch's generator, which checkpointing rewinds and tensor parallelism forks; never read by the host.
+    seed = torch.randint(2**62, (1,), device=query.device) if dropout > 0 else None
+    out, _ = torch.ops.taixue.attention(
+        query,
+        key,
+        value,
+        None if bias is None else bias.line,
+        None if bias is None else bias.key_mask,
+        None if bias is None else bias.query_segments,
+        None if bias is None else bias.key_segments,
+        None if bias is None else bias.key_range,
+        None if bias is None else bias.query_range,
+        groups,
+        weights,
+        seed,
+        scale,
+        dropout,
+        False if bias is None else bias.causal,
+        0 if bias is None else bias.radius,
+    )
+    return out
+
+
+@torch.library.custom_op("taixue::attention", mutates_args=())
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    line: Tensor | None,
+    key_mask: Tensor | None,
+    query_segments: Tensor | None,
+    key_segments: Tensor | None,
+    key_range: Tensor | None,
+    query_range: Tensor | None,
+    groups: Tensor | None,
+    group_scale: Tensor | None,
+    seed: Tensor | None,
+    scale: float,
+    dropout: float,
+    causal: bool,
+    radius: int,
+) -> tuple[Tensor, Tensor]:
+    """(output (B, H, S, K), LSE (B, H, S) fp32): log2 of the sum of exp2(score / ln 2), inf where no key is seen.
+
+    line, key_range, query_range, radius: see AttentionBias. seed: (1,) int64, the key of dropout's random numbers.
+    """
+    from .triton import launch
+
+    arguments = (
+        line,
+        key_mask,
+        query_segments,
+        key_segments,
+        key_range,
+        query_range,
+        groups,
+        group_scale,
+        seed,
+    )
+    return launch.forward(launch.Arguments(query, key, value, *arguments, scale, dropout, causal, radius))
+
+
+@_attention.register_fake
+def _(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return empty_heads_like(query), query.new_empty(query.shape[:3], dtype=torch.float32)
+
+
+@torch.library.custom_op("taixue::attention_backward", mutates_args=())
+def _attention_backward(
+    grad: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    of_line: bool,
+    of_groups: bool,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    line: Tensor | None,
+    key_mask: Tensor | None,
+    query_segments: Tensor | None,
+    key_segments: Tensor | None,
+    key_range: Tensor | None,
+    query_range: Tensor | None,
+    groups: Tensor | None,
+    group_scale: Tensor | None,
+    seed: Tensor | None,
+    scale: float,
+    dropout: float,
+    causal: bool,
+    radius: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, key, value, line, group_scale; the last two are empty unless of_line, of_groups."""
+    from .triton import launch
+
+    masks = (line, key_mask, query_segments, key_segments, key_range, query_range, groups, group_scale, seed)
+    arguments = launch.Arguments(query, key, value, *masks, scale, dropout, causal, radius)
+    return launch.backward(grad, out, lse, arguments, of_line=of_line, of_groups=of_groups)
+
+
+@_attention_backward.register_fake
+def _(
+    grad: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    of_line: bool,
+    of_groups: bool,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    line: Tensor | None,
+    *rest: Any,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    group_scale = rest[6]
+    return (
+        empty_heads_like(query),
+        empty_heads_like(key),
+        empty_heads_like(value),
+        torch.empty_like(line) if of_line and line is not None else lse.new_empty(0),
+        torch.empty_like(group_scale) if of_groups else lse.new_empty(0),
+    )
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*output, *inputs[:12])
+    ctx.options = inputs[12:]
+
+
+def _differentiate(ctx: Any, grad: Tensor, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
+    out, lse, *inputs = ctx.saved_tensors
+    of_line, of_groups = ctx.needs_input_grad[3], ctx.needs_input_grad[10]
+    dq, dk, dv, dline, dgroups = torch.ops.taixue.attention_backward(
+        grad, out, lse, of_line, of_groups, *inputs, *ctx.options
+    )
+    nothing = (None,) * 6
+    return (
+        dq,
+        dk,
+        dv,
+        dline if of_line else None,
+        *nothing,
+        dgroups if of_groups else None,
+        None,
+        *nothing[:4],
+    )
+
+
+torch.library.register_autograd("taixue::attention", _differentiate, setup_context=_save)
+
+
+def empty_heads_like(x: Tensor) -> Tensor:
+    """An empty (B, H, S, K) tensor that is (B, S, H, K) in memory, so that joining the heads copies nothing."""
+    return torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+
+
+def _check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: AttentionBias | None,
+    dropout: float,
+    group_scale: Tensor | None,
+) -> None:
+    """Everything a kernel takes for granted."""
+    shapes = f"query {tuple(query.shape)}, key {tuple(key.shape)}, value {tuple(value.shape)}"
+    if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
+        raise ValueError(f"{shapes}: each must be (batch, heads, length, head dim)")
+    if key.shape != value.shape or query.shape[:2] != key.shape[:2] or query.shape[3] != key.shape[3]:
+        raise ValueError(f"{shapes}: batch, heads and head dim must agree, and the lengths of key and value")
+    if 0 in query.shape or 0 in key.shape:
+        raise ValueError(f"{shapes}: no dimension may be 0")
+    if not query.dtype == key.dtype == value.dtype:
+        raise ValueError(f"query {query.dtype}, key {key.dtype}, value {value.dtype}: must be one dtype")
+    if not query.device == key.device == value.device:
+        raise ValueError(f"query on {query.device}, key on {key.device}, value on {value.device}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout {dropout}: must be at least 0 and below 1")
+    if bias is None:
+        if group_scale is not None:
+            raise ValueError(f"group_scale {tuple(group_scale.shape)} without groups in the bias")
+        return
+    if (bias.query_length, bias.key_length) != (query.shape[2], key.shape[2]):
+        raise ValueError(
+            f"bias made for {bias.query_length} queries and {bias.key_length} keys, but {shapes}: lengths must agree"
+        )
+    if bias.table is not None and bias.table.shape[1] != query.shape[1]:
+        raise ValueError(
+            f"position bias {tuple(bias.table.shape)} is for {bias.table.shape[1]} heads, but {shapes}"
+        )
+    if bias.device != query.device:
+        raise ValueError(f"bias on {bias.device}, query on {query.device}")
+    for name, value_ in (
+        ("key_mask", bias.key_mask),
+        ("segments", bias.query_segments),
+        ("groups", bias.groups),
+    ):
+        if value_ is not None and len(value_) != len(query):
+            raise ValueError(f"{name} {tuple(value_.shape)} for {len(value_)} samples, but {shapes}")
+        if value_ is not None and value_.device != query.device:
+            raise ValueError(f"{name} on {value_.device}, query on {query.device}")
+    if group_scale is not None:
+        legal = None if bias.groups is None else (bias.groups.shape[1], query.shape[1])
+        if group_scale.shape != legal:
+            raise ValueError(
+                f"group_scale {tuple(group_scale.shape)}: must be (kinds of groups, heads), {legal}"
+            )

@@ -1,0 +1,218 @@
+"""RMSNorm and LayerNorm in Triton, with the residual add and dropout that precede them in one pass.
+
+Letters: N rows (tokens), D width, P programs of the backward pass. Statistics and sums are fp32 (fp64 for fp64 input).
+Forward reads the input once and writes the result once; backward reads input and gradient once, writes the input's
+gradient, and leaves one partial sum of the weight's gradient per program: (P, D), added in a fixed order, no atomics.
+Dropout keeps element i of the update where philox(seed, i) >= p, so that backward draws the same numbers again.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+PROGRAMS = 512
+"""Most partial sums of a weight gradient. Fixed, so that the result does not depend on the GPU's size."""
+
+
+@triton.jit
+def norm_forward(
+    X, U, W, B, S, Y, MEAN, RSTD, SEED, rows, D, eps, p,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
+    CENTRED: tl.constexpr, ADD: tl.constexpr, DROPOUT: tl.constexpr,
+):  # fmt: skip
+    """s = x + dropout(u) (with ADD), y = norm(s) * w + b. One program: ROWS rows."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    column = tl.arange(0, BLOCK)
+    inside = (row < rows)[:, None] & (column < D)[None, :]
+    at = row[:, None] * D + column[None, :]
+    x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
+    if ADD:
+        u = tl.load(U + at, mask=inside, other=0.0).to(ACC)
+        if DROPOUT:
+            u = tl.where(tl.rand(tl.load(SEED), at) >= p, u / (1.0 - p), 0.0)
+        rounded = (x + u).to(S.dtype.element_ty)  # backward reads this; forward must see the same
+        tl.store(S + at, rounded, mask=inside)
+        x = rounded.to(ACC)
+    if CENTRED:
+        mean = tl.sum(x, 1) / D
+        tl.store(MEAN + row, mean, mask=row < rows)
+        x = tl.where(inside, x - mean[:, None], 0.0)
+    rstd = 1.0 / tl.sqrt(tl.sum(x * x, 1) / D + eps)
+    tl.store(RSTD + row, rstd, mask=row < rows)
+    w = tl.load(W + column, mask=column < D, other=0.0).to(ACC)
+    y = x * rstd[:, None] * w[None, :]
+    if CENTRED:
+        y += tl.load(B + column, mask=column < D, other=0.0).to(ACC)[None, :]
+    tl.store(Y + at, y.to(Y.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def norm_backward(
+    GY, GS, S, W, MEAN, RSTD, SEED, DX, DU, DW, DB, rows, D, tiles, p,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
+    CENTRED: tl.constexpr, ADD: tl.constexpr, DROPOUT: tl.constexpr,
+):  # fmt: skip
+    """dx = rstd (g w - [mean(g w)] - n mean(g w n)) (+ gs with ADD), n the normed input.
+
+    One program: `tiles` x ROWS rows. Sums of g n (and g) over them go to row program_id of DW (and DB).
+    """
+    program = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    w = tl.load(W + column, mask=column < D, other=0.0).to(ACC)[None, :]
+    dw = tl.zeros((ROWS, BLOCK), dtype=ACC)
+    db = tl.zeros((ROWS, BLOCK), dtype=ACC)
+    for tile in range(tiles):
+        row = (program * tiles + tile) * ROWS + tl.arange(0, ROWS)
+        inside = (row < rows)[:, None] & (column < D)[None, :]
+        at = row[:, None] * D + column[None, :]
+        g = tl.load(GY + at, mask=inside, other=0.0).to(ACC)
+        x = tl.load(S + at, mask=inside, other=0.0).to(ACC)
+        rstd = tl.load(RSTD + row, mask=row < rows, other=0.0).to(ACC)[:, None]
+        if CENTRED:
+            x = tl.where(inside, x - tl.load(MEAN + row, mask=row < rows, other=0.0).to(ACC)[:, None], 0.0)
+            db += g
+        n = x * rstd
+        dw += g * n
+        g = g * w
+        dx = g - n * (tl.sum(g * n, 1) / D)[:, None]
+        if CENTRED:
+            dx -= (tl.sum(g, 1) / D)[:, None]
+        dx = dx * rstd
+        if ADD:
+            dx += tl.load(GS + at, mask=inside, other=0.0).to(ACC)
+        tl.store(DX + at, dx.to(DX.dtype.element_ty), mask=inside)
+        if DROPOUT:
+            du = tl.where(tl.rand(tl.load(SEED), at) >= p, dx / (1.0 - p), 0.0)
+            tl.store(DU + at, du.to(DU.dtype.element_ty), mask=inside)
+    tl.store(DW + program * D + column, tl.sum(dw, 0), mask=column < D)
+    if CENTRED:
+        tl.store(DB + program * D + column, tl.sum(db, 0), mask=column < D)
+
+
+def tile(width: int) -> dict[str, int]:
+    """ROWS, BLOCK and num_warps for rows of `width`: 8 KiB to 64 KiB of fp32 per program."""
+    block = triton.next_power_of_2(width)
+    return {"ROWS": max(1, 2048 // block), "BLOCK": block, "num_warps": min(16, max(4, block // 512))}
+
+
+def _wide(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
+    return (torch.float64, tl.float64) if dtype == torch.float64 else (torch.float32, tl.float32)
+
+
+def _contiguous(**tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and not tensor.is_contiguous():
+            raise ValueError(f"{name} {tuple(tensor.shape)} has strides {tensor.stride()}: not contiguous")
+
+
+@torch.library.custom_op("taixue::norm", mutates_args=())
+def norm(
+    x: Tensor,
+    update: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    eps: float,
+    dropout: float,
+    seed: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(sum, normed, mean, rstd). x, update (N, D); without update sum is empty, without bias (RMSNorm) mean is."""
+    _contiguous(x=x, update=update, weight=weight, bias=bias)
+    rows, width = x.shape
+    wide, acc = _wide(x.dtype)
+    total = x.new_empty((0,)) if update is None else torch.empty_like(x)
+    normed = torch.empty_like(x, dtype=weight.dtype)
+    rstd = x.new_empty((rows,), dtype=wide)
+    mean = x.new_empty((0,) if bias is None else (rows,), dtype=wide)
+    sizes = tile(width)
+    norm_forward[(triton.cdiv(rows, sizes["ROWS"]),)](
+        x, update, weight, bias, total, normed, mean, rstd, seed, rows, width, eps, dropout,
+        ACC=acc, CENTRED=bias is not None, ADD=update is not None, DROPOUT=dropout > 0, **sizes,
+    )  # fmt: skip
+    return total, normed, mean, rstd
+
+
+@norm.register_fake
+def _(
+    x: Tensor,
+    update: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    eps: float,
+    dropout: float,
+    seed: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    wide = _wide(x.dtype)[0]
+    total = x.new_empty((0,)) if update is None else torch.empty_like(x)
+    mean = x.new_empty((0,) if bias is None else (x.shape[0],), dtype=wide)
+    return total, torch.empty_like(x, dtype=weight.dtype), mean, x.new_empty((x.shape[0],), dtype=wide)
+
+
+@torch.library.custom_op("taixue::norm_backward", mutates_args=())
+def gradient(
+    grad: Tensor,
+    grad_sum: Tensor | None,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    dropout: float,
+    seed: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(dx, dupdate, dweight, dbias); dupdate is empty without dropout (it is dx), dbias without a mean (RMSNorm)."""
+    _contiguous(grad=grad, grad_sum=grad_sum, x=x, weight=weight)
+    rows, width = x.shape
+    wide, acc = _wide(x.dtype)
+    centred = mean.numel() > 0
+    dx = torch.empty_like(x)
+    dupdate = torch.empty_like(x) if dropout > 0 else x.new_empty((0,))
+    sizes = tile(width)
+    tiles = triton.cdiv(triton.cdiv(rows, sizes["ROWS"]), PROGRAMS)
+    programs = triton.cdiv(rows, sizes["ROWS"] * tiles)
+    dweight = x.new_empty((programs, width), dtype=wide)
+    dbias = x.new_empty((programs if centred else 0, width), dtype=wide)
+    norm_backward[(programs,)](
+        grad, grad_sum, x, weight, mean, rstd, seed, dx, dupdate, dweight, dbias, rows, width, tiles, dropout,
+        ACC=acc, CENTRED=centred, ADD=grad_sum is not None, DROPOUT=dropout > 0, **sizes,
+    )  # fmt: skip
+    return dx, dupdate, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype)
+
+
+@gradient.register_fake
+def _(
+    grad: Tensor,
+    grad_sum: Tensor | None,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    dropout: float,
+    seed: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dupdate = torch.empty_like(x) if dropout > 0 else x.new_empty((0,))
+    return torch.empty_like(x), dupdate, torch.empty_like(weight), torch.empty_like(weight)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, update, weight, bias, _, ctx.dropout, seed = inputs
+    total, _, mean, rstd = output
+    ctx.added, ctx.centred = update is not None, bias is not None
+    ctx.save_for_backward(total if ctx.added else x, weight, mean, rstd, seed)
+    ctx.mark_non_differentiable(mean, rstd)
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx: Any, grad_sum: Tensor | None, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    x, weight, mean, rstd, seed = ctx.saved_tensors
+    grad = torch.zeros_like(x, dtype=weight.dtype) if grad is None else grad.contiguous()
+    grad_sum = grad_sum.contiguous() if ctx.added and grad_sum is not None else None
+    dx, dupdate, dweight, dbias = torch.ops.taixue.norm_backward(
+        grad, grad_sum, x, weight, mean, rstd, ctx.dropout, seed
+    )
+    dupdate = (dupdate if ctx.dropout > 0 else dx) if ctx.added else None
+    return dx, dupdate, dweight, dbias if ctx.centred else None, None, None, None
+
+
+norm.register_autograd(_backward, setup_context=_save)

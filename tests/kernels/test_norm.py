@@ -1,0 +1,134 @@
+"""The norm kernels in Triton's interpreter: equal to float64, deterministic, at home in torch's machinery."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from taixue.kernels import dispatch
+from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, reference, rms_norm
+
+from .compare import assert_equals_float64, assert_same_bits
+
+pytest.importorskip("triton")
+EPS = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def _interpreter():
+    with dispatch.using("interpret"):
+        yield
+
+
+def data(rows: int, width: int, bias: bool, dtype: torch.dtype = torch.float32) -> list[Tensor | None]:
+    """x, update, weight, bias."""
+    generator = torch.Generator().manual_seed(rows * 1000 + width)
+    shapes = ((rows, width), (rows, width), (width,), (width,))
+    tensors = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    return tensors if bias else [*tensors[:3], None]
+
+
+def fused(x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    if bias is None:
+        return add_rms_norm(x, update, weight, EPS)
+    return add_layer_norm(x, update, weight, bias, EPS)
+
+
+def alone(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return rms_norm(x, weight, EPS) if bias is None else layer_norm(x, weight, bias, EPS)
+
+
+@settings(max_examples=12)
+@given(
+    rows=st.sampled_from((1, 2, 3, 17, 70)),
+    width=st.sampled_from((2, 33, 64, 96, 1025)),
+    bias=st.booleans(),
+    dtype=st.sampled_from((torch.float32, torch.bfloat16, torch.float16)),
+)
+def test_equal_to_float64(rows: int, width: int, bias: bool, dtype: torch.dtype) -> None:
+    x, update, weight, shift = data(rows, width, bias, dtype)
+    # A row of two numbers has next to no gradient through LayerNorm: what is left is rounding of what cancels.
+    floor = rows**0.5
+    assert_equals_float64(
+        fused, lambda *four: reference.add_norm(*four, EPS, 0.0), [x, update, weight, shift], floor
+    )
+    assert_equals_float64(alone, lambda *three: reference.norm(*three, EPS), [x, weight, shift], floor)
+
+
+def test_more_rows_than_partial_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    from taixue.kernels.norm import triton
+
+    monkeypatch.setattr(triton, "PROGRAMS", 3)
+    tensors = data(50, 1100, True)
+    assert_equals_float64(fused, lambda *four: reference.add_norm(*four, EPS, 0.0), tensors)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_run_to_run_equal_bits(bias: bool) -> None:
+    assert_same_bits(fused, data(37, 96, bias))
+
+
+def test_one_of_two_results_may_go_unused() -> None:
+    x, update, weight, shift = data(5, 40, True)
+    assert_equals_float64(
+        lambda *four: fused(*four)[1],
+        lambda *four: reference.add_norm(*four, EPS, 0.0)[1],
+        [x, update, weight, shift],
+    )
+    assert_equals_float64(lambda a, b: fused(a, b, weight, shift)[0], torch.add, [x, update])
+
+
+def test_dropout_drops_its_share_and_backward_the_same_elements() -> None:
+    x, weight, p = torch.zeros(64, 128), torch.ones(128), 0.25
+    update = torch.ones(64, 128, requires_grad=True)
+    torch.manual_seed(3)
+    total, normed = add_rms_norm(x, update, weight, EPS, p)
+    kept = total.detach() != 0
+    assert total[kept].detach().allclose(torch.tensor(1 / (1 - p)))
+    assert abs(kept.double().mean().item() - (1 - p)) < 0.02
+    (total.sum() + 0 * normed.sum()).backward()
+    assert torch.equal(update.grad != 0, kept)
+    torch.manual_seed(3)
+    assert torch.equal(add_rms_norm(x, update, weight, EPS, p)[0], total)
+    assert not torch.equal(add_rms_norm(x, update, weight, EPS, p)[0], total)
+
+
+def test_checkpointing_draws_the_same_numbers_again() -> None:
+    x, update, weight, _ = data(9, 64, False)
+
+    def gradients(wrap: bool) -> list[Tensor]:
+        inputs = [t.clone().requires_grad_() for t in (x, update, weight)]
+        torch.manual_seed(1)
+        function = lambda a, b, c: add_rms_norm(a, b, c, EPS, 0.3)  # noqa: E731
+        out = checkpoint(function, *inputs, use_reentrant=False) if wrap else function(*inputs)
+        (out[0] * out[1]).sum().backward()
+        return [t.grad for t in inputs]
+
+    assert all(torch.equal(a, b) for a, b in zip(gradients(False), gradients(True), strict=True))
+
+
+def test_the_ops_keep_torchs_contracts() -> None:
+    x, update, weight, shift = data(4, 32, True)
+    inputs = [t.requires_grad_() for t in (x, update, weight, shift)]
+    rms_norm(x, weight, EPS)  # registers the ops
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_static")
+    torch.library.opcheck(torch.ops.taixue.norm.default, (*inputs, EPS, 0.0, None), test_utils=tests)
+
+
+def test_bad_input_is_refused() -> None:
+    x, weight = torch.randn(4, 8), torch.ones(8)
+    with pytest.raises(ValueError, match=r"weight \(7,\) does not fit x \(4, 8\)"):
+        rms_norm(x, torch.ones(7), EPS)
+    with pytest.raises(ValueError, match=r"nothing to normalise: x \(0, 8\)"):
+        rms_norm(x[:0], weight, EPS)
+    with pytest.raises(ValueError, match=r"update \(3, 8\) torch.float32 on cpu, x \(4, 8\)"):
+        add_rms_norm(x, x[:3], weight, EPS)
+    with pytest.raises(ValueError, match=r"update \(4, 8\) torch.float64"):
+        add_rms_norm(x, x.double(), weight, EPS)
+    with pytest.raises(ValueError, match="weight on meta, x on cpu"):
+        rms_norm(x, weight.to("meta"), EPS)
+    with pytest.raises(ValueError, match=r"x \(8, 4\) has strides \(1, 8\): not contiguous"):
+        torch.ops.taixue.norm(x.t(), None, torch.ones(4), None, EPS, 0.0, None)
+    assert torch.equal(rms_norm(x.t(), torch.ones(4), EPS), rms_norm(x.t().contiguous(), torch.ones(4), EPS))
