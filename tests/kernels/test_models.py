@@ -1,0 +1,60 @@
+"""T5 and BERT trained on kernels lose what they lose on the reference, step by step; alone and on ranks."""
+
+import pytest
+import torch
+
+from taixue.kernels import dispatch
+from taixue.pretrain.config.schema import BertConfig, T5Config
+from taixue.pretrain.models import build_model, model_spec
+from taixue.pretrain.verify import _counts, _random_batch, compare, parse_layout, small
+
+from .attention.calls import DEVICE, KERNELS
+
+pytest.importorskip("triton")
+
+SHAPE = {"vocab_size": 48, "d_model": 16, "d_ff": 24, "num_heads": 2, "dropout": 0.0}
+T5 = T5Config().model_copy(
+    update={**SHAPE, "d_kv": 8, "num_encoder_layers": 1, "num_decoder_layers": 1, "relative_buckets": 8}
+)
+BERT = BertConfig().model_copy(update={**SHAPE, "num_layers": 1, "max_positions": 20})
+
+
+def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list[float]:
+    """Of 20 AdamW steps, each on another batch with padding."""
+    spec = model_spec(config, 1, (20, 10))
+    model = build_model(config).to(DEVICE, dtype)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(spec.init(name, tuple(parameter.shape)))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    found = []
+    with dispatch.using(mode):
+        for step in range(20):
+            batch = {name: value.to(DEVICE) for name, value in _random_batch(config, 1, step, 20).items()}
+            loss = (model(**batch) / _counts(batch).to(DEVICE).clamp(min=1)).sum()
+            found.append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return found
+
+
+@pytest.mark.parametrize("config", [T5, BERT], ids=lambda config: config.family)
+def test_twenty_steps(config: T5Config | BertConfig) -> None:
+    expected = losses(config, "reference", torch.float32)
+    found = losses(config, KERNELS, torch.float32)
+    assert len(set(expected)) == 20
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.skipif(
+    DEVICE.type == "cuda",
+    reason="ranks of `taixue verify` compute on the CPU, this process does not interpret",
+)
+@pytest.mark.parametrize(
+    ("config", "name"), [(T5Config(), "tp2xpp2xdp2:v:sp"), (BertConfig(), "tp2:nosp")], ids=("t5", "bert")
+)
+def test_ranks_with_kernels_equal_one_process_without(config: T5Config | BertConfig, name: str) -> None:
+    (layout,) = parse_layout(name)
+    difference = compare(small(config, [layout]), layout, "interpret")
+    assert difference.equal, difference
