@@ -6,7 +6,8 @@ import torch
 from taixue.kernels import dispatch
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model, model_spec
-from taixue.pretrain.verify import _counts, _random_batch, compare, parse_layout, small
+from taixue.pretrain.verify import _counts, compare, parse_layout, small
+from taixue.pretrain.verify_batch import random_batch
 
 from .attention.calls import DEVICE, KERNELS
 
@@ -30,7 +31,7 @@ def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list
     found = []
     with dispatch.using(mode):
         for step in range(20):
-            batch = {name: value.to(DEVICE) for name, value in _random_batch(config, 1, step, 20).items()}
+            batch = {name: value.to(DEVICE) for name, value in random_batch(config, 1, step, 20).items()}
             loss = (model(**batch) / _counts(batch).to(DEVICE).clamp(min=1)).sum()
             found.append(loss.item())
             optimizer.zero_grad()
