@@ -92,12 +92,13 @@ class Tokenizer(ABC):
         lengths = np.fromiter(map(len, rows), np.int64, len(rows)) + 1
         return np.concatenate([np.zeros(0, np.int32), *parts]), lengths
 
-    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode_with_starts(self, texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`encode_joined`, and the character of its text that each token starts at, int32 (N,).
 
         A token that begins with white space may start anywhere in it; with the space that SentencePiece puts before a
         text, at -1. eos_id starts at the end of its text.
         """
+        texts = strings(texts)
         found = [self._with_starts(text) for text in texts]
         tokens = [part for ids, _ in found for part in (ids, [self.eos_id])]
         starts = [part for (_, own), text in zip(found, texts, strict=True) for part in (own, [len(text)])]

@@ -63,7 +63,7 @@ class SentencePieceTokenizer(Tokenizer):
                 return rows.values, np.diff(rows.offsets)
         return super().encode_joined(texts)
 
-    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode_with_starts(self, texts: native.Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.unigram is not None:
             rows, starts, exact = self.unigram.encode_with_starts(texts, self.eos_id)
             if exact.all():

@@ -24,6 +24,8 @@ from taixue import UserError
 from .character_encoder import CharacterEncoder
 from .config import TokenizerTrainConfig
 from .files import canonical_json, readable_json
+from .native import Texts
+from .native.plain.text import strings
 from .tokenizer_base import SpecialIds, Tokenizer, unused_names
 
 VOCABULARY_FILE = "vocab.txt"
@@ -61,11 +63,11 @@ class BertTokenizer(HubTokenizer):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.encoder(texts)
 
-    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        return self.encoder.joined(texts, self.eos_id)[:2]
+    def encode_joined(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        return self.encoder.joined(strings(texts), self.eos_id)[:2]
 
-    def encode_with_starts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.encoder.joined(texts, self.eos_id)
+    def encode_with_starts(self, texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.encoder.joined(strings(texts), self.eos_id)
 
 
 def load_bert(folder: Path, settings: dict[str, Any]) -> BertTokenizer:

@@ -13,6 +13,7 @@ from taixue import UserError
 from .. import native
 from ..clean_config import AnnotateConfig
 from ..files import canonical_json
+from ..native.plain.text import strings
 from . import entities, project, sidecar, words
 from .characters import Characters, Layers
 from .connectives import Connectives
@@ -82,9 +83,9 @@ class Annotator:
             return None
         return FusedAnnotator(self.config, self._types, self._lexicon, self._connectives)
 
-    def annotate(self, texts: Sequence[str], lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    def annotate(self, texts: native.Texts, lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Rows (N,) of dtype for the tokens of texts as Tokenizer.encode_with_starts gives them; zeros for each eos."""
-        if not texts:
+        if not len(texts):
             return np.zeros(0, self.dtype)
         if self.fused:
             raw, counts, kinds = self.fused.rows(texts, lengths, starts)
@@ -95,7 +96,7 @@ class Annotator:
             return raw.view(self.dtype).reshape(-1)
         is_end = np.zeros(len(starts), bool)
         is_end[np.cumsum(lengths) - 1] = True
-        characters = Characters(texts)
+        characters = Characters(strings(texts))
         layers = self.layers(characters)
         tokens = project.Tokens(characters, lengths - 1, starts[~is_end])
         rows = np.zeros(len(starts), self.dtype)

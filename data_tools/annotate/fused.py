@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..clean_config import AnnotateConfig
+from ..native import Texts
 from . import entities, words
 from .characters import IS_BLANK
 from .connectives import REACH, Connectives
@@ -57,7 +58,7 @@ class FusedAnnotator:
         )
 
     def rows(
-        self, texts: Sequence[str], lengths: np.ndarray, starts: np.ndarray
+        self, texts: Texts, lengths: np.ndarray, starts: np.ndarray
     ) -> tuple[np.ndarray, dict[str, int], dict[str, np.ndarray]]:
         """uint8 (N, 4) rows of tokens as Tokenizer.encode_with_starts gives them; counts; spans of each kind, by
         layer, int64 (256,)."""

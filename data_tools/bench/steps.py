@@ -91,15 +91,12 @@ def whole_steps(tokenizer: Path) -> dict[str, Step]:
     steps: dict[str, Step] = {"clean (normalize, mask, filter)": cleaner.clean}
     if find_spec("jieba"):
         loaded = load_tokenizer(str(tokenizer))
-        annotator = Annotator(AnnotateConfig(), loaded)
+        annotator = Annotator(AnnotateConfig())
         words.words(Characters(["一"]))  # loads the dictionary
 
         def annotate(batch: list[str]) -> Any:
-            tokens, lengths = loaded.encode_joined(batch)
-            ends = np.cumsum(lengths)
-            return annotator.annotate(
-                batch, [tokens[end - length : end - 1] for end, length in zip(ends, lengths, strict=True)]
-            )
+            _, lengths, starts = loaded.encode_with_starts(batch)
+            return annotator.annotate(batch, lengths, starts)
 
         steps["words, parts of speech"] = lambda batch: words.words(Characters(batch))
         steps["tokenize and annotate"] = annotate

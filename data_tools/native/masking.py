@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _extension
+from .extension import loaded
 from .plain import masked_windows as plain_layout
 from .plain import unit_spans as plain_spans
 from .plain import units as plain_units
@@ -38,7 +38,7 @@ __all__ = [
 def choose_tokens(tokens: np.ndarray, keys: np.ndarray, special: np.ndarray, share: float) -> np.ndarray:
     """marks int32 (B, N) of round(share * real) tokens that are not special, at least 1, uniformly at random: 0, or
     (place + 1) << 3 | WORD."""
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return plain_units.choose_tokens(tokens, keys, special, share)
     marks: np.ndarray = extension.choose_tokens(tokens, keys, special, share)
@@ -58,7 +58,7 @@ def choose_units(
     marks: 0, or (place of the unit's first token + 1) << 3 | type. relations: class of the connective that was taken
     out, -100 where none was.
     """
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return plain_units.choose_units(tokens, rows, keys, special, share, rules)
     marks, relations = extension.choose_units(
@@ -78,7 +78,7 @@ def unit_spans(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(edges int32 (B, spans, 2), cuts int32 (B,)): ascending [begin, end) of spans with `noise` tokens together, made
     of whole units as far as possible, all -1 where there are none; cuts: units that are partly in a span."""
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return plain_spans.unit_spans(tokens, rows, keys, special, noise, spans, rules)
     native_rules = _native_rules(extension, rules)
@@ -104,7 +104,7 @@ def lay_out_mlm(
     replaced int32 (B, N): taken for marked tokens, in place of a draw. with_index: index (B, S), too, the place of each
     token in its window, -1 for [CLS] and [SEP].
     """
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         arrays = plain_layout.lay_out_mlm(
             tokens, marks, replacement_keys, order_keys, replaced, ordinary, ids, per_unit

@@ -45,7 +45,7 @@ class Measures:
         masked = numbers > 0
         self.windows += len(numbers)
         self.real += int((~special).sum())
-        self.masked += int(masked.sum())
+        self.masked += int((masked & ~special).sum())
         self.fell_back += fell_back
         starts = _changes(numbers)
         spans = _reduced(np.add, np.ones(numbers.shape, np.int64), starts)[_firsts(masked, starts)]

@@ -10,7 +10,8 @@ from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
-from taixue.pretrain.verify import _counts, _random_batch, small, worst_difference
+from taixue.pretrain.verify import _counts, small, worst_difference
+from taixue.pretrain.verify_batch import random_batch
 
 T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 1, "num_decoder_layers": 1})
 BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})
@@ -39,7 +40,7 @@ def gradients(
 
 def difference(model: T5Config | BertConfig, layout: Layout, options: dict[str, object]) -> float:
     """On one rank: of the gradients with interpreted kernels and with the reference."""
-    batch = _random_batch(model, 2 * layout.dp_shard, 1, 16)
+    batch = random_batch(model, 2 * layout.dp_shard, 1, 16)
     expected = gradients("reference", model, layout, batch, {})
     return worst_difference(gradients("interpret", model, layout, batch, options).items(), expected)[0]
 

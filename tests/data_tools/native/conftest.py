@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from taixue.data_tools import native
+from taixue.data_tools.native import extension
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def plain() -> Iterator[None]:
     """The plain twins, as TAIXUE_NATIVE=off chooses them."""
     before = os.environ.get("TAIXUE_NATIVE")
     os.environ["TAIXUE_NATIVE"] = "off"
-    native._extension.cache_clear()
+    extension.loaded.cache_clear()
     assert not native.is_native()
     try:
         yield
@@ -28,4 +29,4 @@ def plain() -> Iterator[None]:
         os.environ.pop("TAIXUE_NATIVE")
         if before is not None:
             os.environ["TAIXUE_NATIVE"] = before
-        native._extension.cache_clear()
+        extension.loaded.cache_clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taixue.data_tools import native
+from taixue.data_tools.native import extension
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,8 +47,8 @@ def test_plain_by_choice() -> None:
 
 
 def test_an_extension_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "_VERSION", 0)
-    native._extension.cache_clear()
+    monkeypatch.setattr(extension, "_VERSION", 0)
+    extension.loaded.cache_clear()
     with pytest.warns(UserWarning, match="another version"):
         assert not native.is_native()
-    native._extension.cache_clear()
+    extension.loaded.cache_clear()

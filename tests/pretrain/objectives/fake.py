@@ -13,6 +13,9 @@ class FakeTokenizer(Tokenizer):
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         raise AssertionError("objectives see ids alone")
 
+    def _with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        raise AssertionError("objectives see ids alone")
+
     def _text(self, ids: list[int]) -> str:
         raise AssertionError("objectives see ids alone")
 
