@@ -25,6 +25,7 @@ struct Annotation::Layers {
   std::vector<uint8_t> marks;  // of each character, and of the end of the text: a word begins there
   WordCutter::Scratch scratch;
   std::vector<WordCutter::Word> words;
+  std::vector<size_t> begins;
   std::vector<Match> matches;
   std::vector<Span> terms, entities, connectives;
   std::vector<Candidate> candidates;
@@ -91,7 +92,7 @@ void Annotation::find_entities(Layers& layers) const {
   const auto is_word_edge = [&layers](int32_t place) { return (layers.marks[static_cast<size_t>(place)] & kWordMark) != 0; };
   layers.terms.clear();
   if (rules_.lexicon != nullptr) {
-    rules_.lexicon->longest(layers.points.data(), layers.points.size(), layers.matches);
+    rules_.lexicon->longest(layers.points.data(), layers.points.size(), layers.begins, layers.matches);
     const bool on_words = rules_.terms_on_words && rules_.cutter != nullptr;
     for (const Match& match : layers.matches) {
       if (on_words && !(is_word_edge(match.begin) && is_word_edge(match.end))) continue;
@@ -119,7 +120,7 @@ void Annotation::find_entities(Layers& layers) const {
 void Annotation::find_connectives(Layers& layers) const {
   layers.connectives.clear();
   if (rules_.connectives == nullptr) return;
-  rules_.connectives->longest(layers.points.data(), layers.points.size(), layers.matches);
+  rules_.connectives->longest(layers.points.data(), layers.points.size(), layers.begins, layers.matches);
   layers.candidates.clear();
   size_t sentence = 0;
   for (const Match& match : layers.matches) {

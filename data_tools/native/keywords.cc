@@ -6,58 +6,97 @@
 
 namespace taixue {
 
+namespace {
+
+// 16 bits per word, at most 2 MiB: a pair of characters that begins no word is seldom taken for one.
+constexpr size_t kBitsPerWord = 16, kMostBits = size_t{1} << 24;
+
+std::vector<uint32_t> points_of(const Text& text) {
+  std::vector<uint32_t> points(text.size);
+  uint32_t* point = points.data();
+  for (const uint8_t* p = text.data; p < text.end(); ++point) p = decode(p, *point);
+  points.resize(static_cast<size_t>(point - points.data()));
+  return points;
+}
+
+}  // namespace
+
 Keywords::Keywords(const Texts& words) : class_of_(kPoints, 0) {
   size_t classes = 1;
+  const auto add = [&](uint32_t point) {
+    if (class_of_[point] != 0) return;
+    if (classes == 0xFFFF) throw std::invalid_argument("more than 65,534 different characters in the words");
+    class_of_[point] = static_cast<uint16_t>(classes++);
+  };
+  std::vector<std::vector<uint32_t>> all;
+  for (const Text& word : words) all.push_back(points_of(word));
+  for (const auto& word : all) {
+    if (word.empty()) throw std::invalid_argument("an empty word");
+    if (word.size() == 1) add(word[0]);
+  }
+  singles_ = classes - 1;
+  size_t bits = 64;
+  for (hash_shift_ = 64 - 6; bits < kBitsPerWord * all.size() && bits < kMostBits; --hash_shift_) bits *= 2;
+  pairs_.resize(bits / 64);
   std::vector<DoubleArray::Key> keys;
-  for (const Text& word : words) {
-    DoubleArray::Key key;
-    for (const uint8_t* p = word.data; p < word.end();) {
-      uint32_t point;
-      p = decode(p, point);
-      if (class_of_[point] == 0) {
-        if (classes == 0xFFFF) throw std::invalid_argument("more than 65,534 different characters in the words");
-        class_of_[point] = static_cast<uint16_t>(classes++);
-      }
-      key.push_back(class_of_[point]);
-    }
-    if (key.empty()) throw std::invalid_argument("an empty word");
-    keys.push_back(std::move(key));
+  for (const auto& word : all) {
+    for (const uint32_t point : word) add(point);
+    keys.emplace_back();
+    for (const uint32_t point : word) keys.back().push_back(class_of_[point]);
+    if (word.size() == 1) continue;
+    const uint64_t pair = hash(word[0], word[1]);
+    pairs_[pair / 64] |= uint64_t{1} << pair % 64;
   }
   trie_.build(keys, {});
 }
 
-void Keywords::classify(const Text& text, std::vector<uint16_t>& classes) const {
-  classes.clear();
-  for (const uint8_t* p = text.data; p < text.end();) {
-    uint32_t point;
-    p = decode(p, point);
-    classes.push_back(class_of_[point]);
-  }
-  classes.push_back(0);  // stops every walk
+inline uint64_t Keywords::hash(uint32_t first, uint32_t second) const {
+  return (uint64_t{first} << 32 | second) * 0x9E3779B97F4A7C15u >> hash_shift_;
+}
+
+// False for most places where no word begins.
+inline bool Keywords::may_begin(uint32_t first, uint32_t second) const {
+  const uint64_t pair = hash(first, second);
+  return (pairs_[pair / 64] >> pair % 64 & 1) | (size_t{class_of_[first]} - 1 < singles_);
 }
 
 template <typename Found>
-void Keywords::all(const std::vector<uint16_t>& classes, Found found) const {
+void Keywords::all(const uint32_t* points, size_t count, Found found) const {
   const Cell* cells = trie_.cells();
-  const size_t count = classes.size() - 1;
+  const auto class_at = [&](size_t k) { return k < count ? class_of_[points[k]] : uint16_t{0}; };  // 0 stops a walk
   for (size_t begin = 0; begin < count; ++begin) {
-    int32_t place = 0, next = cells[0].base + classes[begin];
+    int32_t place = 0, next = cells[0].base + class_at(begin);
     for (size_t at = begin; cells[next].check == place;) {
       place = next;
       ++at;
       if (cells[place].value >= 0) found(begin, at, cells[place].value);
-      next = cells[place].base + classes[at];
+      next = cells[place].base + class_at(at);
     }
   }
 }
 
-// class_at(count) is 0, which stops every walk.
-template <typename ClassAt, typename Found>
-void Keywords::longest(size_t count, ClassAt class_at, Found found) const {
+template <typename Found>
+void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const {
+  if (begins.size() < count) begins.resize(count + count / 2);
+  size_t candidates = 0;
+  for (size_t k = 0; k < count; ++k) {
+    begins[candidates] = k;
+    candidates += may_begin(points[k], k + 1 < count ? points[k + 1] : 0);
+  }
   const Cell* cells = trie_.cells();
-  for (size_t begin = 0; begin < count;) {
+  const auto class_at = [&](size_t k) { return k < count ? class_of_[points[k]] : uint16_t{0}; };  // 0 stops a walk
+#ifdef __GNUC__
+  // The trie is larger than the cache: what the walks need is on its way before the first begins.
+  for (size_t k = 0; k < candidates; ++k) {
+    const Cell& first = cells[cells[0].base + class_at(begins[k])];
+    __builtin_prefetch(&cells[first.base + class_at(begins[k] + 1)]);
+  }
+#endif
+  size_t end = 0;
+  for (size_t k = 0; k < candidates; ++k) {
+    const size_t begin = begins[k];
+    if (begin < end) continue;
     int32_t place = 0, next = cells[0].base + class_at(begin), word = -1;
-    size_t end = begin + 1;
     for (size_t at = begin; cells[next].check == place;) {
       place = next;
       ++at;
@@ -68,31 +107,29 @@ void Keywords::longest(size_t count, ClassAt class_at, Found found) const {
       next = cells[place].base + class_at(at);
     }
     if (word >= 0) found(begin, end, word);
-    begin = end;
   }
 }
 
-void Keywords::longest(const uint32_t* points, size_t count, std::vector<Match>& found) const {
+void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>& begins,
+                       std::vector<Match>& found) const {
   found.clear();
-  const uint16_t* classes = class_of_.data();
-  const auto class_at = [=](size_t k) { return k < count ? classes[points[k]] : uint16_t{0}; };
-  longest(count, class_at, [&found](size_t begin, size_t end, int32_t word) {
+  longest(points, count, begins, [&found](size_t begin, size_t end, int32_t word) {
     found.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
   });
 }
 
 Ragged<Match> Keywords::find(const Texts& texts, bool only_longest) const {
   Ragged<Match> out;
-  std::vector<uint16_t> classes;
+  std::vector<size_t> begins;
   const auto keep = [&out](size_t begin, size_t end, int32_t word) {
     out.values.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
   };
   for (const Text& text : texts) {
-    classify(text, classes);
+    const std::vector<uint32_t> points = points_of(text);
     if (only_longest) {
-      longest(classes.size() - 1, [&classes](size_t k) { return classes[k]; }, keep);
+      longest(points.data(), points.size(), begins, keep);
     } else {
-      all(classes, keep);
+      all(points.data(), points.size(), keep);
     }
     out.end_row();
   }
@@ -101,12 +138,11 @@ Ragged<Match> Keywords::find(const Texts& texts, bool only_longest) const {
 
 std::vector<int64_t> Keywords::counts(const Texts& texts) const {
   std::vector<int64_t> out;
-  std::vector<uint16_t> classes;
+  std::vector<size_t> begins;
   for (const Text& text : texts) {
-    classify(text, classes);
+    const std::vector<uint32_t> points = points_of(text);
     int64_t count = 0;
-    const auto class_at = [&classes](size_t k) { return classes[k]; };
-    longest(classes.size() - 1, class_at, [&count](size_t, size_t, int32_t) { ++count; });
+    longest(points.data(), points.size(), begins, [&count](size_t, size_t, int32_t) { ++count; });
     out.push_back(count);
   }
   return out;

@@ -1,4 +1,5 @@
-// All words of a list in a text, by a trie walk from every character.
+// All words of a list in a text, by a trie walk from every character, or where a bit map of the pairs of characters that
+// words begin with says that it may lead somewhere.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,17 +18,21 @@ class Keywords {
   explicit Keywords(const Texts& words);
   Ragged<Match> find(const Texts& texts, bool longest) const;
   std::vector<int64_t> counts(const Texts& texts) const;
-  // The longest words of one text given as code points; what is in `found` goes.
-  void longest(const uint32_t* points, size_t count, std::vector<Match>& found) const;
+  // The longest words of one text given as code points; what is in `found` goes. begins: a buffer to use again.
+  void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, std::vector<Match>& found) const;
 
  private:
-  void classify(const Text& text, std::vector<uint16_t>& classes) const;
-  template <typename ClassAt, typename Found>
-  void longest(size_t count, ClassAt class_at, Found found) const;
+  uint64_t hash(uint32_t first, uint32_t second) const;
+  bool may_begin(uint32_t first, uint32_t second) const;
   template <typename Found>
-  void all(const std::vector<uint16_t>& classes, Found found) const;
+  void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const;
+  template <typename Found>
+  void all(const uint32_t* points, size_t count, Found found) const;
 
-  std::vector<uint16_t> class_of_;  // of each code point; 0: in no word
+  std::vector<uint16_t> class_of_;  // of each code point; 0: in no word; the lowest are words by themselves
+  size_t singles_ = 0;              // how many those are
+  std::vector<uint64_t> pairs_;     // bits by hash: pairs of characters that words begin with
+  int hash_shift_ = 0;
   DoubleArray trie_;
 };
 
