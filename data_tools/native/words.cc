@@ -9,6 +9,7 @@ namespace taixue {
 namespace {
 
 constexpr double kNever = -3.14e100;
+constexpr size_t kFar = 16, kNear = 8;  // characters ahead
 enum State { kBegin, kMiddle, kEnd, kSingle };
 
 bool is_digit(uint32_t c) { return c - '0' < 10u; }
@@ -97,13 +98,7 @@ void WordCutter::cut(const uint32_t* points, size_t count, Scratch& scratch, std
   }
   uint16_t* classes = scratch.classes.data();
   std::fill_n(classes + count, 3, uint16_t{0});
-  for (size_t k = count; k-- > 0;) {
-    classes[k] = is_block_[points[k]] ? class_of_[points[k]] : uint16_t{0};
-#ifdef __GNUC__
-    // The trie is larger than the cache: what the walk from here needs first is on its way before the walk begins.
-    __builtin_prefetch(&cells_[static_cast<size_t>(roots_[classes[k]].base) + classes[k + 1]]);
-#endif
-  }
+  for (size_t k = 0; k < count; ++k) classes[k] = is_block_[points[k]] ? class_of_[points[k]] : uint16_t{0};
   const Span text{points, classes, scratch, words};
   find_best_path(text, count);
   for (size_t begin = 0; begin < count;) {
@@ -119,12 +114,25 @@ void WordCutter::cut(const uint32_t* points, size_t count, Scratch& scratch, std
   }
 }
 
+// The trie is larger than the cache: of walks that begin soon, the second and then the third cell are sent for.
+inline void WordCutter::prefetch(const uint16_t* classes, size_t at) const {
+#ifdef __GNUC__
+  const size_t far = at < kFar ? 0 : at - kFar, near = at < kNear ? 0 : at - kNear;
+  __builtin_prefetch(&cells_[static_cast<size_t>(roots_[classes[far]].base) + classes[far + 1]]);
+  const Cell& two = cells_[static_cast<size_t>(roots_[classes[near]].base) + classes[near + 1]];
+  __builtin_prefetch(&cells_[static_cast<size_t>(two.base) + classes[near + 2]]);
+#else
+  (void)classes, (void)at;
+#endif
+}
+
 // From right to left, the path of greatest probability from each place to the end of its block.
 void WordCutter::find_best_path(const Span& text, size_t count) const {
   Scratch::Step* steps = text.scratch.steps.data();
   std::fill_n(steps + count, 3, Scratch::Step{0, 0, 1});
   const double* scores = scores_.data();
   for (size_t at = count; at-- > 0;) {
+    prefetch(text.classes, at);
     const uint16_t* classes = text.classes + at;
     Scratch::Step* step = steps + at;
     // Words of one and two characters without a branch, for nobody could predict it.
