@@ -15,6 +15,7 @@ enum Type : uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kB
 constexpr float kUnknownPenalty = 10.0f;
 // Beyond it SentencePiece subtracts the score from everything that follows, for float32 has few digits.
 constexpr float kResetScore = 100000.0f;
+constexpr size_t kFar = 16, kNear = 8;  // characters ahead
 constexpr size_t kExtra = 3;  // a space in front or behind, and the end of the last walk
 constexpr float kUnreached = -std::numeric_limits<float>::infinity();
 
@@ -172,6 +173,38 @@ const uint8_t* Unigram::put_step(const uint8_t* p, const uint8_t* end, Scratch& 
   return p + step.length;
 }
 
+// Whether a symbol or a rule of several characters may begin with the character of this entry, before next.
+inline bool Unigram::is_special(uint32_t entry, const uint8_t* next, const uint8_t* end) const {
+  if (entry & kSpecial << kFormShift) return true;
+  if (!(entry & kMayContinue << kFormShift) || next == end) return false;
+  uint32_t second;
+  decode(next, second);
+  return (forms_[second] & kContinues << kFormShift) != 0;
+}
+
+// The characters up to the next that is white space or special: each becomes one. Returns what is behind them.
+template <bool kStarts>
+const uint8_t* Unigram::put_plain(const uint8_t* p, const uint8_t* end, Scratch& scratch) const {
+  constexpr uint32_t kSpace = kSpaceForm << kFormShift, kAny = kSpace | (kSpecial | kMayContinue) << kFormShift;
+  uint16_t* classes = scratch.classes.get();
+  int32_t* origins = scratch.origins.get();
+  size_t count = scratch.count;
+  int32_t origin = scratch.origin;
+  while (p < end) {
+    uint32_t point;
+    const uint8_t* next = decode(p, point);
+    const uint32_t entry = forms_[point];
+    if ((entry & kAny) && ((entry & kSpace) || is_special(entry, next, end))) break;
+    if (kStarts) origins[count] = origin++;
+    if (byte_fallback_) scratch.points[count] = becomes_[point];
+    classes[count++] = static_cast<uint16_t>(entry);
+    p = next;
+  }
+  scratch.count = count;
+  scratch.origin = origin;
+  return p;
+}
+
 // Behind the white space that a text starts with.
 const uint8_t* Unigram::leading_space(const uint8_t* p, const uint8_t* end) const {
   while (p < end) {
@@ -197,30 +230,19 @@ void Unigram::normalize(const Text& text, Scratch& scratch) const {
   bool after_space = trim_;
   const uint16_t space_class = class_of_[space_];
   while (p < end) {
+    const uint8_t* plain = put_plain<kStarts>(p, end, scratch);
+    if (plain != p) after_space = false;
+    if ((p = plain) == end) break;
     uint32_t point;
     const uint8_t* next = decode(p, point);
-    const uint32_t entry = forms_[point], form = entry >> kFormShift & ~uint32_t{kContinues};
-    bool special = (form & kSpecial) != 0;
-    if ((form & kMayContinue) && next < end) {
-      uint32_t second;
-      decode(next, second);
-      special |= (forms_[second] >> kFormShift & kContinues) != 0;
-    }
-    if (special) {
+    if (is_special(forms_[point], next, end)) {
       p = put_step<kStarts>(p, end, scratch, after_space);
       continue;
     }
+    if (!after_space) put<kStarts>(' ', scratch);
+    if (kStarts) ++scratch.origin;
+    after_space = trim_;
     p = next;
-    if (form & kSpaceForm) {
-      if (!after_space) put<kStarts>(' ', scratch);
-      if (kStarts) ++scratch.origin;
-      after_space = trim_;
-      continue;
-    }
-    if (kStarts) scratch.origins[scratch.count] = scratch.origin++;
-    if (byte_fallback_) scratch.points[scratch.count] = becomes_[point];
-    scratch.classes[scratch.count++] = static_cast<uint16_t>(entry);
-    after_space = false;
   }
   int32_t behind = scratch.origin;  // where what is left ends in the text
   if (trim_) {
@@ -233,6 +255,19 @@ void Unigram::normalize(const Text& text, Scratch& scratch) const {
     put<kStarts>(' ', scratch);
     if (kStarts) scratch.origins[scratch.count - 1] = behind;
   }
+}
+
+// The trie is larger than the cache: of walks that begin soon, the second and then the third cell are sent for.
+inline void Unigram::prefetch(const uint16_t* classes, size_t at, size_t count) const {
+#ifdef __GNUC__
+  if (at + kFar + 2 > count) return;
+  const Cell* cells = trie_.cells();
+  const auto second = [=](size_t k) { return &cells[cells[cells[0].base + classes[k]].base + classes[k + 1]]; };
+  __builtin_prefetch(second(at + kFar));
+  __builtin_prefetch(&cells[second(at + kNear)->base + classes[at + kNear + 2]]);
+#else
+  (void)classes, (void)at, (void)count;
+#endif
 }
 
 // Viterbi from left to right. The order of updates and the strict comparison decide ties as SentencePiece does.
@@ -249,6 +284,7 @@ void Unigram::find_best_path(Scratch& scratch) const {
   };
   for (size_t begin = 0; begin < count; ++begin) {
     if (best[begin].score < -kResetScore || best[begin].score > kResetScore) shift_scores(best, begin, count);
+    prefetch(classes, begin, count);
     const float here = best[begin].score;
     int32_t place = 0, next = cells[0].base + classes[begin];
     if (cells[next].check != 0 || cells[next].value < 0) relax(begin + 1, here + unknown_score_, -1, begin);
@@ -267,34 +303,40 @@ void Unigram::shift_scores(Best* best, size_t from, size_t count) {
   for (size_t k = from; k <= count; ++k) best[k].score -= offset;  // what is not reached stays so
 }
 
-// Back along the best path; ids come out in reverse.
+// Back along the best path, from the end of the buffers, which is where a text of the most ids would end.
 template <bool kStarts>
 void Unigram::collect_ids(Scratch& scratch) const {
-  scratch.ids.clear();
-  if (kStarts) scratch.starts.clear();
+  const size_t most = scratch.count * (byte_fallback_ ? 4 : 1);
+  if (scratch.ids.size() < most) {
+    scratch.ids.resize(most);
+    scratch.starts.resize(most);
+  }
+  int32_t* const ids = scratch.ids.data();
+  int32_t *id = ids + most, *start = scratch.starts.data() + most;
+  const Best* best = scratch.best.get();
   bool after_unknown = false;
   for (auto end = static_cast<int32_t>(scratch.count); end > 0;) {
-    const Best& best = scratch.best[static_cast<size_t>(end)];
-    if (best.id >= 0) {
-      scratch.ids.push_back(piece_ids_[static_cast<size_t>(best.id)]);
+    const Best step = best[end];
+    int32_t* const before = id;
+    if (step.id >= 0) {
+      *--id = piece_ids_[static_cast<size_t>(step.id)];
     } else if (byte_fallback_) {
       uint8_t text[4];
-      const uint8_t* stop = write_point(scratch.points[static_cast<size_t>(best.begin)], text);
-      while (stop > text) scratch.ids.push_back(byte_ids_[*--stop]);
+      const uint8_t* behind = write_point(scratch.points[static_cast<size_t>(step.begin)], text);
+      while (behind > text) *--id = byte_ids_[*--behind];
     } else if (!after_unknown) {
-      scratch.ids.push_back(unknown_);  // a run of unknown characters is one token
+      *--id = unknown_;  // a run of unknown characters is one token
     }
     if (kStarts) {
-      const int32_t origin = scratch.origins[static_cast<size_t>(best.begin)];
-      if (scratch.starts.size() < scratch.ids.size()) {
-        scratch.starts.resize(scratch.ids.size(), origin);
-      } else {
-        scratch.starts.back() = origin;  // the run began before
-      }
+      const int32_t origin = scratch.origins[static_cast<size_t>(step.begin)];
+      if (id == before) *start = origin;  // the run began before
+      for (const int32_t* k = before; k > id; --k) *--start = origin;
     }
-    after_unknown = best.id < 0;
-    end = best.begin;
+    after_unknown = step.id < 0;
+    end = step.begin;
   }
+  scratch.first = static_cast<size_t>(id - ids);
+  scratch.stop = most;
 }
 
 template <bool kStarts, typename Id>
@@ -309,8 +351,9 @@ void Unigram::encode_all(const Texts& texts, int32_t append, Ragged<Id>& out, st
     if (scratch.count > 0) {
       find_best_path(scratch);
       collect_ids<kStarts>(scratch);
-      out.values.insert(out.values.end(), scratch.ids.rbegin(), scratch.ids.rend());
-      if (kStarts) starts->insert(starts->end(), scratch.starts.rbegin(), scratch.starts.rend());
+      const int32_t *ids = scratch.ids.data(), *begins = scratch.starts.data();
+      out.values.insert(out.values.end(), ids + scratch.first, ids + scratch.stop);
+      if (kStarts) starts->insert(starts->end(), begins + scratch.first, begins + scratch.stop);
     }
     if (append >= 0) {
       out.values.push_back(static_cast<Id>(append));

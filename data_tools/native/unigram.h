@@ -44,7 +44,8 @@ class Unigram {
     std::unique_ptr<uint32_t[]> points;  // with byte fallback only
     std::unique_ptr<int32_t[]> origins;  // character of the text, with starts only
     std::unique_ptr<Best[]> best;
-    std::vector<int32_t> ids, starts;
+    std::vector<int32_t> ids, starts;  // those of the text are [first, stop)
+    size_t first = 0, stop = 0;
     int32_t origin = 0;  // the character that is at work; behind the last at the end
     void reserve(size_t needed);
   };
@@ -58,6 +59,9 @@ class Unigram {
   void encode_all(const Texts& texts, int32_t append, Ragged<Id>& out, std::vector<int32_t>* starts) const;
   template <bool kStarts>
   void normalize(const Text& text, Scratch& scratch) const;
+  bool is_special(uint32_t entry, const uint8_t* next, const uint8_t* end) const;
+  template <bool kStarts>
+  const uint8_t* put_plain(const uint8_t* p, const uint8_t* end, Scratch& scratch) const;
   template <bool kStarts>
   const uint8_t* put_step(const uint8_t* p, const uint8_t* end, Scratch& scratch, bool& after_space) const;
   const uint8_t* leading_space(const uint8_t* p, const uint8_t* end) const;
@@ -71,6 +75,7 @@ class Unigram {
   };
   Step special_step(const uint8_t* p, const uint8_t* end) const;
 
+  void prefetch(const uint16_t* classes, size_t at, size_t count) const;
   void find_best_path(Scratch& scratch) const;
   static void shift_scores(Best* best, size_t from, size_t count);
   template <bool kStarts>
