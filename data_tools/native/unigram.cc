@@ -15,7 +15,7 @@ enum Type : uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kB
 constexpr float kUnknownPenalty = 10.0f;
 // Beyond it SentencePiece subtracts the score from everything that follows, for float32 has few digits.
 constexpr float kResetScore = 100000.0f;
-constexpr size_t kFar = 16, kNear = 8;  // characters ahead
+constexpr size_t kFar = 32, kNear = 16;  // characters ahead
 constexpr size_t kExtra = 3;  // a space in front or behind, and the end of the last walk
 constexpr float kUnreached = -std::numeric_limits<float>::infinity();
 
@@ -257,19 +257,6 @@ void Unigram::normalize(const Text& text, Scratch& scratch) const {
   }
 }
 
-// The trie is larger than the cache: of walks that begin soon, the second and then the third cell are sent for.
-inline void Unigram::prefetch(const uint16_t* classes, size_t at, size_t count) const {
-#ifdef __GNUC__
-  if (at + kFar + 2 > count) return;
-  const Cell* cells = trie_.cells();
-  const auto second = [=](size_t k) { return &cells[cells[cells[0].base + classes[k]].base + classes[k + 1]]; };
-  __builtin_prefetch(second(at + kFar));
-  __builtin_prefetch(&cells[second(at + kNear)->base + classes[at + kNear + 2]]);
-#else
-  (void)classes, (void)at, (void)count;
-#endif
-}
-
 // Viterbi from left to right. The order of updates and the strict comparison decide ties as SentencePiece does.
 void Unigram::find_best_path(Scratch& scratch) const {
   const size_t count = scratch.count;
@@ -284,7 +271,14 @@ void Unigram::find_best_path(Scratch& scratch) const {
   };
   for (size_t begin = 0; begin < count; ++begin) {
     if (best[begin].score < -kResetScore || best[begin].score > kResetScore) shift_scores(best, begin, count);
-    prefetch(classes, begin, count);
+#ifdef __GNUC__
+    // The trie is larger than the cache: of walks that begin soon, the second and then the third cell are sent for.
+    if (begin + kFar < count) {
+      const uint16_t *far = classes + begin + kFar, *near = classes + begin + kNear;
+      __builtin_prefetch(&cells[cells[cells[0].base + far[0]].base + far[1]]);
+      __builtin_prefetch(&cells[cells[cells[cells[0].base + near[0]].base + near[1]].base + near[2]]);
+    }
+#endif
     const float here = best[begin].score;
     int32_t place = 0, next = cells[0].base + classes[begin];
     if (cells[next].check != 0 || cells[next].value < 0) relax(begin + 1, here + unknown_score_, -1, begin);

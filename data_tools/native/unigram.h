@@ -75,7 +75,6 @@ class Unigram {
   };
   Step special_step(const uint8_t* p, const uint8_t* end) const;
 
-  void prefetch(const uint16_t* classes, size_t at, size_t count) const;
   void find_best_path(Scratch& scratch) const;
   static void shift_scores(Best* best, size_t from, size_t count);
   template <bool kStarts>
