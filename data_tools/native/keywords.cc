@@ -9,7 +9,11 @@ namespace taixue {
 namespace {
 
 // 16 bits per word, at most 2 MiB: a pair of characters that begins no word is seldom taken for one.
-constexpr size_t kBitsPerWord = 16, kMostBits = size_t{1} << 24;
+constexpr size_t kBitsPerWord = 16, kMostBits = size_t{1} << 24;  // powers of two, as many as hash() gives
+
+inline size_t hash(uint32_t first, uint32_t second) {
+  return (uint64_t{first} << 32 | second) * 0x9E3779B97F4A7C15u >> 40;
+}
 
 std::vector<uint32_t> points_of(const Text& text) {
   std::vector<uint32_t> points(text.size);
@@ -36,7 +40,7 @@ Keywords::Keywords(const Texts& words) : class_of_(kPoints, 0) {
   }
   singles_ = classes - 1;
   size_t bits = 64;
-  for (hash_shift_ = 64 - 6; bits < kBitsPerWord * all.size() && bits < kMostBits; --hash_shift_) bits *= 2;
+  while (bits < kBitsPerWord * all.size() && bits < kMostBits) bits *= 2;
   pairs_.resize(bits / 64);
   std::vector<DoubleArray::Key> keys;
   for (const auto& word : all) {
@@ -44,20 +48,10 @@ Keywords::Keywords(const Texts& words) : class_of_(kPoints, 0) {
     keys.emplace_back();
     for (const uint32_t point : word) keys.back().push_back(class_of_[point]);
     if (word.size() == 1) continue;
-    const uint64_t pair = hash(word[0], word[1]);
+    const size_t pair = hash(word[0], word[1]) % bits;
     pairs_[pair / 64] |= uint64_t{1} << pair % 64;
   }
   trie_.build(keys, {});
-}
-
-inline uint64_t Keywords::hash(uint32_t first, uint32_t second) const {
-  return (uint64_t{first} << 32 | second) * 0x9E3779B97F4A7C15u >> hash_shift_;
-}
-
-// False for most places where no word begins.
-inline bool Keywords::may_begin(uint32_t first, uint32_t second) const {
-  const uint64_t pair = hash(first, second);
-  return (pairs_[pair / 64] >> pair % 64 & 1) | (size_t{class_of_[first]} - 1 < singles_);
 }
 
 template <typename Found>
@@ -78,10 +72,15 @@ void Keywords::all(const uint32_t* points, size_t count, Found found) const {
 template <typename Found>
 void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const {
   if (begins.size() < count) begins.resize(count + count / 2);
+  // Without a branch: places where a word may begin, and few others.
+  const uint64_t* pairs = pairs_.data();
+  const uint16_t* classes = class_of_.data();
+  const size_t singles = singles_, last = pairs_.size() * 64 - 1;
   size_t candidates = 0;
   for (size_t k = 0; k < count; ++k) {
+    const size_t pair = hash(points[k], k + 1 < count ? points[k + 1] : 0) & last;
     begins[candidates] = k;
-    candidates += may_begin(points[k], k + 1 < count ? points[k + 1] : 0);
+    candidates += (pairs[pair / 64] >> pair % 64 & 1) | (singles > 0 && size_t{classes[points[k]]} - 1 < singles);
   }
   const Cell* cells = trie_.cells();
   const auto class_at = [&](size_t k) { return k < count ? class_of_[points[k]] : uint16_t{0}; };  // 0 stops a walk

@@ -22,8 +22,6 @@ class Keywords {
   void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, std::vector<Match>& found) const;
 
  private:
-  uint64_t hash(uint32_t first, uint32_t second) const;
-  bool may_begin(uint32_t first, uint32_t second) const;
   template <typename Found>
   void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const;
   template <typename Found>
@@ -32,7 +30,6 @@ class Keywords {
   std::vector<uint16_t> class_of_;  // of each code point; 0: in no word; the lowest are words by themselves
   size_t singles_ = 0;              // how many those are
   std::vector<uint64_t> pairs_;     // bits by hash: pairs of characters that words begin with
-  int hash_shift_ = 0;
   DoubleArray trie_;
 };
 
