@@ -28,10 +28,13 @@ class Segmenter {
     uint32_t before = 0;
     while (p_ < end_) {
       // Hanzi, most of the text, are no marks: their first byte is E4 to E9.
-      if (*p_ >= 0xE4 && *p_ <= 0xE9) {
+      if (is_hanzi(*p_)) {
+        const uint8_t* p = p_;
+        do p += 3;
+        while (p < end_ && is_hanzi(*p));
+        at_ += static_cast<int32_t>((p - p_) / 3);
+        p_ = p;
         before = kHanziPoint;
-        p_ += 3;
-        ++at_;
         continue;
       }
       uint32_t point;
@@ -53,6 +56,8 @@ class Segmenter {
 
  private:
   static constexpr uint32_t kHanziPoint = 0x4E00;
+
+  static bool is_hanzi(uint8_t first) { return first >= 0xE4 && first <= 0xE9; }
 
   static bool is_digit(uint32_t point) { return point >= '0' && point <= '9'; }
 

@@ -87,7 +87,9 @@ void WordCutter::emit(const Span& text, size_t begin, size_t end) const {
 
 void WordCutter::emit(const Span& text, size_t begin, size_t end, uint16_t entry) const {
   const uint8_t tag = entry != 0 ? tags_[entry] : unknown_tag(text.points + begin, end - begin);
-  text.words.push_back({static_cast<uint32_t>(begin), tag});
+  Word& word = text.words.emplace_back();  // its members one by one: a whole one would wait for both to be stored
+  word.begin = static_cast<uint32_t>(begin);
+  word.tag = tag;
 }
 
 void WordCutter::cut(const uint32_t* points, size_t count, Scratch& scratch, std::vector<Word>& words) const {
@@ -133,19 +135,17 @@ void WordCutter::find_best_path(const Span& text, size_t count) const {
     // Words of one and two characters without a branch, for nobody could predict it.
     const Cell one = roots_[classes[0]];
     const Cell two = cells_[static_cast<size_t>(one.base) + classes[1]];
-    const bool goes_on = two.label == classes[1];
-    const uint16_t entry = goes_on ? two.entry : uint16_t{0};
+    const uint32_t goes_on = two.label == classes[1], entry = two.entry & (0 - goes_on);
     const double single = scores[one.entry] + step[1].score, pair = scores[entry] + step[2].score;
-    const bool is_pair = entry != 0 && pair >= single;
-    Scratch::Step best{is_pair ? pair : single, is_pair ? entry : one.entry, static_cast<uint16_t>(1 + is_pair)};
-    if (goes_on && two.base != 0) {
-      Cell cell = two;
-      for (size_t length = 3;; ++length) {  // no class behind the end
-        cell = cells_[static_cast<size_t>(cell.base) + classes[length - 1]];
-        if (cell.label != classes[length - 1]) break;
-        const double candidate = scores[cell.entry] + step[length].score;
-        if (cell.entry != 0 && candidate >= best.score) best = {candidate, cell.entry, static_cast<uint16_t>(length)};
-      }
+    const uint32_t is_pair = (entry != 0) & (pair >= single);
+    const uint32_t chosen = one.entry ^ ((one.entry ^ entry) & (0 - is_pair));
+    Scratch::Step best{pair > single ? pair : single, static_cast<uint16_t>(chosen), static_cast<uint16_t>(1 + is_pair)};
+    // Of a node without children the base is 0, and no cell has its own place as its label.
+    Cell cell = cells_[(static_cast<uint32_t>(two.base) & (0 - goes_on)) + classes[2]];
+    for (size_t length = 3; cell.label == classes[length - 1]; ++length) {  // no class behind the end
+      const double candidate = scores[cell.entry] + step[length].score;
+      if (cell.entry != 0 && candidate >= best.score) best = {candidate, cell.entry, static_cast<uint16_t>(length)};
+      cell = cells_[static_cast<size_t>(cell.base) + classes[length]];
     }
     if (best.entry == 0) best.score = single_ + step[1].score;
     if (!is_block_[text.points[at]]) best.score = 0;
