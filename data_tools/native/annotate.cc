@@ -21,8 +21,8 @@ struct Candidate {  // a connective, or a member of a pair
 
 // One text and what is in it; buffers that are used again for every text.
 struct Annotation::Layers {
-  std::vector<uint32_t> points;
-  std::vector<uint8_t> marks;  // of each character, and of the end of the text: a word begins there
+  std::vector<uint32_t> points;  // more than `count`, as of longer texts
+  std::vector<uint8_t> marks;    // of each character, and of the end of the text: a word begins there
   WordCutter::Scratch scratch;
   std::vector<WordCutter::Word> words;
   std::vector<size_t> begins;
@@ -31,7 +31,8 @@ struct Annotation::Layers {
   std::vector<Candidate> candidates;
   std::vector<int32_t> sentences, clauses;
   std::vector<Token> tokens;  // those that are not blank
-  int32_t size() const { return static_cast<int32_t>(points.size()); }
+  size_t count = 0;           // characters
+  int32_t size() const { return static_cast<int32_t>(count); }
 };
 
 Annotation::Annotation(AnnotationRules rules, std::vector<uint8_t> is_blank)
@@ -56,13 +57,17 @@ void Annotation::rows(const Texts& texts, const CharacterTable& table, const int
 }
 
 void Annotation::find(const Text& text, const CharacterTable& table, Layers& layers) const {
-  layers.points.resize(text.size);
+  if (layers.marks.size() <= text.size) {
+    layers.points.resize(text.size);
+    layers.marks.resize(text.size + 1);
+  }
   uint32_t* point = layers.points.data();
-  for (const uint8_t* p = text.data; p < text.end(); ++point) p = decode(p, *point);
-  const auto count = static_cast<size_t>(point - layers.points.data());
-  layers.points.resize(count);
-  layers.marks.resize(count + 1);
-  for (size_t k = 0; k < count; ++k) layers.marks[k] = is_blank_[layers.points[k]] ? kBlank : 0;
+  uint8_t* mark = layers.marks.data();
+  for (const uint8_t* p = text.data; p < text.end(); ++point) {
+    p = decode(p, *point);
+    *mark++ = is_blank_[*point] ? kBlank : 0;
+  }
+  const size_t count = layers.count = static_cast<size_t>(point - layers.points.data());
   layers.marks[count] = kWordMark;
   if (rules_.cutter != nullptr) {
     rules_.cutter->cut(layers.points.data(), count, layers.scratch, layers.words);
@@ -78,7 +83,7 @@ void Annotation::find_boundaries(const Text& text, const CharacterTable& table, 
   layers.sentences.clear();
   layers.clauses.clear();
   segment(text, table, layers.sentences, layers.clauses);
-  if (layers.points.empty()) return;
+  if (layers.count == 0) return;
   layers.marks[0] |= kClause | kSentence;
   // One begins where one ends, but for the last.
   for (size_t k = 0; k + 1 < layers.clauses.size(); ++k) layers.marks[static_cast<size_t>(layers.clauses[k])] |= kClause;
@@ -92,7 +97,7 @@ void Annotation::find_entities(Layers& layers) const {
   const auto is_word_edge = [&layers](int32_t place) { return (layers.marks[static_cast<size_t>(place)] & kWordMark) != 0; };
   layers.terms.clear();
   if (rules_.lexicon != nullptr) {
-    rules_.lexicon->longest(layers.points.data(), layers.points.size(), layers.begins, layers.matches);
+    rules_.lexicon->longest(layers.points.data(), layers.count, layers.begins, layers.matches);
     const bool on_words = rules_.terms_on_words && rules_.cutter != nullptr;
     for (const Match& match : layers.matches) {
       if (on_words && !(is_word_edge(match.begin) && is_word_edge(match.end))) continue;
@@ -120,7 +125,7 @@ void Annotation::find_entities(Layers& layers) const {
 void Annotation::find_connectives(Layers& layers) const {
   layers.connectives.clear();
   if (rules_.connectives == nullptr) return;
-  rules_.connectives->longest(layers.points.data(), layers.points.size(), layers.begins, layers.matches);
+  rules_.connectives->longest(layers.points.data(), layers.count, layers.begins, layers.matches);
   layers.candidates.clear();
   size_t sentence = 0;
   for (const Match& match : layers.matches) {
@@ -168,28 +173,40 @@ void Annotation::find_tokens(const int32_t* starts, size_t count, Layers& layers
     while (first < end && (marks[first] & kBlank)) ++first;
     if (first >= end) continue;
     while (marks[last] & kBlank) --last;
-    layers.tokens.push_back({first, last, k});
+    Token& token = layers.tokens.emplace_back();  // its members one by one: a whole one would wait for all to be stored
+    token.first = first;
+    token.last = last;
+    token.row = static_cast<int32_t>(k);
   }
 }
 
 void Annotation::write(const Layers& layers, AnnotationRow* rows, size_t count, AnnotationCounts& counts) const {
   std::fill_n(rows, count, AnnotationRow{kUnit, 0, 0, 0});  // a blank token is a unit of its own
   if (rules_.cutter != nullptr) write_words(layers, rows);
-  if (rules_.clauses) write_boundaries(layers, rows);
+  if (rules_.clauses) {
+    write_parts(layers, layers.clauses, kClause, rows);
+    write_parts(layers, layers.sentences, kSentence, rows);
+  }
   counts.texts += 1;
   counts.characters += layers.size();
   counts.tokens += static_cast<int64_t>(count);
   if (rules_.cutter != nullptr) counts.words += static_cast<int64_t>(layers.words.size());
   write_spans(layers.entities, layers.tokens, rows, &AnnotationRow::entity, counts.entities);
   write_spans(layers.connectives, layers.tokens, rows, &AnnotationRow::connective, counts.connectives);
+  uint32_t units = 0, straddling = 0, clauses = 0, sentences = 0, pairs = 0;
   for (size_t k = 0; k < count; ++k) {
-    const uint8_t flags = rows[k].flags;
-    counts.units += flags & kUnit;
-    counts.straddling += flags >> 1 & 1;
-    counts.clauses += flags >> 2 & 1;
-    counts.sentences += flags >> 3 & 1;
-    counts.pairs += flags >> 6 & 1;
+    const uint32_t flags = rows[k].flags;
+    units += flags & 1;
+    straddling += flags >> 1 & 1;
+    clauses += flags >> 2 & 1;
+    sentences += flags >> 3 & 1;
+    pairs += flags >> 6 & 1;
   }
+  counts.units += units;
+  counts.straddling += straddling;
+  counts.clauses += clauses;
+  counts.sentences += sentences;
+  counts.pairs += pairs;
 }
 
 void Annotation::write_words(const Layers& layers, AnnotationRow* rows) {
@@ -197,7 +214,8 @@ void Annotation::write_words(const Layers& layers, AnnotationRow* rows) {
   const auto end_of = [&](size_t word) {
     return word + 1 < words.size() ? static_cast<int32_t>(words[word + 1].begin) : layers.size();
   };
-  size_t word = 0, row_before = 0;
+  size_t word = 0;
+  int32_t row_before = 0;
   int32_t before = -1;  // number of the word that the row before belongs to, -1: of none
   for (const Token& token : layers.tokens) {
     while (end_of(word) <= token.first) ++word;
@@ -215,14 +233,21 @@ void Annotation::write_words(const Layers& layers, AnnotationRow* rows) {
   }
 }
 
-// A clause begins in the token that holds its first character that is not blank.
-void Annotation::write_boundaries(const Layers& layers, AnnotationRow* rows) {
+// A part begins in the token that holds its first character that is not blank; bytes of one character all begin it.
+// ends: of the parts, one after another.
+void Annotation::write_parts(const Layers& layers, const std::vector<int32_t>& ends, Flag flag, AnnotationRow* rows) {
   const uint8_t* marks = layers.marks.data();
-  for (const Token& token : layers.tokens) {
-    uint8_t found = 0;
-    for (int32_t k = token.first; k <= token.last; ++k) found |= marks[k];
-    for (int32_t k = token.first; k-- > 0 && (marks[k] & kBlank);) found |= marks[k];
-    rows[token.row].flags |= found & (kClause | kSentence);
+  const auto& tokens = layers.tokens;
+  auto token = tokens.begin();
+  int32_t begin = 0;
+  for (const int32_t end : ends) {
+    while (token != tokens.end() && token->last < begin) ++token;
+    if (token == tokens.end()) break;
+    while (begin < token->first && (marks[begin] & kBlank)) ++begin;
+    for (auto held = token; begin >= token->first && held != tokens.end() && held->first == token->first; ++held) {
+      rows[held->row].flags |= flag;
+    }
+    begin = end;
   }
 }
 

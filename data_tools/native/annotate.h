@@ -58,8 +58,7 @@ class Annotation {
     uint8_t kind, flags;
   };
   struct Token {  // its first and last character that are not blank
-    int32_t first, last;
-    size_t row;
+    int32_t first, last, row;
   };
   struct Layers;
 
@@ -71,7 +70,7 @@ class Annotation {
   void find_tokens(const int32_t* starts, size_t count, Layers& layers) const;
   void write(const Layers& layers, AnnotationRow* rows, size_t count, AnnotationCounts& counts) const;
   static void write_words(const Layers& layers, AnnotationRow* rows);
-  static void write_boundaries(const Layers& layers, AnnotationRow* rows);
+  static void write_parts(const Layers& layers, const std::vector<int32_t>& ends, Flag flag, AnnotationRow* rows);
   static void write_spans(const std::vector<Span>& spans, const std::vector<Token>& tokens, AnnotationRow* rows,
                           uint8_t AnnotationRow::*column, AnnotationCounts::Kinds& counts);
 
