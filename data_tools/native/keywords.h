@@ -1,5 +1,5 @@
-// All words of a list in a text, by a trie walk from every character, or where a bit map of the pairs of characters that
-// words begin with says that it may lead somewhere.
+// All words of a list in a text, by a trie walk from every character, or where a bit map of the pairs of characters
+// that words begin with says that it may lead somewhere.
 #pragma once
 #include <string>
 #include <vector>

@@ -104,14 +104,13 @@ void WordCutter::cut(const uint32_t* points, size_t count, Scratch& scratch, std
   const Span text{points, classes, scratch, words};
   find_best_path(text, count);
   for (size_t begin = 0; begin < count;) {
-    size_t end = begin + 1;
     if (is_block_[points[begin]]) {
-      while (end < count && is_block_[points[end]]) ++end;
-      cut_block(text, begin, end);
-    } else {
-      if (points[begin] == '\r' && end < count && points[end] == '\n') ++end;
-      emit(text, begin, end);
+      begin = cut_block(text, begin, count);
+      continue;
     }
+    size_t end = begin + 1;
+    if (points[begin] == '\r' && end < count && points[end] == '\n') ++end;
+    emit(text, begin, end);
     begin = end;
   }
 }
@@ -125,7 +124,8 @@ void WordCutter::find_best_path(const Span& text, size_t count) const {
 #ifdef __GNUC__
     // The trie is larger than the cache: of walks that begin soon, the second and then the third cell are sent for.
     // (In a function of its own, which has no effect, GCC would leave it out.)
-    const uint16_t *far = text.classes + (at < kFar ? 0 : at - kFar), *near = text.classes + (at < kNear ? 0 : at - kNear);
+    const uint16_t* far = text.classes + (at < kFar ? 0 : at - kFar);
+    const uint16_t* near = text.classes + (at < kNear ? 0 : at - kNear);
     __builtin_prefetch(&cells_[static_cast<size_t>(roots_[far[0]].base) + far[1]]);
     const Cell& second = cells_[static_cast<size_t>(roots_[near[0]].base) + near[1]];
     __builtin_prefetch(&cells_[static_cast<size_t>(second.base) + near[2]]);
@@ -139,7 +139,8 @@ void WordCutter::find_best_path(const Span& text, size_t count) const {
     const double single = scores[one.entry] + step[1].score, pair = scores[entry] + step[2].score;
     const uint32_t is_pair = (entry != 0) & (pair >= single);
     const uint32_t chosen = one.entry ^ ((one.entry ^ entry) & (0 - is_pair));
-    Scratch::Step best{pair > single ? pair : single, static_cast<uint16_t>(chosen), static_cast<uint16_t>(1 + is_pair)};
+    const double greater = pair > single ? pair : single;
+    Scratch::Step best{greater, static_cast<uint16_t>(chosen), static_cast<uint16_t>(1 + is_pair)};
     // Of a node without children the base is 0, and no cell has its own place as its label.
     Cell cell = cells_[(static_cast<uint32_t>(two.base) & (0 - goes_on)) + classes[2]];
     for (size_t length = 3; cell.label == classes[length - 1]; ++length) {  // no class behind the end
@@ -153,15 +154,17 @@ void WordCutter::find_best_path(const Span& text, size_t count) const {
   }
 }
 
-// Along the best path; between its words of several characters, runs of single ones are cut again.
-void WordCutter::cut_block(const Span& text, size_t begin, size_t end) const {
+// Along the best path; between its words of several characters, runs of single ones are cut again. Returns where the
+// block ends, at count at the latest; no word of the path goes on behind it.
+size_t WordCutter::cut_block(const Span& text, size_t begin, size_t count) const {
   const Scratch::Step* steps = text.scratch.steps.data();
   size_t pending = begin;
   const auto cut_pending = [&](size_t to) {
     if (to == pending + 1) emit(text, pending, to, steps[pending].entry);
     if (to > pending + 1) cut_unknown(text, pending, to);
   };
-  for (size_t at = begin; at < end;) {
+  size_t at = begin;
+  while (at < count && is_block_[text.points[at]]) {
     const size_t length = steps[at].length;
     if (length > 1) {
       cut_pending(at);
@@ -170,7 +173,8 @@ void WordCutter::cut_block(const Span& text, size_t begin, size_t end) const {
     }
     at += length;
   }
-  cut_pending(end);
+  cut_pending(at);
+  return at;
 }
 
 void WordCutter::cut_unknown(const Span& text, size_t begin, size_t end) const {

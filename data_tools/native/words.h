@@ -61,7 +61,7 @@ class WordCutter {
   void emit(const Span& text, size_t begin, size_t end, uint16_t entry) const;
   uint8_t unknown_tag(const uint32_t* points, size_t count) const;
   void find_best_path(const Span& text, size_t count) const;
-  void cut_block(const Span& text, size_t begin, size_t end) const;
+  size_t cut_block(const Span& text, size_t begin, size_t count) const;
   void cut_unknown(const Span& text, size_t begin, size_t end) const;
   void cut_by_model(const Span& text, size_t begin, size_t end) const;
 
