@@ -1,7 +1,7 @@
 """What happens to every text before anything is compared: normalised, masked, filtered, and all of it counted."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -46,19 +46,17 @@ class Cleaner:
             ]
         return out
 
-    def clean(self, texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    def clean(self, texts: native.Texts) -> tuple[native.Texts, np.ndarray]:
         """(cleaned texts (N,), which are kept, bool (N,)). Texts that are not kept are cleaned as well."""
-        out = list(texts)
+        out = texts
         if self._normalize:
             out = self._normalized(out, self._normalize)
         if self._filter and self._line_rules:
             out, removed = filters.kept_lines(out, self._line_rules, self._filter.ngram)
             for name, lines in removed.items():
                 self._note(self._counts["lines"], name, lines)
-        kept = np.fromiter((bool(text) and not text.isspace() for text in out), bool, len(out))
-        self._remove(
-            EMPTY, ~kept, [text[:_SAMPLE_CHARACTERS] for text in texts], np.zeros(len(out), np.int64)
-        )
+        kept = ~native.are_blank(out)
+        self._remove(EMPTY, ~kept, texts, np.zeros(len(out), np.int64))
         if self._filter:
             kept &= self._passing(out, kept, self._filter)
         return out, kept
@@ -68,7 +66,7 @@ class Cleaner:
         with bytes and samples; documents by language as they came to the rules, with bytes."""
         return self._counts
 
-    def _normalized(self, texts: list[str], config: NormalizeConfig) -> list[str]:
+    def _normalized(self, texts: native.Texts, config: NormalizeConfig) -> native.Texts:
         rules = native.NormalizeRules(
             nfkc=config.nfkc,
             keep_fullwidth_punctuation=config.keep_fullwidth_punctuation,
@@ -76,8 +74,8 @@ class Cleaner:
         )
         out = native.normalize(texts, rules)
         if self._converter is not None:
-            out = [self._converter.convert(text) for text in out]
-        self._counts["changed"] += sum(new != old for new, old in zip(out, texts, strict=True))
+            out = [self._converter.convert(text) for text in native.strings(out)]
+        self._counts["changed"] += int((~native.are_equal(out, texts)).sum())
         if config.mask:
             out, found = native.mask_personal(out, list(config.mask))
             for kind, count in zip(native.PERSONAL, found.sum(axis=0).tolist(), strict=True):
@@ -85,7 +83,7 @@ class Cleaner:
                     self._counts["masked"][kind] = self._counts["masked"].get(kind, 0) + count
         return out
 
-    def _passing(self, texts: list[str], present: np.ndarray, config: FilterConfig) -> np.ndarray:
+    def _passing(self, texts: native.Texts, present: np.ndarray, config: FilterConfig) -> np.ndarray:
         measures = filters.Measures(texts, self._document_rules, config.ngram)
         kept = present.copy()
         sizes = measures.stats["bytes"]
@@ -106,13 +104,13 @@ class Cleaner:
             kept &= ~bad
         return kept
 
-    def _remove(self, name: str, chosen: np.ndarray, texts: Sequence[str], sizes: np.ndarray) -> None:
+    def _remove(self, name: str, chosen: np.ndarray, texts: native.Texts, sizes: np.ndarray) -> None:
         places = np.flatnonzero(chosen)
         entry = self._entry(self._counts["rules"], name)
         entry["documents"] += len(places)
         entry["bytes"] += int(sizes[places].sum())
         for place in places[: max(self._samples - len(entry["samples"]), 0)].tolist():
-            entry["samples"].append(texts[place][:_SAMPLE_CHARACTERS])
+            entry["samples"].append(native.strings([texts[place]])[0][:_SAMPLE_CHARACTERS])
 
     def _note(self, table: dict[str, Any], name: str, lines: list[str]) -> None:
         entry = self._entry(table, name)

@@ -69,8 +69,8 @@ def line_rules(config: FilterConfig) -> list[FilterRule]:
 class Measures:
     """Measures of texts that rules ask for; each float64 (N,). ngram: for the measure repetition."""
 
-    def __init__(self, texts: Sequence[str], rules: Sequence[FilterRule], ngram: int) -> None:
-        self._texts = list(texts)
+    def __init__(self, texts: native.Texts, rules: Sequence[FilterRule], ngram: int) -> None:
+        self._texts = texts
         counts_repetition = any(rule.measure == "repetition" for rule in rules)
         self.stats = native.text_stats(self._texts, ngram if counts_repetition else 0)
 
@@ -81,7 +81,7 @@ class Measures:
             found = _matcher(rule).counts(self._texts).astype(np.float64)
             return found if name == "keywords" else found / np.maximum(stats["lines"], 1)
         if name == "words":
-            return np.array([len(text.split()) for text in self._texts], np.float64)
+            return np.array([len(text.split()) for text in native.strings(self._texts)], np.float64)
         if name == "sentences":
             return np.diff(native.segment(self._texts)[0].offsets).astype(np.float64)
         if name in ("mean_line", "repetition"):
@@ -151,10 +151,11 @@ def rule_words(rule: FilterRule) -> list[str]:
 
 
 def kept_lines(
-    texts: Sequence[str], rules: Sequence[FilterRule], ngram: int
+    texts: native.Texts, rules: Sequence[FilterRule], ngram: int
 ) -> tuple[list[str], dict[str, list[str]]]:
     """(texts without the lines that break a rule, removed lines by rule). Blank lines stay only between kept lines."""
-    parts = [text.split("\n") for text in texts]
+    whole = native.strings(texts)
+    parts = [text.split("\n") for text in whole]
     lines = [line for part in parts for line in part]
     blank = np.fromiter((not line.strip() for line in lines), bool, len(lines))
     measures = Measures(lines, rules, ngram)
@@ -166,7 +167,7 @@ def kept_lines(
         good &= ~bad
     out = []
     begin = 0
-    for text, part in zip(texts, parts, strict=True):
+    for text, part in zip(whole, parts, strict=True):
         mine = good[begin : begin + len(part)]
         begin += len(part)
         if mine.all():

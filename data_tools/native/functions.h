@@ -19,6 +19,9 @@ struct Stats {
 };
 void text_stats(const Texts& texts, const CharacterTable& table, int ngram, Stats* rows);
 
+// json_lines.cc. Whether a text is nothing but white space.
+void are_blank(const Texts& texts, const CharacterTable& table, bool* out);
+
 // exact.cc. Two 64-bit numbers per text; per line also its characters.
 void exact_hash(const Texts& texts, uint64_t* out);
 Ragged<std::array<uint64_t, 3>> paragraph_hashes(const Texts& texts, const CharacterTable& table);

@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "functions.h"
 #include "html.h"
+#include "json_lines.h"
 #include "keywords.h"
 #include "ngrams.h"
 #include "normalize.h"
@@ -32,7 +33,7 @@ auto without_gil(Function function) {
 
 // A batch and the Python object that holds its bytes.
 struct OwnedBatch {
-  py::bytes content;
+  py::object content;
   Batch batch;
 };
 
@@ -51,6 +52,8 @@ class Input {
   }
   const Texts& texts() const { return texts_; }
   size_t size() const { return texts_.size(); }
+  // What keeps the texts alive.
+  py::object owner() const { return batch_ ? batch_ : py::object(owner_); }
   py::object operator[](size_t k) const { return batch_ ? batch_.attr("__getitem__")(k) : py::object(owner_[k]); }
 
  private:
@@ -100,6 +103,24 @@ py::iterator texts_of(const OwnedBatch& from) {
   return py::iter(texts);
 }
 
+// The texts of all parts as one batch, where they are.
+OwnedBatch gather(const py::object& parts) {
+  py::list owners;
+  Texts texts;
+  for (const py::handle part : parts) {
+    const Input input(py::reinterpret_borrow<py::object>(part));
+    texts.insert(texts.end(), input.texts().begin(), input.texts().end());
+    owners.append(input.owner());
+  }
+  return {owners, Batch(std::move(texts))};
+}
+
+// A Python object that owns a value.
+template <typename Value>
+py::capsule owning(Value* value) {
+  return py::capsule(value, [](void* p) { delete static_cast<Value*>(p); });
+}
+
 // The UTF-8 of all texts, one after another.
 py::bytes joined(const py::object& texts) {
   const Input input(texts);
@@ -141,8 +162,7 @@ py::object as_str(const py::object& text) {
 template <typename Value, typename Item = Value>
 py::array_t<Item> to_array(std::vector<Value>&& values, std::vector<py::ssize_t> shape) {
   auto* moved = new std::vector<Value>(std::move(values));
-  py::capsule owner(moved, [](void* p) { delete static_cast<std::vector<Value>*>(p); });
-  return py::array_t<Item>(std::move(shape), reinterpret_cast<const Item*>(moved->data()), owner);
+  return py::array_t<Item>(std::move(shape), reinterpret_cast<const Item*>(moved->data()), owning(moved));
 }
 
 template <typename Value, typename Item = Value>
@@ -186,6 +206,39 @@ py::array_t<uint64_t> exact_hash_of(const py::object& texts) {
   return out;
 }
 
+// (batch, the other lines int64 (S, 4), number of lines)
+py::tuple json_texts_of(const py::bytes& block, const std::string& field, size_t limit) {
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  PyBytes_AsStringAndSize(block.ptr(), &data, &size);
+  auto* found = new JsonTexts;
+  const py::capsule owner = owning(found);
+  const Text text{reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(size)};
+  without_gil([&] { json_texts(text, field, limit, characters(), *found); });
+  const auto rows = static_cast<py::ssize_t>(found->others.size());
+  return py::make_tuple(OwnedBatch{py::make_tuple(block, owner), Batch(std::move(found->texts))},
+                        to_array<std::array<int64_t, 4>, int64_t>(std::move(found->others), {rows, 4}), found->lines);
+}
+
+py::array_t<bool> are_blank_of(const py::object& texts) {
+  const Input input(texts);
+  py::array_t<bool> out(static_cast<py::ssize_t>(input.size()));
+  bool* data = out.mutable_data();
+  without_gil([&] { are_blank(input.texts(), characters(), data); });
+  return out;
+}
+
+py::array_t<bool> are_equal(const py::object& left, const py::object& right) {
+  const Input one(left), other(right);
+  if (one.size() != other.size()) throw py::value_error("as many texts on both sides");
+  py::array_t<bool> out(static_cast<py::ssize_t>(one.size()));
+  std::transform(one.texts().begin(), one.texts().end(), other.texts().begin(), out.mutable_data(),
+                 [](const Text& a, const Text& b) {
+                   return a.size == b.size && (a.data == b.data || std::memcmp(a.data, b.data, a.size) == 0);
+                 });
+  return out;
+}
+
 py::array_t<int64_t> byte_counts_of(const py::object& texts) {
   const Input input(texts);
   py::array_t<int64_t> out(static_cast<py::ssize_t>(input.size()));
@@ -209,16 +262,29 @@ py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint
   return out;
 }
 
+// The texts that changed as they are now, the others where they were.
+OwnedBatch made_from(const Input& input, std::vector<std::string>&& made, const std::vector<char>& changed) {
+  auto* kept = new std::vector<std::string>(std::move(made));
+  const py::capsule owner = owning(kept);
+  Texts texts = input.texts();
+  for (size_t k = 0; k < texts.size(); ++k) {
+    if (changed[k]) texts[k] = {reinterpret_cast<const uint8_t*>((*kept)[k].data()), (*kept)[k].size()};
+  }
+  return {py::make_tuple(input.owner(), owner), Batch(std::move(texts))};
+}
+
 py::tuple mask_personal_of(const py::object& texts, unsigned kinds, const std::vector<std::string>& placeholders) {
   const Input input(texts);
   std::vector<int64_t> counts(input.size() * kPersonalKinds);
-  const Masked masked = without_gil([&] { return mask_personal(input.texts(), kinds, placeholders, counts.data()); });
+  Masked masked = without_gil([&] { return mask_personal(input.texts(), kinds, placeholders, counts.data()); });
+  const auto rows = static_cast<py::ssize_t>(input.size());
+  py::array_t<int64_t> found = to_array(std::move(counts), {rows, kPersonalKinds});
+  if (py::isinstance<OwnedBatch>(texts)) return py::make_tuple(made_from(input, std::move(masked.texts), masked.changed), found);
   py::list out(input.size());
   for (size_t k = 0; k < input.size(); ++k) {
     out[k] = masked.changed[k] ? py::object(to_str(masked.texts[k])) : as_str(input[k]);
   }
-  const auto rows = static_cast<py::ssize_t>(input.size());
-  return py::make_tuple(out, to_array(std::move(counts), {rows, kPersonalKinds}));
+  return py::make_tuple(out, found);
 }
 
 py::tuple segment_of(const py::object& texts) {
@@ -250,6 +316,25 @@ py::list normalize_texts(const Normalizer& normalizer, const py::object& texts) 
     std::string().swap(made[k]);
   }
   return out;
+}
+
+// (batch, int64 numbers of the texts that need the whole algorithm and are as they were)
+py::tuple normalize_batch(const Normalizer& normalizer, const py::object& texts) {
+  const Input input(texts);
+  std::vector<std::string> made(input.size());
+  std::vector<char> changed(input.size());
+  std::vector<int64_t> whole;
+  without_gil([&] {
+    std::string text;
+    for (size_t k = 0; k < made.size(); ++k) {
+      const Normalizer::Outcome outcome = normalizer.run(input.texts()[k], text);
+      changed[k] = outcome == Normalizer::Outcome::kChanged;
+      if (changed[k]) made[k] = text;
+      if (outcome == Normalizer::Outcome::kNeedsWhole) whole.push_back(static_cast<int64_t>(k));
+    }
+  });
+  const auto count = static_cast<py::ssize_t>(whole.size());
+  return py::make_tuple(made_from(input, std::move(made), changed), to_array(std::move(whole), {count}));
 }
 
 py::list without_html(const Html& html, const py::object& texts) {
@@ -395,7 +480,7 @@ void bind_masking(py::module_& m);  // masking_module.cc
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of corpus work; taixue.data_tools.native is the door to them.";
-  m.attr("VERSION") = 2;  // native/__init__.py expects the same: raise both when a signature or result changes
+  m.attr("VERSION") = 3;  // native/__init__.py expects the same: raise both when a signature or result changes
   m.def("set_characters", &set_characters);
   py::class_<OwnedBatch>(m, "Batch")
       .def(py::init(&make_batch))
@@ -403,6 +488,10 @@ PYBIND11_MODULE(_native, m) {
       .def("__getitem__", &text_at)
       .def("__iter__", &texts_of)
       .def("select", &select_texts);
+  m.def("gather", &gather);
+  m.def("json_texts", &json_texts_of);
+  m.def("are_blank", &are_blank_of);
+  m.def("are_equal", &are_equal);
   m.def("joined", &joined);
   m.def("stable_order", &stable_order_of);
   m.def("byte_counts", &byte_counts_of);
@@ -414,7 +503,8 @@ PYBIND11_MODULE(_native, m) {
   m.def("segment", &segment_of);
   py::class_<Normalizer>(m, "Normalizer")
       .def(py::init(&make_normalizer))
-      .def("run", &normalize_texts);
+      .def("run", &normalize_texts)
+      .def("run_batch", &normalize_batch);
   py::class_<Html>(m, "Html")
       .def(py::init<std::unordered_map<std::string, std::string>, std::vector<std::string>,
                     std::unordered_set<std::string>, std::unordered_set<std::string>>())

@@ -20,7 +20,7 @@ from ..plan import STATISTICS_FOLDER, InputShard
 from . import fingerprint, match, record, runs
 from .texts import TextWriter
 
-_BATCH_BYTES = 4_000_000
+_BATCH_BYTES = 1_000_000
 _RUN_DOCUMENTS = 1 << 16
 _RUN_PARAGRAPHS = 1 << 20
 _LONG_RUN = 64  # rows with one hash that a run hands on to the next passes
@@ -33,7 +33,7 @@ REPEAT_COLUMNS = {"document": "<u8", "paragraph": "<u4"}
 
 
 class CleanedShard:
-    """The cleaned documents of an input shard, in batches of about 4 MB.
+    """The cleaned documents of an input shard, in batches of 1 to 2 MB.
 
     Iterate once; then inputs, and the files in quarantine/ and stats/, say what was read and removed. Yields
     (texts, int64 bytes of each, bytes read since the last batch).
@@ -48,39 +48,38 @@ class CleanedShard:
         self._left: Counter[str] = Counter()
         self.inputs: list[manifest.InputRecord] = []
 
-    def __iter__(self) -> Iterator[tuple[list[str], np.ndarray, int]]:
-        waiting: list[str] = []
+    def __iter__(self) -> Iterator[tuple[native.Texts, np.ndarray, int]]:
+        waiting: list[native.Texts] = []
         size = 0
-        for text in self._documents():
-            waiting.append(text)
-            size += len(text) * (1 if text.isascii() else 3)
+        for texts in self._documents():
+            waiting.append(texts)
+            size += int(native.byte_counts(texts).sum())
             if size >= _BATCH_BYTES:
-                yield self._clean(waiting)
+                yield self._clean(native.gather(waiting), size)
                 waiting, size = [], 0
-        if waiting:
-            yield self._clean(waiting)
+        if size:
+            yield self._clean(native.gather(waiting), size)
         self._publish()
 
-    def _documents(self) -> Iterator[str]:
+    def _documents(self) -> Iterator[native.Texts]:
         for piece in self._shard.pieces:
             documents, lines = self._read["documents"], len(self._rejected)
-            for text in read.documents(
+            for texts in read.batches(
                 piece, self._shard.source.read_options, self._rejected.append, self._converted
             ):
-                self._read["documents"] += 1
-                yield text
+                self._read["documents"] += len(texts)
+                yield texts
             documents = self._read["documents"] - documents
             self.inputs.append(
                 manifest.InputRecord(**vars(piece), documents=documents, rejected=len(self._rejected) - lines)
             )
 
-    def _clean(self, texts: list[str]) -> tuple[list[str], np.ndarray, int]:
-        amount = int(native.byte_counts(texts).sum())
+    def _clean(self, batch: native.Batch, amount: int) -> tuple[native.Texts, np.ndarray, int]:
         self._read["bytes"] += amount
+        texts: native.Texts = batch
         if self._shard.config.normalize or self._shard.config.filters:
-            texts, kept = self._cleaner.clean(texts)
-            # Filters may leave nothing of a text; that is no document.
-            texts = [text for text, keep in zip(texts, kept.tolist(), strict=True) if keep and text]
+            cleaned, kept = self._cleaner.clean(batch)
+            texts = native.gather([cleaned]).select(np.flatnonzero(kept))
         sizes = native.byte_counts(texts)
         self._left.update(documents=len(texts), bytes=int(sizes.sum()))
         return texts, sizes, amount
@@ -176,9 +175,9 @@ class _Index:
         self._paragraphs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._waiting = self._waiting_paragraphs = 0
 
-    def add(self, texts: list[str]) -> None:
+    def add(self, texts: native.Texts) -> None:
         """Take the next documents of the shard."""
-        if not texts:
+        if not len(texts):
             return
         config = self._config
         if "exact" in self._files:

@@ -6,8 +6,6 @@ minima, so documents with an equal band are candidates; the sketch keeps 8 bits 
 enough to estimate the similarity of a candidate pair with a standard deviation of sqrt(J (1 - J) / P).
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .. import native
@@ -17,7 +15,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
 
 
-def near(texts: Sequence[str], config: DeduplicateConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def near(texts: native.Texts, config: DeduplicateConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bands uint64 (N, bands) and sketches uint8 (N, permutations) of N texts, and which have any n-gram, bool (N,)."""
     minima = native.minhash_bands(
         texts,

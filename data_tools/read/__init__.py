@@ -9,7 +9,7 @@
 All but parquet and arrow also with .gz, .zst or .xz. `hf:owner/name[:config][:split]` names a dataset of the Hub.
 """
 
-from .documents import documents
+from .documents import batches, documents
 from .inputs import COMPRESSIONS, FORMATS, expansion, find_files, is_compressed, is_whole, whole
 from .records import Piece, ReadOptions, Rejected
 
@@ -19,6 +19,7 @@ __all__ = [
     "Piece",
     "ReadOptions",
     "Rejected",
+    "batches",
     "documents",
     "expansion",
     "find_files",

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from taixue import UserError
 
+from .. import native
 from . import lines, tables, warc
 from .inputs import file_format, whole
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
     ".txt": lines.texts,
-    ".jsonl": lines.json_texts,
-    ".json": lines.json_texts,
     ".csv": tables.csv_texts,
     ".tsv": tables.csv_texts,
     ".parquet": tables.parquet_texts,
@@ -21,6 +20,7 @@ _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterato
     ".warc": warc.texts,
     ".wet": warc.texts,
 }
+_BATCH_READERS = {".jsonl": lines.json_texts, ".json": lines.json_texts}
 
 
 def documents(
@@ -29,7 +29,20 @@ def documents(
     reject: Callable[[Rejected], None],
     converted: Counter[str] | None = None,
 ) -> Iterator[str]:
-    """Texts of a piece, in file order; a string in place of options is the text field.
+    """Texts of a piece, in file order, one by one; `batches` says the rest."""
+    for texts in batches(piece, options, reject, converted):
+        for text in texts:
+            yield text if isinstance(text, str) else text.decode()
+
+
+def batches(
+    piece: Piece,
+    options: ReadOptions | str,
+    reject: Callable[[Rejected], None],
+    converted: Counter[str] | None = None,
+) -> Iterator[native.Texts]:
+    """Texts of a piece, in file order, as many together as the reader of the format has at once; a string in place of
+    options is the text field.
 
     Every line, row or record that cannot be used goes to reject with its place and reason: it neither ends the
     run nor disappears. So does, as line 0, a file in which nothing was found at all. converted counts lines by the
@@ -52,11 +65,9 @@ def documents(
         reject(Rejected(piece.path, 0, "the file is empty"))
         return
     try:
-        for text in _READERS[file_format(Path(piece.path))](
-            piece, options, note, Counter() if converted is None else converted
-        ):
-            good += 1
-            yield text
+        for texts in _read(piece, options, note, Counter() if converted is None else converted):
+            good += len(texts)
+            yield texts
     except DamagedError as error:
         if options.damaged == "stop":
             raise UserError(f"{piece.path}: {error}") from None
@@ -67,3 +78,13 @@ def documents(
         raise UserError(
             f"{piece.path}: none of its {bad} lines is a document; the first: line {first.line}: {first.reason}"
         )
+
+
+def _read(
+    piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
+) -> Iterator[native.Texts]:
+    kind = file_format(Path(piece.path))
+    if kind in _BATCH_READERS:
+        yield from _BATCH_READERS[kind](piece, options, reject, converted)
+    else:
+        yield from ([text] for text in _READERS[kind](piece, options, reject, converted))

@@ -37,7 +37,7 @@ def text_of(page: str) -> str:
     """The text, one line per block, without empty lines."""
     flat = _SPACES.sub(" ", _visible(page))
     known = _TAG.sub(lambda tag: tag[0] if tag[1].lower() in BLOCKS | INLINE else "", flat)
-    (text,) = native.normalize([known], _RULES)
+    (text,) = native.strings(native.normalize([known], _RULES))
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import orjson
 
+from .. import native
 from .encoding import Decoder
 from .records import Piece, ReadOptions, Reject, field
-from .streams import lines, lines_before
+from .streams import line_blocks, lines, lines_before
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -28,8 +30,10 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
     yield from _parsed(piece, options, reject, parse)
 
 
-def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
-    """Documents of a .jsonl file."""
+def json_texts(
+    piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
+) -> Iterator[native.Texts]:
+    """Documents of a .jsonl file, a block of it at a time where that can be."""
     decode = decoder(piece, options, converted)
     text_field = field(options.text_field)
     is_utf8 = options.encoding.lower() in ("auto", "utf-8", "utf8")
@@ -50,7 +54,36 @@ def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Co
             return "", f"not a JSON object but {type(record).__name__}"
         return text_field.of(record)
 
-    yield from _parsed(piece, options, reject, parse)
+    if is_utf8 and not set(options.text_field) & set(".{"):
+        yield from _json_blocks(piece, options, _Lines(piece, options, reject, parse))
+    else:
+        yield from ([text] for text in _parsed(piece, options, reject, parse))
+
+
+def _json_blocks(piece: Piece, options: ReadOptions, judge: "_Lines") -> Iterator[native.Texts]:
+    """Lines that are plain sailing come from native code, all others from the judge of single lines."""
+    before = 0
+    for block in line_blocks(piece, options.max_document_bytes):
+        if isinstance(block, int):
+            judge.text(before, block)
+            before += 1
+            continue
+        texts, others, count = native.json_texts(block, options.text_field, options.max_document_bytes)
+        found: list[str] = []
+        places: list[int] = []
+        for number, begin, end, place in others:
+            line = block[begin:end] if end - begin <= options.max_document_bytes else end - begin
+            text = judge.text(before + number, line)
+            if judge.is_over:
+                return
+            if text:
+                found.append(text)
+                places.append(place)
+        before += count
+        if found:
+            order = np.insert(np.arange(len(texts)), places, np.arange(len(texts), len(texts) + len(found)))
+            texts = native.gather([texts, found]).select(order)
+        yield texts
 
 
 def _as_utf8(line: bytes, decode: Decoder) -> bytes:
@@ -78,24 +111,44 @@ def decoder(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Deco
 def _parsed(
     piece: Piece, options: ReadOptions, reject: Reject, parse: Callable[[bytes], tuple[str, str]]
 ) -> Iterator[str]:
-    before = 0 if piece.begin == 0 else -1  # counted when a number is asked for
+    judge = _Lines(piece, options, reject, parse)
     for index, line in enumerate(lines(piece, options.max_document_bytes)):
+        text = judge.text(index, line)
+        if judge.is_over:
+            return
+        if text:
+            yield text
+
+
+class _Lines:
+    """Judges the lines of a piece one by one. is_over: nothing of the file can be read."""
+
+    def __init__(
+        self, piece: Piece, options: ReadOptions, reject: Reject, parse: Callable[[bytes], tuple[str, str]]
+    ) -> None:
+        self._piece, self._options, self._reject, self._parse = piece, options, reject, parse
+        self._before = 0 if piece.begin == 0 else -1  # counted when a number is asked for
+        self.is_over = False
+
+    def text(self, index: int, line: bytes | int) -> str:
+        """The document in line `index` of the piece, or "" where there is none."""
+        piece, options = self._piece, self._options
         if isinstance(line, int):
             text, reason = "", too_long(line, options)
         else:
             if index == 0 and piece.begin == 0:
                 line = line.removeprefix(BYTE_ORDER_MARK)
                 if line.startswith(_UTF16_MARKS) and options.encoding == "auto":
-                    reject(1, "the file is UTF-16; convert it to UTF-8")
-                    return
+                    self._reject(1, "the file is UTF-16; convert it to UTF-8")
+                    self.is_over = True
+                    return ""
             if not line or line.isspace():
-                continue
-            text, reason = parse(line)
+                return ""
+            text, reason = self._parse(line)
         if reason:
-            before = lines_before(piece) if before < 0 else before
-            reject(before + index + 1, reason)
-        else:
-            yield text
+            self._before = lines_before(piece) if self._before < 0 else self._before
+            self._reject(self._before + index + 1, reason)
+        return text
 
 
 def too_long(size: int, options: ReadOptions) -> str:

@@ -38,9 +38,41 @@ def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
 
     With begin > 0, the first line is the first that starts at begin or later.
     """
+    yield from _split(_own_blocks(piece), limit)
+
+
+def line_blocks(piece: Piece, limit: int) -> Iterator[bytes | int]:
+    """The same, but lines with their ends, as many together as came together; a line longer than limit is alone.
+
+    A line that is not kept for its length comes as that.
+    """
+    kept: list[bytes] = []
+    size = 0
+    for block in _own_blocks(piece):
+        first, rest = block.find(b"\n") + 1, block.rfind(b"\n") + 1
+        if first:
+            size += first - 1
+            if size <= limit:
+                yield b"".join([*kept, block[:rest]])
+            else:
+                yield size
+                if first < rest:
+                    yield block[first:rest]
+            kept, size = [], 0
+        size += len(block) - rest
+        if size <= limit:
+            kept.append(block[rest:])
+        else:
+            kept.clear()
+    if size:
+        yield b"".join(kept) if size <= limit else size
+
+
+def _own_blocks(piece: Piece) -> Iterator[bytes]:
+    """Blocks of the lines of a piece, which they cut anywhere."""
     path = Path(piece.path)
     if path.suffix in (".gz", ".xz", ".zst"):
-        yield from _split(blocks(path), limit)
+        yield from blocks(path)
         return
     with reading(path), path.open("rb") as stream:
         position = piece.begin
@@ -52,11 +84,16 @@ def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
                 position += len(part)
                 if part.endswith(b"\n"):
                     break
-        for line in _split(_read(stream), limit):
-            if position >= piece.end:
+        if position >= piece.end:
+            return
+        for block in _read(stream):
+            # The last line is the one that the byte before the piece's end is part of.
+            last = block.find(b"\n", max(piece.end - 1 - position, 0)) + 1
+            position += len(block)
+            if last and position >= piece.end:
+                yield block[:last]
                 return
-            position += (line if isinstance(line, int) else len(line)) + 1
-            yield line
+            yield block
 
 
 def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:

@@ -136,13 +136,20 @@ def test_batch(texts: list[str], data: st.DataObject) -> None:
             list(batch),
             [chosen[k] for k in range(len(chosen))],
             native.exact_hash(chosen),
-            native.normalize(batch),
+            list(native.gather([chosen, texts, batch])),
         )
 
     same(batches)
     assert batches()[0] == raw
-    for function in (native.text_stats, native.mask_personal, native.joined):
-        assert equal(function(native.batch(b"".join(raw), native.byte_counts(raw))), function(texts))
+    batch = native.batch(b"".join(raw), native.byte_counts(raw))
+    for function in (native.text_stats, native.joined, native.are_blank):
+        same(lambda function=function: function(batch if native.is_native() else texts))
+        assert equal(function(batch), function(texts))
+    assert native.are_blank(texts).tolist() == [not text.strip() for text in texts]
+    assert native.are_equal(batch, texts).all()
+    assert native.are_equal(batch, texts[::-1]).tolist() == [
+        one == other for one, other in zip(texts, texts[::-1], strict=True)
+    ]
     with pytest.raises(ValueError):
         native.batch("中".encode()[:2], np.array([2]))
 
@@ -151,3 +158,19 @@ def test_batch(texts: list[str], data: st.DataObject) -> None:
 @settings(max_examples=100, deadline=None)
 def test_stable_order(keys: list[int]) -> None:
     same(lambda: native.stable_order(np.array(keys, np.uint64)))
+
+
+@given(texts, rules)
+@settings(max_examples=100, deadline=None)
+def test_a_batch_becomes_a_batch(texts: list[str], rules: NormalizeRules) -> None:
+    def made() -> Any:
+        batch = native.gather([texts])
+        masked, counts = native.mask_personal(batch)
+        return list(native.normalize(batch, rules)), list(masked), counts
+
+    same(made)
+    normalized, masked, counts = made()
+    assert [text.decode() for text in normalized] == list(native.normalize(texts, rules))
+    expected, expected_counts = native.mask_personal(texts)
+    assert [text.decode() for text in masked] == list(expected)
+    assert equal(counts, expected_counts)
