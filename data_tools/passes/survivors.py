@@ -73,11 +73,15 @@ class Survivors:
             shortened = [number for number in numbers[stays].tolist() if number in repeats] if repeats else []
             texts: native.Texts = batch
             if shortened:
-                parts = [batch[k] for k in range(len(batch))]
-                for number in shortened:
-                    parts[number - numbers[0]] = self._without(parts[number - numbers[0]], repeats[number])
-                sizes = np.fromiter(map(len, parts), np.int64, len(parts))
-                texts = native.batch(b"".join(parts), sizes)
+                places = np.array(shortened) - numbers[0]
+                left = [
+                    self._without(batch[place], repeats[number])
+                    for place, number in zip(places.tolist(), shortened, strict=True)
+                ]
+                sizes[places] = native.byte_counts(left)
+                order = np.arange(len(batch))
+                order[places] = np.arange(len(batch), len(batch) + len(left))
+                texts = native.gather([batch, left]).select(order)
                 stays &= sizes > 0
             kept = np.flatnonzero(stays)
             yield _select(texts, kept), sizes[kept], numbers[kept], amount
@@ -102,7 +106,6 @@ class Survivors:
             text = texts[place]
             text = text.decode() if isinstance(text, bytes) else text
             clear[place] = False
-            self._counts["decontaminate"].update(documents=1, bytes=int(sizes[place]))
             self._listed.append(
                 {
                     "document": int(numbers[place]),
@@ -111,6 +114,7 @@ class Survivors:
                     "text": text[:_EXCERPT],
                 }
             )
+        self._counts["decontaminate"].update(documents=int((~clear).sum()), bytes=int(sizes[~clear].sum()))
         return np.flatnonzero(clear)
 
     def _publish(self) -> None:

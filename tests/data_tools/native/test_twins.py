@@ -174,3 +174,43 @@ def test_a_batch_becomes_a_batch(texts: list[str], rules: NormalizeRules) -> Non
     expected, expected_counts = native.mask_personal(texts)
     assert [text.decode() for text in masked] == list(expected)
     assert equal(counts, expected_counts)
+
+
+_edges = (
+    0x00,
+    0x41,
+    0x7F,
+    0x80,
+    0x8F,
+    0x90,
+    0x9F,
+    0xA0,
+    0xBF,
+    0xC0,
+    0xC1,
+    0xC2,
+    0xDF,
+    0xE0,
+    0xE1,
+    0xEC,
+    0xED,
+)
+_edges += (0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF)
+
+
+@given(
+    st.lists(
+        st.sampled_from(_edges).map(lambda byte: bytes([byte])) | provoking.map(str.encode), max_size=12
+    ),
+    st.integers(0, 40),
+)
+@settings(max_examples=500, deadline=None)
+def test_what_is_utf8(parts: list[bytes], ahead: int) -> None:
+    content = b"a" * ahead + b"".join(parts)
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(ValueError):
+            native.batch(content, np.array([len(content)]))
+    else:
+        assert native.batch(content, np.array([len(content)]))[0] == content
