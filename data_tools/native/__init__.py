@@ -4,8 +4,6 @@ Texts are str, or bytes of valid UTF-8; anything else is a ValueError (UnicodeEr
 and let other threads run. TAIXUE_NATIVE=off chooses the plain twins (native/plain), which are the specification.
 """
 
-import os
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
@@ -16,17 +14,17 @@ import numpy as np
 from taixue import UserError
 
 from . import characters
+from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined, json_texts
+from .extension import is_native, loaded, status
 from .plain import hashes, personal, stats
 from .plain import normalize as plain_normalize
 from .plain import segment as plain_segment
-from .plain.json_lines import json_texts as plain_json_texts
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.ngrams import tables as plain_ngrams_tables
 from .plain.text import Batch, strings
-from .plain.unigram import Unigram as PlainUnigram
 from .rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
-from .spiece import read_model
+from .unigram import Unigram
 
 __all__ = [
     "MATCH",
@@ -61,50 +59,15 @@ __all__ = [
 ]
 
 NO_SHINGLE = hashes.NO_SHINGLE
-_VERSION = 3  # module.cc says the same
 _DEFAULT_RULES = NormalizeRules()
 # Numbers of normalize.h's actions.
 _SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
 
 
-@cache
-def _extension() -> ModuleType | None:
-    """The C++ module, ready for use."""
-    if os.environ.get("TAIXUE_NATIVE") == "off":
-        return None
-    try:
-        from .. import _native  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    if _native.VERSION != _VERSION:
-        warnings.warn(
-            f"taixue: the C++ extension is of another version ({_native.VERSION}, not {_VERSION}) and is not used; "
-            "install taixue again (pip install -e .)",
-            stacklevel=2,
-        )
-        return None
-    _native.set_characters(characters.classes().tobytes())
-    return _native
-
-
-def is_native() -> bool:
-    """Whether the C++ extension does the work."""
-    return _extension() is not None
-
-
-def status() -> str:
-    """One line for people: what does the work."""
-    if is_native():
-        return "C++ extension"
-    if os.environ.get("TAIXUE_NATIVE") == "off":
-        return "plain Python (TAIXUE_NATIVE=off)"
-    return "plain Python, 10 to 200 times slower: install taixue again where a C++17 compiler is"
-
-
 def normalize(texts: Texts, rules: NormalizeRules = _DEFAULT_RULES) -> Texts:
     """Texts after the rules: a batch of a batch, else a list of str, in which a text that stays as it is is the same
     object."""
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return _like(texts, [plain_normalize.normalize(text, rules) for text in strings(texts)])
     if isinstance(texts, extension.Batch):
@@ -149,96 +112,25 @@ def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
     """STATS (N,): what filters decide on. repetition is about n-grams of `ngram` characters; 0: it is not counted."""
     if ngram < 0:
         raise UserError(f"ngram is {ngram}; it must be at least 0")
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return stats.text_stats(strings(texts), ngram)
     rows: np.ndarray = extension.text_stats(texts, ngram)
     return rows.view(STATS).reshape(-1)
 
 
-def batch(content: bytes, lengths: np.ndarray) -> Batch:
-    """UTF-8 texts that lie one after another in one bytes object; every function here takes them without copying them
-    or checking them again.
-
-    lengths: bytes of each text, integers (N,). ValueError when a text is not UTF-8.
-    """
-    extension = _extension()
-    return (
-        Batch.cut(content, lengths) if extension is None else cast(Batch, extension.Batch(content, lengths))
-    )
-
-
-def gather(parts: Sequence[Texts]) -> Batch:
-    """The texts of all parts as one batch, without copying them."""
-    extension = _extension()
-    if extension is None:
-        return Batch([text.encode() for part in parts for text in strings(part)])
-    return cast(Batch, extension.gather(parts))
-
-
-def json_texts(block: bytes, field: str, limit: int) -> tuple[Batch, list[list[int]], int]:
-    """(texts, other lines, number of lines) of a block of whole lines, each of which should be a JSON object.
-
-    Texts are those at the field, the last where an object has several. The other lines are [number, first byte, last
-    byte + 1, texts before it]: those of more than limit bytes, without a string that is not blank, not JSON; and, to be
-    judged by a whole parser, a few that it would read: deeply nested ones, or with unusual numbers.
-    """
-    extension = _extension()
-    if extension is None:
-        return plain_json_texts(block, field, limit)
-    texts, others, lines = extension.json_texts(block, field, limit)
-    return texts, others.tolist(), lines
-
-
-def are_blank(texts: Texts) -> np.ndarray:
-    """bool (N,): texts of nothing but white space, empty ones too."""
-    extension = _extension()
-    if extension is None:
-        return np.fromiter((not text.strip() for text in strings(texts)), bool, len(texts))
-    blank: np.ndarray = extension.are_blank(texts)
-    return blank
-
-
-def are_equal(texts: Texts, others: Texts) -> np.ndarray:
-    """bool (N,): which texts are those of the other sequence at the same place. ValueError for different lengths."""
-    extension = _extension()
-    if extension is None:
-        pairs = zip(strings(texts), strings(others), strict=True)
-        return np.fromiter((one == other for one, other in pairs), bool, len(texts))
-    equal: np.ndarray = extension.are_equal(texts, others)
-    return equal
-
-
-def joined(texts: Texts) -> bytes:
-    """The UTF-8 of all texts, one after another."""
-    extension = _extension()
-    if extension is None:
-        return "".join(strings(texts)).encode()
-    content: bytes = extension.joined(texts)
-    return content
-
-
 def stable_order(keys: np.ndarray) -> np.ndarray:
     """int64 (N,): places of uint64 keys in ascending order; equal ones keep theirs."""
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return np.argsort(keys, kind="stable")
     order: np.ndarray = extension.stable_order(np.ascontiguousarray(keys))
     return order
 
 
-def byte_counts(texts: Texts) -> np.ndarray:
-    """int64 (N,): length of each text's UTF-8. str objects remember their UTF-8, so asking later costs less."""
-    extension = _extension()
-    if extension is None:
-        return np.fromiter((len(text.encode()) for text in strings(texts)), np.int64, len(texts))
-    counts: np.ndarray = extension.byte_counts(texts)
-    return counts
-
-
 def exact_hash(texts: Texts) -> np.ndarray:
     """uint64 (N, 2): a 128-bit hash of each text's UTF-8."""
-    extension = _extension()
+    extension = loaded()
     return hashes.exact_hash(strings(texts)) if extension is None else extension.exact_hash(texts)
 
 
@@ -248,7 +140,7 @@ def paragraph_hashes(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     A 128-bit hash of the line without white space around it, (0, 0) when there is nothing else; and the characters of
     the line, white space too.
     """
-    extension = _extension()
+    extension = loaded()
     return hashes.paragraph_hashes(strings(texts)) if extension is None else extension.paragraph_hashes(texts)
 
 
@@ -268,7 +160,7 @@ def minhash_bands(
         _at_least_one(name, value)
     if permutations % bands:
         raise UserError(f"permutations ({permutations}) must be a multiple of bands ({bands})")
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return hashes.minhash_bands(strings(texts), ngram, permutations, bands, seed)
     return extension.minhash_bands(texts, _round_keys(permutations, seed), ngram, bands)
@@ -282,7 +174,7 @@ def mask_personal(texts: Texts, kinds: Sequence[str] = tuple(PERSONAL)) -> tuple
     """
     if unknown := sorted(set(kinds) - set(PERSONAL)):
         raise UserError(f"unknown kind of personal data {unknown[0]!r}; legal: {', '.join(PERSONAL)}")
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         made, counts = personal.mask_personal(strings(texts), kinds)
         return _like(texts, made), counts
@@ -297,7 +189,7 @@ def segment(texts: Texts) -> tuple[Ragged, Ragged]:
     They cut a text without loss: closing marks and white space belong to what they follow. A sentence's end is a
     clause's, too.
     """
-    extension = _extension()
+    extension = loaded()
     if extension is None:
         return plain_segment.segment(strings(texts))
     sentences, clauses = extension.segment(texts)
@@ -315,7 +207,7 @@ class KeywordMatcher:
             raise UserError(
                 f"word {next(k for k, word in enumerate(words) if not word)} of the list is empty"
             )
-        extension = _extension()
+        extension = loaded()
         self.native: Any = None if extension is None else extension.Keywords(list(words))
         self._plain = PlainKeywordMatcher(words) if extension is None else None
 
@@ -344,7 +236,7 @@ class Ngrams:
 
     def __init__(self, ngram: int, owned: Iterable[tuple[Texts, int]]) -> None:
         _at_least_one("ngram", ngram)
-        extension = _extension()
+        extension = loaded()
         self._plain: PlainNgrams | None = None
         self._native: Any = None
         if extension is None:
@@ -365,83 +257,6 @@ class Ngrams:
         """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
         and its first owner."""
         return self._native.find(texts) if self._plain is None else self._plain.find(strings(texts))
-
-
-class Unigram:
-    """SentencePiece unigram encoding with the ids of sentencepiece 0.2.3 (its C++ code, not its options).
-
-    Covers every setting of the model: its charsmap, user-defined symbols, white space rules, byte fallback.
-    UserError when the bytes are no unigram spiece.model.
-    """
-
-    # Bytes of a text: SentencePiece and we count places in 32 bits.
-    LONGEST = 1 << 29
-
-    def __init__(self, spiece_model: bytes) -> None:
-        self._content = spiece_model
-        model = read_model(spiece_model)
-        self.size = len(model.pieces)
-        extension = _extension()
-        self._plain = PlainUnigram(model) if extension is None else None
-        self._native: Any = None
-        if extension is not None:
-            flags = [model.add_dummy_prefix, model.remove_extra_whitespaces, model.escape_whitespaces]
-            flags += [model.whitespace_as_suffix, model.byte_fallback]
-            try:
-                self._native = extension.Unigram(
-                    model.pieces, model.scores.tolist(), model.types.tolist(), model.charsmap, flags
-                )
-            except ValueError as error:
-                raise UserError(f"spiece.model: {error}") from None
-
-    def encode(
-        self, texts: Texts, append: int = -1, dtype: type[np.int32] | type[np.uint16] = np.int32
-    ) -> tuple[Ragged, np.ndarray]:
-        """(ids of each text, bool (N,) exact). `append` (the id of </s>) ends each row when it is not negative.
-
-        Rows that are not exact are empty: texts too long for this encoder, which the caller gives to
-        sentencepiece. UserError when dtype is uint16 and the vocabulary too large for it.
-        """
-        if dtype is np.uint16 and max(self.size, append + 1) > 1 << 16:
-            raise UserError(f"{max(self.size, append + 1)} ids do not fit in 16 bits; the limit is 65536")
-        exact = self._fits(texts)
-        if not exact.all():
-            texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
-        if self._plain:
-            rows = self._plain.encode(strings(texts), append, np.dtype(dtype))
-        else:
-            encode = self._native.encode_uint16 if dtype is np.uint16 else self._native.encode_int32
-            rows = Ragged(*encode(texts, append))
-        return rows, exact
-
-    def encode_with_starts(self, texts: Texts, append: int) -> tuple[Ragged, np.ndarray, np.ndarray]:
-        """`encode` with, after the ids, the first character of its text that each id stands for, int32 (N,).
-
-        -1 for the space that is put before a text, the number of its characters for `append`. Of a run of white space
-        it is the first, of the bytes of one character that character.
-        """
-        exact = self._fits(texts)
-        if not exact.all():
-            texts = [text if fits else "" for text, fits in zip(texts, exact, strict=True)]
-        if self._plain:
-            rows, starts = self._plain.encode_with_starts(strings(texts), append)
-        else:
-            *ragged, starts = self._native.encode_with_starts(texts, append)
-            rows = Ragged(*ragged)
-        return rows, starts, exact
-
-    def _fits(self, texts: Texts) -> np.ndarray:
-        return byte_counts(texts) <= self.LONGEST
-
-    def check(self, texts: Texts) -> list[int]:
-        """Numbers of the texts whose ids differ from those of the sentencepiece library; [] is what it must be."""
-        import sentencepiece
-
-        processor = sentencepiece.SentencePieceProcessor(model_proto=self._content)
-        rows, exact = self.encode(texts)
-        expected = processor.encode(strings(texts), return_type="numpy", num_threads=1)
-        pairs = enumerate(zip(rows.rows(), expected, exact.tolist(), strict=True))
-        return [number for number, (ours, theirs, sure) in pairs if sure and not np.array_equal(ours, theirs)]
 
 
 @cache

@@ -1,10 +1,12 @@
-"""Texts as one buffer of UTF-8."""
+"""Texts as one buffer of UTF-8: made, read out of jsonl, compared and counted."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
 from .extension import loaded
+from .plain.json_lines import json_texts as plain_json_texts
 from .plain.text import Batch, strings
 from .rules import Texts
 
@@ -19,6 +21,47 @@ def batch(content: bytes, lengths: np.ndarray) -> Batch:
     return (
         Batch.cut(content, lengths) if extension is None else cast(Batch, extension.Batch(content, lengths))
     )
+
+
+def gather(parts: Sequence[Texts]) -> Batch:
+    """The texts of all parts as one batch, without copying them."""
+    extension = loaded()
+    if extension is None:
+        return Batch([text.encode() for part in parts for text in strings(part)])
+    return cast(Batch, extension.gather(parts))
+
+
+def json_texts(block: bytes, field: str, limit: int) -> tuple[Batch, list[list[int]], int]:
+    """(texts, other lines, number of lines) of a block of whole lines, each of which should be a JSON object.
+
+    Texts are those at the field, the last where an object has several. The other lines are [number, first byte, last
+    byte + 1, texts before it]: those of more than limit bytes, without a string that is not blank, not JSON; and, to be
+    judged by a whole parser, a few that it would read: deeply nested ones, or with unusual numbers.
+    """
+    extension = loaded()
+    if extension is None:
+        return plain_json_texts(block, field, limit)
+    texts, others, lines = extension.json_texts(block, field, limit)
+    return texts, others.tolist(), lines
+
+
+def are_blank(texts: Texts) -> np.ndarray:
+    """bool (N,): texts of nothing but white space, empty ones too."""
+    extension = loaded()
+    if extension is None:
+        return np.fromiter((not text.strip() for text in strings(texts)), bool, len(texts))
+    blank: np.ndarray = extension.are_blank(texts)
+    return blank
+
+
+def are_equal(texts: Texts, others: Texts) -> np.ndarray:
+    """bool (N,): which texts are those of the other sequence at the same place. ValueError for different lengths."""
+    extension = loaded()
+    if extension is None:
+        pairs = zip(strings(texts), strings(others), strict=True)
+        return np.fromiter((one == other for one, other in pairs), bool, len(texts))
+    equal: np.ndarray = extension.are_equal(texts, others)
+    return equal
 
 
 def joined(texts: Texts) -> bytes:
