@@ -28,8 +28,9 @@ def attention(
     """softmax(query key^T * scale + bias + sum_g group_scale[g] * [same group g]) value.
 
     query (B, H, S, K), key and value (B, H, T, K), bias from `attention_bias`, group_scale (G, H) for the groups in
-    it; returns (B, H, S, K). dropout is the probability applied to attention weights. A query that sees no key gets
-    zeros. Gradients are the same bits in every run. Raises ValueError for shapes, dtypes or devices that disagree.
+    it, ignored when it has none (text without annotation); returns (B, H, S, K). dropout is the probability applied
+    to attention weights. A query that sees no key gets zeros. Gradients are the same bits in every run. Raises
+    ValueError for shapes, dtypes or devices that disagree.
     """
     _check(query, key, value, bias, dropout, group_scale)
     groups = None if bias is None or group_scale is None else bias.groups
@@ -218,8 +219,6 @@ def _check(
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout {dropout}: must be at least 0 and below 1")
     if bias is None:
-        if group_scale is not None:
-            raise ValueError(f"group_scale {tuple(group_scale.shape)} without groups in the bias")
         return
     if (bias.query_length, bias.key_length) != (query.shape[2], key.shape[2]):
         raise ValueError(
@@ -240,8 +239,8 @@ def _check(
             raise ValueError(f"{name} {tuple(value_.shape)} for {len(value_)} samples, but {shapes}")
         if value_ is not None and value_.device != query.device:
             raise ValueError(f"{name} on {value_.device}, query on {query.device}")
-    if group_scale is not None:
-        legal = None if bias.groups is None else (bias.groups.shape[1], query.shape[1])
+    if group_scale is not None and bias.groups is not None:
+        legal = (bias.groups.shape[1], query.shape[1])
         if group_scale.shape != legal:
             raise ValueError(
                 f"group_scale {tuple(group_scale.shape)}: must be (kinds of groups, heads), {legal}"

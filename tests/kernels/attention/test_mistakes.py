@@ -43,7 +43,6 @@ CALLS: dict[str, tuple[tuple[Tensor, Tensor, Tensor], dict[str, Any], str]] = {
     "dtypes": ((HALF, Q, Q), {}, r"query torch.bfloat16, key torch.float32.*one dtype"),
     "devices": ((META, Q, Q), {}, r"query on meta, key on"),
     "dropout": ((Q, Q, Q), {"dropout": 1.0}, r"dropout 1.0: must be at least 0 and below 1"),
-    "no groups": ((Q, Q, Q), {"group_scale": x(1, 4)}, r"group_scale \(1, 4\) without groups"),
 }
 
 
