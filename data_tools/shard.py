@@ -89,7 +89,11 @@ def make_shard(shard: InputShard, paragraph_parts: int = 0) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Documents as tokens, each with its eos: tokens int32 (N,), one row of annotation per token or None, lengths."""
+    """Documents as tokens, each with its eos.
+
+    tokens: integers (N,). rows: the annotation of each token as bytes, uint8 (N, bytes of a row), or None; numpy copies
+    rows of several fields one field at a time. lengths: tokens of each document, int64.
+    """
 
     tokens: np.ndarray
     rows: np.ndarray | None
@@ -129,7 +133,8 @@ class Encoder:
             tokens, lengths = tokenizer.encode_joined(self.tokenizer, texts)
             return Encoded(tokens, None, lengths)
         tokens, lengths, starts = tokenizer.encode_with_starts(self.tokenizer, texts)
-        return Encoded(tokens, self.annotator.annotate(texts, lengths, starts), lengths)
+        rows = self.annotator.annotate(texts, lengths, starts)
+        return Encoded(tokens, rows.view(np.uint8).reshape(len(rows), self.annotator.dtype.itemsize), lengths)
 
     def _check(self, texts: native.Texts) -> None:
         expected, _ = Tokenizer.encode_joined(self.tokenizer, texts)

@@ -75,8 +75,9 @@ class Writer:
         self._stream.write(self._header())
 
     def add(self, rows: np.ndarray) -> None:
-        """Append rows (N,) of the schema's dtype, in the order of the tokens."""
-        assert rows.dtype == self._dtype, (rows.dtype, self._dtype)
+        """Append rows in the order of the tokens: (N,) of the schema's dtype, or their bytes, uint8 (N, bytes of a
+        row)."""
+        assert rows.nbytes == len(rows) * self._dtype.itemsize, (rows.shape, rows.dtype, self._dtype)
         self._stream.write(rows.tobytes())
         self._rows += len(rows)
 

@@ -238,10 +238,9 @@ def _read(rows: runs.Rows, origin: np.ndarray, origins: Sequence[Path], encoder:
         size = encoder.dtype.itemsize
         tokens.append(np.fromfile(path, encoder.dtype, count, offset=offset * size))
         if encoder.annotator is not None:
-            dtype = encoder.annotator.dtype
-            annotation.append(
-                np.fromfile(path.with_suffix(".ann"), dtype, count, offset=offset * dtype.itemsize)
-            )
+            width = encoder.annotator.dtype.itemsize
+            rest = np.fromfile(path.with_suffix(".ann"), np.uint8, count * width, offset=offset * width)
+            annotation.append(rest.reshape(count, width))
     return Encoded(
         np.concatenate(tokens),
         np.concatenate(annotation) if annotation else None,
