@@ -18,6 +18,7 @@ SCHEMA: dict[str, type[BaseModel]] = {
     "tokenizer train": TokenizerTrainConfig,
     "corpus build": CorpusBuildConfig,
     "data preview": RunConfig,
+    "masks": RunConfig,
     "train": RunConfig,
     "verify": RunConfig,
 }
