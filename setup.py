@@ -56,7 +56,7 @@ def native() -> list[Extension]:
 setup(
     ext_modules=native(),
     cmdclass={"build_ext": BuildNative},
-    packages=["taixue", *(f"taixue.{package}" for package in subpackages)],
+    packages=["taixue", "taixue.base", *(f"taixue.{package}" for package in subpackages)],
     package_dir={"taixue": "taixue", **{f"taixue.{folder}": folder for folder in FOLDERS}},
     include_package_data=False,  # what MANIFEST.in names is for an sdist
     package_data={

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from .clean_config import AnnotateConfig, FilterConfig, NormalizeConfig
+from taixue.base.section import Section
+
+from .clean.config import AnnotateConfig, FilterConfig, NormalizeConfig
 from .read import ReadOptions
-from .section import Section
 
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
 

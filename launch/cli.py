@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taixue import UserError, __version__
 
-from . import bench_commands, kernel_commands, knowledge_commands, text_commands
+from .commands import bench as bench_commands
+from .commands import kernels as kernel_commands
+from .commands import knowledge as knowledge_commands
+from .commands import text as text_commands
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -102,7 +105,7 @@ def _configured(cls: "type[Config]", command: str, words: list[str], example: st
 
     example: preset whose values stand for the defaults in the help of a class that has none of its own.
     """
-    from taixue.pretrain.config.load import load, show_help
+    from taixue.base.load import load, show_help
 
     wants_help = bool({"-h", "--help"} & set(words))
     rest = [word for word in words if word not in ("-h", "--help")]
@@ -125,7 +128,7 @@ def _train_tokenizer(words: list[str]) -> int:
 
     config = _configured(TokenizerTrainConfig, "tokenizer train", words)
     if config is not None:
-        from taixue.data_tools.tokenizer import train
+        from taixue.data_tools.tokenizer.store import train
 
         train(config)
     return 0
@@ -136,7 +139,7 @@ def _build_corpus(words: list[str]) -> int:
 
     config = _configured(CorpusBuildConfig, "corpus build", words, example="corpus/demo")
     if config is not None:
-        from taixue.data_tools.build import build
+        from taixue.data_tools.build.builder import build
 
         from .place import corpus_place, workers_per_rank
 
@@ -188,7 +191,7 @@ def _train(words: list[str]) -> int:
     run = _configured(RunConfig, "train", words)
     if run is None:
         return 0
-    from taixue.data_tools.tokenizer import load_tokenizer
+    from taixue.data_tools.tokenizer.store import load_tokenizer
     from taixue.parallel.ranks import from_environment
     from taixue.pretrain.config.validate import run_folder, validate
 
@@ -239,7 +242,7 @@ def _verify(words: list[str]) -> int:
         return 0
     if options.kernels == "interpret":
         os.environ["TRITON_INTERPRET"] = "1"  # for this process and its ranks, before they import triton
-    from taixue.pretrain.verify import verify
+    from taixue.pretrain.verify.comparison import verify
 
     return 0 if verify(run, options.layouts, options.kernels) else 1
 

@@ -15,27 +15,27 @@ import torch
 import torch.distributed as dist
 
 from taixue import UserError
-from taixue.data_tools import files
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.base import files
+from taixue.base.load import load, write_resolved
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
+from taixue.parallel.agree import agreed, from_main
 from taixue.parallel.mesh import AXES, Layout
 from taixue.parallel.ranks import Ranks, device_number, from_environment
 from taixue.parallel.runtime import Runtime
+from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
-from .agree import agreed, from_main
-from .config.load import load, write_resolved
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
 from .data import Loader, TrainingData, check_digests, open_data
-from .folder import held
-from .loop import Loop
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
 from .observe import Meter, evaluated, open_sinks, show_messages
 from .optim import LossScaler, build_optimizer
-from .state import TrainState
-from .stop import StopRequest
+from .run.folder import held
+from .run.loop import Loop
+from .run.state import TrainState
 
 log = logging.getLogger("taixue")
 

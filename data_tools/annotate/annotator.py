@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
+from taixue.base.files import canonical_json
 
 from .. import native
-from ..clean_config import AnnotateConfig
-from ..files import canonical_json
+from ..clean.config import AnnotateConfig
 from ..native.plain.text import strings
-from . import entities, project, sidecar, words
-from .characters import Characters, Layers
+from ..shards import sidecar
+from . import entities, project, words
 from .connectives import Connectives
 from .connectives import table as connectives_table
 from .external import Overlay, open_external
 from .fused import FusedAnnotator
+from .layered_text import Characters, Layers
 
 
 class Annotator:

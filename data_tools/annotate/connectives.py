@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 
 from .. import native
-from .characters import Characters, Spans
+from .layered_text import Characters, Spans
 
 REACH = 8
 

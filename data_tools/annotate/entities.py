@@ -10,8 +10,8 @@ import numpy as np
 from taixue import UserError
 
 from .. import native
-from ..clean_config import Lexicon
-from .characters import Characters, Spans
+from ..clean.config import Lexicon
+from .layered_text import Characters, Spans
 from .words import ORGANISATION, PERSON, PLACE, tag_numbers
 
 NAME_TYPES = {"person": PERSON, "place": PLACE, "organisation": ORGANISATION}

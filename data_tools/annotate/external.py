@@ -29,7 +29,7 @@ import orjson
 from taixue import UserError
 
 from .. import read
-from .characters import Characters, Layers, Spans
+from .layered_text import Characters, Layers, Spans
 
 LABELLED = {"pos": "words", "entity": "entities", "relation": "connectives", "arc": "heads", "role": "roles"}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..clean_config import AnnotateConfig
+from ..clean.config import AnnotateConfig
 from ..native import Texts
 from . import entities, words
-from .characters import IS_BLANK
 from .connectives import REACH, Connectives
+from .layered_text import IS_BLANK
 
 # In the order of AnnotationCounts in annotate.h; behind them, for each layer, _KINDS and the spans of 256 kinds.
 _COUNTS = [

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import sidecar
-from .characters import IS_BLANK, Characters, Layers, Spans
+from ..shards import sidecar
+from .layered_text import IS_BLANK, Characters, Layers, Spans
 
 _FAR = np.iinfo(np.int16).max
 

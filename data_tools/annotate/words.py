@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import native
 from . import dictionary
-from .characters import Characters
+from .layered_text import Characters
 from .words_plain import WordCutter
 
 # In this order, with 0 for "none"; new ones go to the end, so that numbers keep their meaning.

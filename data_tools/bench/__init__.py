@@ -2,7 +2,7 @@
 
     documents.py   the file: the user's own, or made of sentences of the user's texts, with planted copies
     steps.py       every step of ours by itself, beside libraries that do the same in this process
-    build.py       whole `taixue corpus build` runs, in processes of their own
+    builds.py       whole `taixue corpus build` runs, in processes of their own
     where.py       in which of our modules the time of a build goes
     recall.py      which planted copies the deduplication finds
     peers/         what others have for the same work, each in a process, where it is installed
@@ -23,9 +23,9 @@ from taixue import UserError
 
 from .. import native, read
 from ..config import TokenizerTrainConfig
-from ..tokenizer import load_tokenizer, train
-from . import build, peers, recall, steps
-from .documents import File, from_file, recombine
+from ..tokenizer.store import load_tokenizer, train
+from . import builds, peers, recall, steps
+from .made_documents import File, from_file, recombine
 from .table import Results
 
 SAMPLE = Path(__file__).parents[1] / "sample"
@@ -69,7 +69,7 @@ def bench(
         tokenizer = tokenizer or _tokenizer(place / "tokenizer")
         results = Results(file.facts(), _machine())
         results.rows += steps.rows(file, tokenizer, rounds, say)
-        built = build.Builds(file, tokenizer, place / "build", say)
+        built = builds.Builds(file, tokenizer, place / "build", say)
         results.rows += built.rows()
         results.where = built.where()
         if file.planted:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..corpus import open_corpus
-from ..tokenizer import Tokenizer
-from .documents import File, ngrams
+from ..shards.corpus import open_corpus
+from ..tokenizer.store import Tokenizer
+from .made_documents import File, ngrams
 
 _BATCH = 1000
 _UNLIKE = 0.5

@@ -13,11 +13,11 @@ import numpy as np
 
 from .. import native, read
 from ..annotate import Annotator, words
-from ..annotate.characters import Characters
-from ..clean_config import AnnotateConfig, FilterConfig, NormalizeConfig
-from ..cleaning import Cleaner
-from ..tokenizer import load_tokenizer
-from .documents import File, size_of
+from ..annotate.layered_text import Characters
+from ..clean.cleaner import Cleaner
+from ..clean.config import AnnotateConfig, FilterConfig, NormalizeConfig
+from ..tokenizer.store import load_tokenizer
+from .made_documents import File, size_of
 from .table import Row
 
 GROUP = "steps of ours (indented: a library)"

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .. import files
+from taixue.base import files
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from types import FrameType
 
 import orjson
 
-from .. import files
-from ..build import build
+from taixue.base import files
+
+from ..build.builder import build
 from ..config import CorpusBuildConfig
 
 _INTERVAL = 0.002

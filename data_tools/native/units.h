@@ -32,7 +32,7 @@ struct Windows {
   const uint8_t* special;  // one per id: never masked
 };
 
-// splitmix64, as in pretrain/objectives/rng.py.
+// splitmix64, as in taixue/base/rng.py.
 inline uint64_t mix(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
   value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;

@@ -12,12 +12,14 @@ import numpy as np
 import orjson
 
 from taixue import UserError
+from taixue.base import files
 
-from .. import files, manifest, native, read
-from ..cleaning import Cleaner
+from .. import native, read
+from ..clean.cleaner import Cleaner
 from ..config import DeduplicateConfig
-from ..plan import STATISTICS_FOLDER, InputShard
+from ..shards import manifest
 from . import fingerprint, match, record, runs
+from .cut import STATISTICS_FOLDER, InputShard
 from .texts import TextWriter
 
 _BATCH_BYTES = 1_000_000

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import files, native
-from ..plan import WORK_FOLDER, InputShard
+from taixue.base import files
+
+from .. import native
 from . import fingerprint, runs
+from .cut import WORK_FOLDER, InputShard
 from .ranges import RangeTask
 
 Kind = Literal["exact", "near"]

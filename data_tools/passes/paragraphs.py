@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..plan import WORK_FOLDER, InputShard
 from . import match, resolve, runs
 from .clean import PARAGRAPH_COLUMNS, REPEAT_COLUMNS
+from .cut import WORK_FOLDER, InputShard
 from .ranges import RangeTask
 
 ROW_MEMORY = 160  # bytes held per row at the peak of a task, measured

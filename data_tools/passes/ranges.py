@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..plan import InputShard, digest
 from . import record, runs
+from .cut import InputShard, digest
 
 
 @dataclass(frozen=True)

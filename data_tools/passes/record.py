@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from .. import files
+from taixue.base import files
 
 
 def publish(path: Path, stamp: str, made: Iterable[Path], **facts: Any) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import files
-from ..plan import STATISTICS_FOLDER, WORK_FOLDER, InputShard, digest
+from taixue.base import files
+
 from . import components, match, record, runs
+from .cut import STATISTICS_FOLDER, WORK_FOLDER, InputShard, digest
 from .texts import read_text
 
 _SAMPLES = 8

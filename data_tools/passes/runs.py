@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, native
+from taixue.base import files
+
+from .. import native
 
 END = 1 << 64
 _ALIGNMENT = 8  # numpy copies what it searches when it is not aligned

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, manifest
-from ..plan import SPLITS, InputShard, digest
-from ..shard import Encoded, Encoder, Sink, are_held_out, is_finished
+from taixue.base import files
+
+from ..shards import manifest
 from . import fingerprint, match, record, runs
+from .cut import SPLITS, InputShard, digest
 from .survivors import Survivors
+from .write import Encoded, Encoder, Sink, are_held_out, is_finished
 
 COLUMNS = {"key": "<u8", "offset": "<u8", "tokens": "<u4", "bytes": "<u4"}
 _RUN_TOKENS = 1 << 22

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from .. import files, manifest, native
+from taixue.base import files
+
+from .. import native
 from ..config import DecontaminateConfig
-from ..plan import InputShard
+from ..shards import manifest
 from . import record
 from .clean import CleanedShard, write_statistics
 from .contamination import EvaluationSets
+from .cut import InputShard
 from .paragraphs import repeated
 from .resolve import Removed
 from .texts import read_texts

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, native
+from taixue.base import files
+
+from .. import native
 
 _BLOCK_BYTES = 4_000_000
 

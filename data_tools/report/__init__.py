@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from taixue import UserError
+from taixue.base import files
 
-from .. import files
+from .corpus_page import page
 from .facts import gather
-from .page import page
 
 __all__ = ["report"]
 

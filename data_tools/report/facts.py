@@ -9,9 +9,9 @@ import orjson
 
 from taixue import UserError
 
-from .. import filters, indexed, manifest
-from ..annotate import sidecar
-from ..tokenizer import Tokenizer, load_tokenizer
+from ..clean import filters
+from ..shards import indexed, manifest, sidecar
+from ..tokenizer.store import Tokenizer, load_tokenizer
 
 FLOW_FILE = "flow.json"
 _SAMPLE_DOCUMENTS = 2000

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.tokenizer.base import Tokenizer
 
 _ROWS_AT_ONCE = 64
 

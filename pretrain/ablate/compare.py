@@ -10,21 +10,21 @@ import numpy as np
 import torch
 
 from taixue import UserError
-from taixue.data_tools import files
-from taixue.data_tools.tokenizer import load_tokenizer
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.base import files
+from taixue.data_tools.tokenizer.base import Tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..config.schema import FeaturesConfig, HeadsConfig, KnowledgeConfig, ParallelConfig, RunConfig
 from ..config.validate import run_folder
 from ..data import open_data
-from ..export.checkpoint import read_trained
+from ..export.trained import read_trained
 from ..models import build_model
 from ..objectives import build_objective
 from ..train import PREEMPTED
 from ..train import main as train
-from .cases import from_chid, from_windows
 from .cloze import Cloze, score
-from .report import page, show
+from .probes import from_chid, from_windows
+from .results import page, show
 
 Results = dict[str, dict[str, dict[str, list[float]]]]
 """[probe][accuracy or loss][variant]: one number for each seed."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from taixue.data_tools import files
+from taixue.base import files
 from taixue.kernels import dispatch
 
 from .chart import bars

@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from taixue import UserError
-from taixue.data_tools.files import sync
+from taixue.base.files import sync
 
 INDEX, STATE, MANIFEST = "index.json", "state.json", "manifest.json"
 FORMAT, VERSION = "taixue-checkpoint", 1

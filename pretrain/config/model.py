@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from .section import Fraction, Section
+from taixue.base.section import Fraction, Section
 
 
 class FeaturesConfig(Section):

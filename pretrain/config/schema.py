@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
-from .objective import (
+from taixue.base.section import Fraction, Section
+
+from ..objectives.config import (
     UL2,
     Denoiser,
     LossWeights,
@@ -25,7 +26,7 @@ from .objective import (
     UnitsConfig,
     UnitWeights,
 )
-from .section import Fraction, Section
+from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 
 __all__ = [
     "UL2",

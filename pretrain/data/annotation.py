@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
-from taixue.data_tools.corpus import Corpus, Shard
+from taixue.data_tools.shards import sidecar
+from taixue.data_tools.shards.corpus import Corpus, Shard
 
 _PROBED = 1 << 20  # rows of a shard whose units are checked at the start; its digest covers the rest
 

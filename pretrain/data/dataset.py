@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools import files, manifest
-from taixue.data_tools.corpus import Corpus, open_corpus
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.base import files, rng
+from taixue.data_tools.shards import manifest
+from taixue.data_tools.shards.corpus import Corpus, open_corpus
+from taixue.data_tools.tokenizer.base import Tokenizer
 
 from ..config.schema import ObjectiveConfig, RunConfig, SourceConfig
 from ..knowledge import open_knowledge
-from ..objectives import rng
 from ..objectives.base import Objective
 from .annotation import Annotation, restored
-from .features import FeatureDropout, check_tables
+from .feature_dropout import FeatureDropout, check_tables
 from .order import Mixture, permute
 from .windows import Windows
 

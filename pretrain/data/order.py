@@ -5,7 +5,7 @@ Both are functions of numbers alone, so the state of the data is the number of s
 
 import numpy as np
 
-from ..objectives import rng
+from taixue.base import rng
 
 _ROUNDS = 8
 SCHEDULE_LENGTH = 1 << 16

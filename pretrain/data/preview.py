@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from taixue.data_tools.tokenizer import Tokenizer, load_tokenizer
+from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer
 
 from ..config.schema import RunConfig
 from ..objectives import build_objective

@@ -7,14 +7,14 @@ import orjson
 import yaml
 
 import taixue
-from taixue.data_tools.files import sha256_of_file
-from taixue.data_tools.tokenizer import Tokenizer
+from taixue.base.files import sha256_of_file
+from taixue.data_tools.tokenizer.store import Tokenizer
 
 from ..config.schema import BertConfig, MlmConfig, PrefixLmConfig, RunConfig, T5Config, Ul2Config
-from ..evaluation import WITHOUT_TAGS
 from ..objectives import build_objective
-from .checkpoint import Trained
+from ..run.evaluation import WITHOUT_TAGS
 from .config import HF_CLASSES, model_type
+from .trained import Trained
 
 Curve = Sequence[tuple[int, float]]
 

@@ -6,14 +6,14 @@ import yaml
 from rich.console import Console
 
 from taixue import UserError
-from taixue.data_tools import files
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.base import files
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..config.schema import BertConfig, T5Config
 from .config import model_type
-from .folder import read_hf
-from .tokenizer import copy_tokenizer
-from .verify import verify_tokenizer
+from .hf_folder import read_hf
+from .proof import verify_tokenizer
+from .tokenizer_files import copy_tokenizer
 
 
 def import_hf(folder: Path, out: Path) -> Path:

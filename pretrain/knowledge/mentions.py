@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.data_tools import native
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.tokenizer.base import Tokenizer
 
 from ..config.schema import KnowledgeConfig, RunConfig
-from ..objectives import rng
 from ..objectives.base import IGNORED
 from .vectors import Vectors, load_vectors
 

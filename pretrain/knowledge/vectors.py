@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from taixue import UserError
-from taixue.data_tools import files
+from taixue.base import files
 
 from .triples import Graph
 

@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from taixue import UserError
-from taixue.data_tools import files
-from taixue.data_tools.corpus import open_corpus
-from taixue.data_tools.tokenizer import load_tokenizer
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.base import files
+from taixue.data_tools.shards.corpus import open_corpus
+from taixue.data_tools.tokenizer.base import Tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..config.schema import MlmConfig, PrefixLmConfig, RunConfig, SpanCorruptionConfig
 from ..config.validate import run_folder
 from ..data import TrainingData, open_data
 from ..objectives import build_objective
-from ..objectives.units import special_ids
-from . import console
+from ..objectives.unit_rules import special_ids
+from . import terminal
 from .drawn import masker, packing, rivals
+from .masks_page import page
 from .measures import Measures
-from .page import page
 
 __all__ = ["report_masks"]
 
@@ -36,7 +36,7 @@ def report_masks(run: RunConfig, samples: int, windows: int, out: Path | None) -
     facts = _facts(run, data, tokenizer, windows)
     shown = min(samples, windows)
     batch = data.batch(range(shown))
-    console.show(facts, batch, data, tokenizer)
+    terminal.show(facts, batch, data, tokenizer)
     folder = out or run_folder(run) / "masks"
     facts["samples"] = _samples(data, tokenizer, shown)
     try:

@@ -4,18 +4,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from taixue.data_tools.annotate import sidecar
+from taixue.base import rng
 from taixue.data_tools.native import masking
 from taixue.data_tools.native.masking import UnitRules
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.shards import sidecar
+from taixue.data_tools.tokenizer.base import Tokenizer
 
 from ..config.schema import UnitsConfig
-from ..objectives import Objective, rng
+from ..objectives import Objective
 from ..objectives.denoisers import Denoisers
 from ..objectives.mlm import MaskedLanguageModel
 from ..objectives.span import SpanCorruption
 from ..objectives.spans import SpanSampler, SpanShape
-from ..objectives.units import special_ids
+from ..objectives.unit_rules import special_ids
 
 # tokens (B, N), keys (B,), rows (B, N) or None -> span numbers (B, N), 0 for none; windows without spans of units
 Masker = Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[np.ndarray, int]]

@@ -7,10 +7,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from ..config.schema import BertConfig, T5Config
-from .bert import Bert, loss_names
+from .bert.model import Bert, loss_names
 from .init import init_weight
 from .sharding import BERT_PLAN, T5_PLAN
-from .t5 import T5
+from .t5.model import T5
 
 __all__ = ["ModelSpec", "build_model", "model_spec"]
 

@@ -1,9 +1,9 @@
 """Objectives: (tokens, annotation, key) -> arrays of fixed shape. No torch, no model."""
 
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.tokenizer.base import Tokenizer
 
-from ..config.schema import MlmConfig, ObjectiveConfig, SpanCorruptionConfig
 from .base import Objective
+from .config import MlmConfig, ObjectiveConfig, SpanCorruptionConfig
 from .denoisers import Denoisers
 from .mlm import MaskedLanguageModel
 from .span import SpanCorruption

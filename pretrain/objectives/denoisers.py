@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.base import rng
+from taixue.data_tools.tokenizer.base import Tokenizer
 
-from ..config.schema import Denoiser, PrefixLmConfig, Ul2Config
-from . import rng
 from .assemble import Corrupted, assemble, segments_of, shifted_right, token_index
 from .base import IGNORED
-from .features import Features, document_numbers
+from .config import Denoiser, PrefixLmConfig, Ul2Config
 from .spans import Drawn, SpanSampler, SpanShape
-from .units import special_ids
+from .tags import Features, document_numbers
+from .unit_rules import special_ids
 
 MIXTURE_STREAM, STRETCH_STREAM = 6, 7
 _MODES = "RSX"

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.data_tools.native import masking
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.tokenizer.base import Tokenizer
 
-from ..config.schema import MlmConfig
-from . import rng
 from .base import IGNORED
-from .features import Features, document_numbers, tag_labels
+from .config import MlmConfig
 from .similar import SimilarWords
-from .units import as_bytes, require, special_ids, unit_rules
+from .tags import Features, document_numbers, tag_labels
+from .unit_rules import as_bytes, require, special_ids, unit_rules
 
 CHOICE_STREAM, REPLACEMENT_STREAM, ORDER_STREAM, UNIT_STREAM, MODE_STREAM = 1, 2, 3, 4, 5
 _MODES = 1 << 20  # shares of a mixture are counted in this

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools.tokenizer_base import Tokenizer
-
-from . import rng
+from taixue.base import rng
+from taixue.data_tools.tokenizer.base import Tokenizer
 
 
 class SimilarWords:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools.tokenizer_base import Tokenizer
+from taixue.data_tools.tokenizer.base import Tokenizer
 
-from ..config.schema import SpanCorruptionConfig
 from .assemble import assemble, segments_of, shifted_right, token_index
-from .features import Features, document_numbers
+from .config import SpanCorruptionConfig
 from .spans import SpanSampler, SpanShape
-from .units import special_ids
+from .tags import Features, document_numbers
+from .unit_rules import special_ids
 
 __all__ = ["SpanCorruption", "SpanShape"]
 

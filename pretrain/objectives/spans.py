@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.data_tools.native import masking
 
-from ..config.schema import SpanKind, UnitsConfig
-from . import rng
-from .units import as_bytes, unit_rules
+from .config import SpanKind, UnitsConfig
+from .unit_rules import as_bytes, unit_rules
 
 NOISE_STREAM, TEXT_STREAM, UNIT_STREAM = 1, 2, 4
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from taixue import UserError
-from taixue.data_tools import files
+from taixue.base import files
 
 from ..config.schema import RunConfig
 from .console import Console

@@ -25,7 +25,7 @@ def test_unknown_keys_and_empty_lists_are_errors() -> None:
 
 def test_nothing_imports_torch() -> None:
     code = (
-        "import sys, taixue.data_tools.build, taixue.data_tools.corpus, taixue.pretrain.data.preview;"
+        "import sys, taixue.data_tools.build.builder, taixue.data_tools.shards.corpus, taixue.pretrain.data.preview;"
         "from taixue.data_tools import tokenizer_sentencepiece, tokenizer_wordpiece;"
         "assert not {'torch', 'transformers', 'sentencepiece', 'tokenizers'} & set(sys.modules)"
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from taixue.data_tools.build import build
+from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig, TokenizerTrainConfig
-from taixue.data_tools.tokenizer import train
+from taixue.data_tools.tokenizer.store import train
 
 _WORDS_TEXT = """
 北京 上海 天气 今天 我们 他们 学习 工作 公司 技术 发展 经济 社会 问题 老师 学生 孩子 医院 医生 火车 飞机 城市 农村

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from taixue.data_tools.build import build
-from tests.data_tools.passes import test_kills
-from tests.data_tools.passes.test_build_passes import contents, planted, settings
-from tests.data_tools.texts import make_tokenizer
+from taixue.data_tools.build.builder import build
+
+from ..data_tools.passes import test_kills
+from ..data_tools.passes.test_build_passes import contents, planted, settings
+from ..data_tools.texts import make_tokenizer
 
 KILLS = int(os.environ.get("TAIXUE_KILLS", "0"))
 _SHARD_BYTES = 12_000  # small shards: more tasks to be killed in

@@ -16,10 +16,11 @@ import numpy as np
 import zstandard
 
 from taixue import UserError
-from taixue.data_tools import indexed, native, read
+from taixue.data_tools import native, read
 from taixue.data_tools.annotate import words
-from taixue.data_tools.annotate.characters import Characters
+from taixue.data_tools.annotate.layered_text import Characters
 from taixue.data_tools.read import ReadOptions
+from taixue.data_tools.shards import indexed
 
 from ..data_tools.native.conftest import plain
 

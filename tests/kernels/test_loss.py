@@ -14,8 +14,8 @@ from taixue.kernels import dispatch
 from taixue.kernels.loss import IGNORE, linear_cross_entropy_sum
 from taixue.kernels.loss.linear import CHUNK, LEAST_ROWS, _chunk_rows
 from taixue.parallel.vocabulary import parallel_linear_cross_entropy_sum
-from tests.dist import run_ranks
 
+from ..dist import run_ranks
 from .compare import TOLERANCES, assert_equals_float64, assert_same_bits, values_and_gradients
 
 

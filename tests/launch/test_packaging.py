@@ -71,7 +71,7 @@ def test_presets_are_found_when_installed(wheel: Path, tmp_path: Path) -> None:
     """From another folder, without the checkout on the path."""
     ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "import taixue.pretrain.config.tree as tree, taixue.launch.cli as cli;"
+        "import taixue.base.tree as tree, taixue.launch.cli as cli;"
         "print(tree.find('run/t5-tiny-demo')); print(tree.read_tree(tree.find('run/t5-tiny-demo')).values['model'])"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}

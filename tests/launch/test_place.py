@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.build import build
+from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
 from taixue.launch.place import corpus_place
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from taixue.base.load import load
 from taixue.data_tools.config import CorpusBuildConfig, TokenizerTrainConfig
 from taixue.launch.cli import COMMANDS
-from taixue.pretrain.config.load import load
 from taixue.pretrain.config.schema import RunConfig
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,8 @@ from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.mapping import name_map
 from taixue.pretrain.models import build_model
-from tests.parity.models import CONFIGS, hf_model, random_state
+
+from .models import CONFIGS, hf_model, random_state
 
 LIMIT = 1e-5
 SHAPES = ((1, 1, 1), (2, 7, 5), (3, 33, 17), (2, 40, 40))

@@ -17,7 +17,7 @@ import orjson
 from taixue import UserError
 
 from .. import processes
-from ..documents import File
+from ..made_documents import File
 from ..table import Row
 
 GROUP = "peers, each with its own chain"

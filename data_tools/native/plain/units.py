@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...annotate import sidecar
+from ...shards import sidecar
 
 WORD, ENTITY, CONNECTIVE, IDIOM, CLAUSE = TYPES = range(5)
 TYPE_NAMES = ("word", "entity", "connective", "idiom", "clause")

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from taixue import UserError
-from taixue.data_tools import manifest
-from taixue.data_tools.annotate import sidecar
-from taixue.data_tools.build import build
+from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
-from taixue.data_tools.corpus import open_corpus
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.shards import manifest, sidecar
+from taixue.data_tools.shards.corpus import open_corpus
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..texts import make_texts, write_jsonl
 
@@ -162,7 +161,7 @@ def test_workers_ranks_and_memory_change_nothing(tmp_path: Path, t5_folder: Path
 def run_ranks(config: CorpusBuildConfig, world: int) -> None:
     """All ranks as processes of their own."""
     code = (
-        "import sys; from taixue.data_tools.build import build;"
+        "import sys; from taixue.data_tools.build.builder import build;"
         "from taixue.data_tools.config import CorpusBuildConfig as C;"
         "build(C.model_validate_json(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
     )

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from taixue.data_tools.build import build
+from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
 
 from .test_build_passes import contents, planted, settings
@@ -19,7 +19,7 @@ _DEADLINE = 240
 
 def run(config: str, rank: str = "0", world: str = "1") -> None:
     """A build whose publications take a while, so that kills fall before, between and after them."""
-    from taixue.data_tools import workers
+    from taixue.data_tools.build.builder import workers
 
     workers.run_task = slow_task
     build(CorpusBuildConfig.model_validate_json(config), int(rank), int(world))
@@ -27,7 +27,7 @@ def run(config: str, rank: str = "0", world: str = "1") -> None:
 
 def slow_task(task):  # type: ignore[no-untyped-def]
     """Also what spawned workers run."""
-    from taixue.data_tools import files
+    from taixue.base import files
 
     publish = files.publish
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from taixue import UserError
 from taixue.data_tools import native
+from taixue.data_tools.build.needed import schedule
 from taixue.data_tools.config import CorpusBuildConfig, DecontaminateConfig, DeduplicateConfig
 from taixue.data_tools.passes import components, fingerprint, runs
 from taixue.data_tools.passes.clean import CleanTask
 from taixue.data_tools.passes.contamination import EvaluationSets
-from taixue.data_tools.passes.schedule import schedule
+from taixue.data_tools.passes.cut import plan
 from taixue.data_tools.passes.texts import TextWriter, read_text, read_texts
-from taixue.data_tools.plan import plan
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..texts import write_jsonl
 

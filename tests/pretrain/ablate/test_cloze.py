@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
 from taixue.data_tools.config import TokenizerTrainConfig
-from taixue.data_tools.tokenizer import Tokenizer, load_tokenizer, train
-from taixue.pretrain.ablate.cases import from_chid, from_windows
+from taixue.data_tools.shards import sidecar
+from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer, train
 from taixue.pretrain.ablate.cloze import Cloze, score
+from taixue.pretrain.ablate.probes import from_chid, from_windows
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model
 

@@ -11,7 +11,7 @@ import torch
 from taixue import UserError
 from taixue.kernels import dispatch
 from taixue.launch.cli import main
-from taixue.pretrain.bench import train
+from taixue.pretrain.bench import training
 from taixue.pretrain.bench.clock import measure
 from taixue.pretrain.bench.kernels import bench_kernels
 from taixue.pretrain.bench.rivals import RIVALS
@@ -41,27 +41,27 @@ def test_time_that_is_up_leaves_variants_out(tmp_path: Path) -> None:
 def test_train_dry_run_agrees_with_hugging_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "train", "--dry-run", "--out", str(tmp_path)]) == 0
     assert "hf sdpa + compile" in capsys.readouterr().out
-    rows = json.loads((tmp_path / "train.json").read_text())
+    rows = json.loads((tmp_path / "training.json").read_text())
     assert [row["rival"] for row in rows] == list(RIVALS)
     noted = {row["rival"]: row["note"] for row in rows if row["note"]}
     assert noted == {"nanoT5 + compile": "ImportError: name its t5_model.py with --nanot5"}
     assert all(row["agrees"] for row in rows if row["rival"] not in noted), rows
-    assert ElementTree.parse(tmp_path / "train.svg").getroot().tag.endswith("svg")
+    assert ElementTree.parse(tmp_path / "training.svg").getroot().tag.endswith("svg")
 
 
 def test_a_rival_in_its_own_process(tmp_path: Path) -> None:
-    case = train._tiny()
-    outcome = train._isolated("taixue", case, 120)
+    case = training._tiny()
+    outcome = training._isolated("taixue", case, 120)
     assert len(outcome.losses) == case.warmup + case.steps
     with pytest.raises(RuntimeError, match="KeyError"):
-        train._isolated("nobody", case, 120)
+        training._isolated("nobody", case, 120)
     with pytest.raises(RuntimeError, match=r"not done in 0 s"):
-        train._isolated("taixue", case, 0.01)
+        training._isolated("taixue", case, 0.01)
 
 
 def test_flops_follow_the_formula() -> None:
     """T5-large 512/114: 2.37 GFLOP per token, as the formula in the module gives by hand."""
-    case = train._case(*train.CASES[0])
+    case = training._case(*training.CASES[0])
     per_token = case.flops / case.samples / (512 + 114)
     assert per_token == pytest.approx(2.342e9, rel=0.02)
     assert replace(case, samples=128).flops == 2 * case.flops
@@ -88,7 +88,7 @@ def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_no_gpu_is_said() -> None:
-    from taixue.launch import bench_commands
+    from taixue.launch.commands import bench
 
     with pytest.raises(UserError, match="no CUDA device here: --dry-run"):
-        bench_commands.kernels([])
+        bench.kernels([])

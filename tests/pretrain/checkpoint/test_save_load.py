@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from taixue.pretrain.checkpoint import layout, read_state, read_tensors
-from tests.dist import run_ranks
 
+from ...dist import run_ranks
 from .toy import fail_at_first, fail_on_rank_one, full, load_newest, save_forever, save_steps
 
 LAYOUTS: list[dict[str, int]] = [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from taixue.base.load import load
 from taixue.data_tools.config import CorpusBuildConfig, TokenizerTrainConfig
-from taixue.pretrain.config.load import load
 from taixue.pretrain.config.schema import BertConfig, RunConfig, T5Config
 from taixue.pretrain.config.validate import validate
 

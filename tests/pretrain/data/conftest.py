@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from taixue.pretrain.config.schema import DataConfig, RunConfig, SourceConfig, SpanCorruptionConfig, T5Config
-from tests.data_tools.texts import make_corpus, make_texts, make_tokenizer
+
+from ...data_tools.texts import make_corpus, make_texts, make_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ import orjson
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
-from taixue.data_tools.corpus import open_corpus
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.shards import sidecar
+from taixue.data_tools.shards.corpus import open_corpus
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import BertConfig, DataConfig, MlmConfig, RunConfig, SourceConfig
 from taixue.pretrain.data import Loader, TrainingData, check_digests, open_data
 from taixue.pretrain.objectives import build_objective
-from tests.data_tools.texts import make_corpus, make_texts
+
+from ...data_tools.texts import make_corpus, make_texts
 
 SAMPLE = Path(__file__).parents[3] / "data_tools/sample"
 

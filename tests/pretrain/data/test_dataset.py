@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.corpus import open_corpus
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.shards.corpus import open_corpus
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import (
     BertConfig,
     DataConfig,
@@ -20,7 +20,8 @@ from taixue.pretrain.config.schema import (
 )
 from taixue.pretrain.data import TrainingData, open_data
 from taixue.pretrain.objectives import build_objective
-from tests.data_tools.texts import make_corpus, make_texts
+
+from ...data_tools.texts import make_corpus, make_texts
 
 
 def _open(run: RunConfig) -> TrainingData:

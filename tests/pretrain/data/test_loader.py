@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.data import Loader, TrainingData, open_data
 from taixue.pretrain.objectives import build_objective

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taixue.base import rng
 from taixue.pretrain.data.order import SCHEDULE_LENGTH, Mixture, permute
-from taixue.pretrain.objectives import rng
 
 
 @given(count=st.integers(1, 3000), key=st.integers(0, 2**64 - 1))

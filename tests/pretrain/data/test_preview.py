@@ -6,7 +6,8 @@ import pytest
 
 from taixue.pretrain.config.schema import BertConfig, DataConfig, MlmConfig, RunConfig, SourceConfig
 from taixue.pretrain.data.preview import preview
-from tests.data_tools.texts import make_corpus, make_texts
+
+from ...data_tools.texts import make_corpus, make_texts
 
 
 def test_t5(run: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from taixue.data_tools.config import TokenizerTrainConfig
-from taixue.data_tools.tokenizer import train
+from taixue.data_tools.tokenizer.store import train
 from taixue.pretrain.checkpoint import Saver
 from taixue.pretrain.config.schema import (
     BertConfig,
@@ -22,8 +22,9 @@ from taixue.pretrain.config.schema import (
     SpanCorruptionConfig,
     T5Config,
 )
-from tests.dist import run_ranks
-from tests.parity.models import random_state
+
+from ...dist import run_ranks
+from ...parity.models import random_state
 
 T5_V1_0 = T5Config(
     vocab_size=640, d_model=32, d_kv=8, d_ff=48, num_heads=4, num_encoder_layers=2, num_decoder_layers=1,

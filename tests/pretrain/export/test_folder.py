@@ -14,12 +14,13 @@ from transformers import BertConfig as HfBertConfig
 from transformers import BertForMaskedLM, MT5Config, MT5ForConditionalGeneration
 
 from taixue import UserError
-from taixue.pretrain.config.load import load
+from taixue.base.load import load
 from taixue.pretrain.config.schema import BertConfig, RunConfig, T5Config
 from taixue.pretrain.export import from_hf, import_hf
-from taixue.pretrain.export.tokenizer import copy_tokenizer
-from tests.parity.models import hf_model, random_state
-from tests.pretrain.export.conftest import BERT, CONFIGS, MEGATRON_BERT, T5_V1_0, T5_V1_1
+from taixue.pretrain.export.tokenizer_files import copy_tokenizer
+
+from ...parity.models import hf_model, random_state
+from .conftest import BERT, CONFIGS, MEGATRON_BERT, T5_V1_0, T5_V1_1
 
 Tokenizers = dict[str, Path]
 

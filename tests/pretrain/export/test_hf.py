@@ -11,15 +11,16 @@ from torch import Tensor
 from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from taixue import UserError
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import T5Config
 from taixue.pretrain.export import from_hf, to_hf
-from taixue.pretrain.export import hf as export_hf
-from taixue.pretrain.export.folder import read_tensors
-from taixue.pretrain.export.hf import write_model
-from tests.parity.models import random_state
-from tests.pretrain.export.conftest import BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
-from tests.pretrain.export.test_folder import write_hf
+from taixue.pretrain.export import publish as export_hf
+from taixue.pretrain.export.hf_folder import read_tensors
+from taixue.pretrain.export.publish import write_model
+
+from ...parity.models import random_state
+from .conftest import BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
+from .test_folder import write_hf
 
 Tokenizers = dict[str, Path]
 

@@ -9,8 +9,9 @@ from taixue import UserError
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import HF_CLASSES, config_from_hf, config_to_hf, model_type
 from taixue.pretrain.export.mapping import name_map, parameter_shapes, state_to_hf
-from tests.parity.models import random_state
-from tests.pretrain.export.conftest import BERT
+
+from ...parity.models import random_state
+from .conftest import BERT
 
 SIZES: dict[str, T5Config | BertConfig] = {
     "t5-base": T5Config(d_model=768, d_ff=3072, num_heads=12, num_encoder_layers=12, num_decoder_layers=12, ffn="relu",

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.data_tools.config import TokenizerTrainConfig
-from taixue.data_tools.tokenizer import Tokenizer, load_tokenizer, train
+from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer, train
 from taixue.pretrain.config.schema import BertConfig, KnowledgeConfig, RunConfig
 from taixue.pretrain.knowledge import Graph, Mentions, Vectors, open_knowledge
 from taixue.pretrain.knowledge.mentions import Linker
 from taixue.pretrain.knowledge.vectors import save_vectors
-from taixue.pretrain.objectives import rng
 from taixue.pretrain.objectives.base import IGNORED
 
 NAMES = ("长江", "长江大桥", "武汉", "湖北省", "江")

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
+from taixue.data_tools.shards import sidecar
 from taixue.pretrain.config.schema import DataConfig, RunConfig, SourceConfig, SpanCorruptionConfig, T5Config
 from taixue.pretrain.masks import report_masks
 from taixue.pretrain.masks.drawn import runs
 from taixue.pretrain.masks.measures import Measures
-from tests.data_tools.texts import make_corpus, make_texts, make_tokenizer
-from tests.pretrain.objectives.annotated import windows
+
+from ...data_tools.texts import make_corpus, make_texts, make_tokenizer
+from ..objectives.annotated import windows
 
 
 def test_measures_equal_a_brute_count() -> None:

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
-from taixue.pretrain.data.features import FEATURES
+from taixue.pretrain.data.feature_dropout import FEATURES
 from taixue.pretrain.export.mapping import is_extra, state_to_hf
 from taixue.pretrain.models import build_model, model_spec
-from taixue.pretrain.models.features import GroupBias
-from taixue.pretrain.predictions import without_features
-from taixue.pretrain.verify_batch import random_batch
+from taixue.pretrain.models.linguistic import GroupBias
+from taixue.pretrain.run.predictions import without_features
+from taixue.pretrain.verify.comparison.batch import random_batch
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 48, "num_heads": 4, "dropout": 0.0}
@@ -118,7 +118,7 @@ def test_auxiliary_losses_are_smoothed_and_only_where_there_are_labels() -> None
     del without["pos_labels"]
     assert (model(**without)[[0, 1, 3, 4]] == losses[[0, 1, 3, 4]]).all()
     # smoothing 0.1: a prediction that is sure and right still pays
-    from taixue.pretrain.models.bert import smoothed_cross_entropy_sum
+    from taixue.pretrain.models.bert.model import smoothed_cross_entropy_sum
 
     sure = torch.tensor([[40.0, 0, 0, 0]])
     assert smoothed_cross_entropy_sum(sure, torch.tensor([0])).item() == pytest.approx(40 * 0.1 * 3 / 4)

@@ -3,11 +3,13 @@
 import numpy as np
 import torch
 
+from taixue.base import rng
 from taixue.pretrain.config.schema import BertConfig, Denoiser, MlmConfig, T5Config, Ul2Config
-from taixue.pretrain.models.bert import Bert
-from taixue.pretrain.models.t5 import T5
-from taixue.pretrain.objectives import build_objective, rng
-from tests.pretrain.objectives.fake import fake_bert, fake_t5
+from taixue.pretrain.models.bert.model import Bert
+from taixue.pretrain.models.t5.model import T5
+from taixue.pretrain.objectives import build_objective
+
+from ..objectives.fake import fake_bert, fake_t5
 
 KEYS = rng.derive(np.uint64(1), np.arange(2))
 

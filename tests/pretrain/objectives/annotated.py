@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue.data_tools.annotate import sidecar
+from taixue.data_tools.shards import sidecar
 
 SCHEMA: dict[str, Any] = {
     "columns": [list(column) for column in sidecar.BASE_COLUMNS],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from taixue.data_tools.tokenizer_base import SpecialIds, Tokenizer
+from taixue.data_tools.tokenizer.base import SpecialIds, Tokenizer
 
 
 class FakeTokenizer(Tokenizer):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
+from taixue.base import rng
+from taixue.data_tools.shards import sidecar
 from taixue.pretrain.config.schema import (
     UL2,
     Denoiser,
@@ -19,7 +20,7 @@ from taixue.pretrain.config.schema import (
     UnitsConfig,
     UnitWeights,
 )
-from taixue.pretrain.objectives import Objective, build_objective, rng
+from taixue.pretrain.objectives import Objective, build_objective
 from taixue.pretrain.objectives.denoisers import Denoisers
 from taixue.pretrain.objectives.span import SpanCorruption
 from taixue.pretrain.objectives.spans import SpanShape, _Bounded

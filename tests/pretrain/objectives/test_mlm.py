@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.pretrain.config.schema import MlmConfig
-from taixue.pretrain.objectives import build_objective, rng
+from taixue.pretrain.objectives import build_objective
 
 from . import plain
 from .fake import fake_bert, fake_t5

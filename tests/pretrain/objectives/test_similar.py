@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.base import rng
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import MlmConfig
-from taixue.pretrain.objectives import build_objective, rng
+from taixue.pretrain.objectives import build_objective
 from taixue.pretrain.objectives.similar import SimilarWords
-from tests.data_tools.texts import make_tokenizer
+
+from ...data_tools.texts import make_tokenizer
 
 
 @pytest.fixture(scope="module")

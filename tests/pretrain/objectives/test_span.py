@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taixue import UserError
+from taixue.base import rng
 from taixue.pretrain.config.schema import SpanCorruptionConfig
-from taixue.pretrain.objectives import build_objective, rng
+from taixue.pretrain.objectives import build_objective
 from taixue.pretrain.objectives.span import SpanCorruption, SpanShape
 
 from . import plain

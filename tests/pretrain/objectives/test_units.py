@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.annotate import sidecar
+from taixue.base import rng
 from taixue.data_tools.native import masking
+from taixue.data_tools.shards import sidecar
 from taixue.pretrain.config.schema import MlmConfig, UnitCaps, UnitsConfig, UnitWeights
-from taixue.pretrain.objectives import build_objective, rng
+from taixue.pretrain.objectives import build_objective
 from taixue.pretrain.objectives.mlm import MaskedLanguageModel
-from taixue.pretrain.objectives.units import unit_rules
+from taixue.pretrain.objectives.unit_rules import unit_rules
 
 from .annotated import SCHEMA, windows
 from .fake import fake_bert

@@ -13,7 +13,8 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 
 from taixue.pretrain.config.schema import OptimizerConfig
 from taixue.pretrain.optim import build_optimizer, optimizer_tensors
-from tests.dist import run_ranks
+
+from ...dist import run_ranks
 
 STEPS = 3
 # rows that do not divide evenly over two shards, a vector, and rows fewer than ranks

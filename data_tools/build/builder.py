@@ -1,0 +1,132 @@
+"""`taixue corpus build`: text files -> numbered token shards and corpus.json.
+
+The inputs are cut into input shards by names and sizes alone, and each becomes a train and a validation shard
+under temporary names, renamed when finished; <shard>.json comes last and says what it was made from. So a
+rerun, after a kill too, makes exactly what is missing or was made from something else, and the result has the
+same bytes.
+
+Without deduplication and shuffle that is one pass, and ranks need nothing of each other. Otherwise the work goes
+through several passes (see passes/), whose files are in work/ until corpus.json is written; a rank waits
+before each pass for what the others still owe to the one before.
+"""
+
+import errno
+import os
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from taixue import UserError
+
+from ..shards import manifest
+from . import workers
+from ..config import CorpusBuildConfig
+from .finish import finish
+from .progress import Progress
+from .needed import Pass, schedule
+from ..passes.cut import WORK_FOLDER, InputShard, plan
+from ..passes.write import is_finished
+from ..tokenizer.store import load_tokenizer
+
+_POLL_SECONDS = (0.05, 2.0)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1) -> Path:
+    """Do the work of this rank; return the corpus folder. Ranks share only the folder.
+
+    The rank that finishes last writes corpus.json; it exists exactly when every shard does.
+    UserError for inputs that cannot be used (see read.documents), no document at all, a worker that dies again and
+    again, a full disk, or ranks that are not heard of for wait_minutes.
+    """
+    if not 0 <= rank < world:
+        raise UserError(f"rank {rank} of {world}: ranks count from 0 to {world - 1}")
+    console = Console()
+    output = Path(config.output)
+    tokenizer = load_tokenizer(config.tokenizer)
+    shards = tuple(plan(config, tokenizer))
+    try:
+        for folder in (output / "quarantine", output / WORK_FOLDER):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output {str(output)!r} cannot be written: {error.strerror}") from None
+    mine = shards[rank::world]
+    missing = [shard for shard in mine if not is_finished(shard)]
+    if missing:
+        (output / manifest.CORPUS_FILE).unlink(missing_ok=True)
+    console.print(
+        f"{output}: {len(shards)} input shards, {len(mine)} of them for rank {rank} of {world}, "
+        f"{len(mine) - len(missing)} finished before"
+    )
+    progress = Progress(output, rank, world)
+    try:
+        if not all(map(is_finished, shards)):
+            _run_passes(config, shards, rank, world, progress)
+        unfinished = [shard for shard in shards if not is_finished(shard)]
+        if unfinished:
+            console.print(
+                f"rank {rank} is done; {len(unfinished)} shards of other ranks are missing, {unfinished[0]} first"
+            )
+        else:
+            finish(config, shards, console)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"{output}: {error.strerror}; everything finished so far is kept: make room and run the same command"
+        ) from None
+    finally:
+        progress.close()
+    return output
+
+
+def _run_passes(
+    config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, progress: Progress
+) -> None:
+    with workers.Workers(workers.run_task, config.workers or os.cpu_count() or 1) as processes:
+        for number, current in enumerate(schedule(shards)):
+            mine = current.tasks[rank::world]
+            missing = [task for task in mine if not task.is_finished()]
+            own = sum(task.size for task in mine)
+            before = own - sum(task.size for task in missing)
+            expected = sum(task.size for task in current.tasks)
+            with progress.following(current.name, number, expected, own, before):
+                for amount in processes.run(missing):
+                    progress.add(amount)
+                if not current.last:
+                    _wait(config, shards, current, rank, world, progress)
+
+
+def _wait(
+    config: CorpusBuildConfig,
+    shards: tuple[InputShard, ...],
+    current: Pass,
+    rank: int,
+    world: int,
+    progress: Progress,
+) -> None:
+    """Until the other ranks' tasks of a pass are finished, or the whole corpus is."""
+    owed = [(task, number % world) for number, task in enumerate(current.tasks) if number % world != rank]
+    heard, sign, pause = time.monotonic(), progress.life(), _POLL_SECONDS[0]
+    while True:
+        left = [(task, owner) for task, owner in owed if not task.is_finished()]
+        if not left:
+            return
+        now = progress.life()
+        if len(left) < len(owed) or now != sign:
+            heard, sign, owed = time.monotonic(), now, left
+        elif all(
+            map(is_finished, shards)
+        ):  # nothing was left for this rank to do, and the others are through
+            return
+        if time.monotonic() - heard > 60 * config.wait_minutes:
+            owners = sorted({owner for _, owner in left})
+            raise UserError(
+                f"rank {rank} waits for pass {current.name!r}: {len(left)} tasks of ranks "
+                f"{', '.join(map(str, owners[:8]))}{' ...' if len(owners) > 8 else ''} are not finished ({left[0][0]} "
+                f"first), and nothing was heard of them for {config.wait_minutes:g} minutes (wait_minutes). Start all "
+                f"{world} ranks again; what is finished is kept"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, _POLL_SECONDS[1])

@@ -1,0 +1,208 @@
+"""The end of a corpus build: no split is left empty, corpus.json and flow.json are written, work/ is removed."""
+
+import fcntl
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from taixue import UserError
+
+from .. import annotate
+from ..clean import cleaner
+from taixue.base import files
+from ..shards import manifest
+from ..config import CorpusBuildConfig
+from ..passes import record
+from ..passes.clean import statistics_path
+from .needed import schedule
+from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
+from ..passes.cut import SPLITS, STATISTICS_FOLDER, WORK_FOLDER, InputShard
+from ..passes.write import WriteTask
+
+FLOW_FILE = "flow.json"
+
+
+def finish(config: CorpusBuildConfig, shards: tuple[InputShard, ...], console: Console) -> None:
+    """Every shard is there: make the folder a corpus. Ranks that come here together do it one after another."""
+    output = Path(config.output)
+    with _alone(output):
+        _fill_empty_splits(config, shards)
+        found = [_manifest(shard, split) for split in SPLITS for shard in shards]
+        listing = manifest.CorpusManifest(
+            tokenizer=found[0].tokenizer, shards=tuple(shard.entry() for shard in found if shard.documents)
+        )
+        flow = _flow(config, shards)
+        for path in (output / manifest.CORPUS_FILE, output / FLOW_FILE):
+            files.remove_temporaries(path)
+        files.write(output / FLOW_FILE, files.readable_json(flow))
+        manifest.write(output / manifest.CORPUS_FILE, listing)
+        _remove_rest(config, shards)
+    _report(console, output, shards, flow)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, where the file system has locks; elsewhere all write the same bytes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
+    """Give an empty split its one document (a shuffle has done so by itself)."""
+    for source in config.sources:
+        own = [shard for shard in shards if shard.source.name == source.name]
+        counts = {split: sum(_manifest(shard, split).documents for shard in own) for split in SPLITS}
+        total = sum(counts.values())
+        if total == 0:
+            raise UserError(
+                f"source {source.name!r}: 0 documents in {', '.join(source.inputs)}; at least 1 is needed"
+            )
+        wanted = [split for split in SPLITS if counts[split] == 0] if config.validation_fraction else []
+        if wanted and total > 1 and not config.shuffle:
+            first = next(shard for shard in own if any(_manifest(shard, split).documents for split in SPLITS))
+            (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
+            *_, last = schedule(shards)
+            write = last.tasks[first.index]
+            assert isinstance(write, WriteTask)
+            for _ in replace(write, shard=replace(first, held_out_first=wanted[0])).run():
+                pass
+
+
+def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifest:
+    return manifest.read_shard(shard.manifest_path(split))
+
+
+def _flow(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:
+    """flow.json: what is left of each source after each step.
+
+    {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
+    "details"}]}, steps in the order of the work. Tokens are in the details of the last step.
+    """
+    steps: list[dict[str, Any]] = []
+    for source in config.sources:
+        own = [shard for shard in shards if shard.source.name == source.name]
+        cleaned = [record.read(statistics_path(shard, "clean")) for shard in own]
+        written = [record.read(statistics_path(shard, "write")) for shard in own]
+        documents, size = (
+            sum(entry["read"].get(key, 0) for entry in cleaned) for key in ("documents", "bytes")
+        )
+        converted: Counter[str] = Counter()
+        for entry in cleaned:
+            converted.update(entry["read"]["converted"])
+        rejected = sum(entry["read"]["rejected"] for entry in cleaned)
+
+        def step(
+            name: str, left: tuple[int, int], details: dict[str, Any], source: str = source.name
+        ) -> None:
+            nonlocal documents, size
+            removed = {"removed_documents": documents - left[0], "removed_bytes": size - left[1]}
+            documents, size = left
+            steps.append(
+                {
+                    "step": name,
+                    "source": source,
+                    "documents": documents,
+                    "bytes": size,
+                    **removed,
+                    "details": details,
+                }
+            )
+
+        step("read", (documents, size), {"rejected": rejected, "converted": dict(sorted(converted.items()))})
+        if config.normalize or config.filters:
+            left = [sum(entry["filter"].get(key, 0) for entry in cleaned) for key in ("documents", "bytes")]
+            details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
+            step("filter", (left[0], left[1]), details)
+        for name, wanted in (
+            ("exact duplicates", config.deduplicate),
+            ("near duplicates", config.deduplicate and config.deduplicate.near),
+            ("repeated paragraphs", config.deduplicate and config.deduplicate.paragraphs),
+            ("decontaminate", config.decontaminate),
+        ):
+            if wanted:
+                taken: Counter[str] = Counter()
+                for entry in written:
+                    taken.update(entry[name])
+                details = {"paragraphs": taken["paragraphs"]} if name == "repeated paragraphs" else {}
+                step(name, (documents - taken["documents"], size - taken["bytes"]), details)
+        shards_made = [_manifest(shard, split) for shard in own for split in SPLITS]
+        totals = [sum(getattr(made, key) for made in shards_made) for key in ("documents", "bytes", "tokens")]
+        details = {"tokens": totals[2]}
+        if config.annotate:
+            details["annotation"] = annotate.merge(
+                [record.read(statistics_path(shard, "annotate")) for shard in own]
+            )
+        step("tokenize", (totals[0], totals[1]), details)
+    return {"format": "taixue-flow", "version": 1, "steps": steps, "samples": _samples(config, shards)}
+
+
+def _samples(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:
+    """Near copies that went, each with the document that was kept instead."""
+    if config.deduplicate is None:
+        return {}
+    path = statistics_folder(config) / "resolve.json"
+    return {"near duplicates": record.read(path).get("samples", [])}
+
+
+def statistics_folder(config: CorpusBuildConfig) -> Path:
+    return Path(config.output) / STATISTICS_FOLDER
+
+
+def _remove_rest(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
+    """Remove work/, and counts and lists of an earlier configuration."""
+    output = Path(config.output)
+    names = {statistics_path(shard, step).name for shard in shards for step in ("clean", "write", "annotate")}
+    if config.deduplicate is not None:
+        names.add("resolve.json")
+    for path in statistics_folder(config).iterdir():
+        if path.name not in names:
+            path.unlink(missing_ok=True)
+    if config.decontaminate is None:
+        shutil.rmtree(output / CONTAMINATED_FOLDER, ignore_errors=True)
+    else:
+        lists = {contaminated_path(shard).name for shard in shards}
+        for path in (output / CONTAMINATED_FOLDER).iterdir():
+            if path.name not in lists:
+                path.unlink(missing_ok=True)
+    # Another rank may write its last sign of life in between.
+    for _ in range(10):
+        shutil.rmtree(output / WORK_FOLDER, ignore_errors=True)
+        if not (output / WORK_FOLDER).exists():
+            return
+
+
+def _report(console: Console, output: Path, shards: tuple[InputShard, ...], flow: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("source", "split", "documents", "tokens", "MB of text", title=str(output))
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for shard in shards:
+        for split in SPLITS:
+            found = _manifest(shard, split)
+            counts = {"documents": found.documents, "tokens": found.tokens, "bytes": found.bytes}
+            sums.setdefault((shard.source.name, split), Counter()).update(counts)
+    for (source, name), counts in sums.items():
+        size = f"{counts['bytes'] / 1e6:.1f}"
+        table.add_row(source, name, f"{counts['documents']:,}", f"{counts['tokens']:,}", size)
+    console.print(table)
+    for step in flow["steps"]:
+        if step["removed_documents"] or step["removed_bytes"]:
+            console.print(
+                f"{step['source']}: {step['step']}: {step['removed_documents']:,} documents, "
+                f"{step['removed_bytes'] / 1e6:.2f} MB removed"
+            )
+    rejected = sum(step["details"].get("rejected", 0) for step in flow["steps"])
+    if rejected:
+        console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")

@@ -1,0 +1,1 @@
+"""What happens to the text of a document: normalised, masked, filtered, and all of it counted."""

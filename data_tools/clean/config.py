@@ -1,0 +1,136 @@
+"""Configuration of what happens to a document's text: normalise, filter, annotate."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from taixue.base.section import Section
+
+Personal = Literal["url", "email", "id", "card", "mobile", "landline", "ip"]
+Preset = Literal["pangu-alpha", "chinese-webtext", "mnbvc", "c4"]
+Measure = Literal[
+    "characters",
+    "bytes",
+    "lines",
+    "words",
+    "sentences",
+    "hanzi",
+    "hanzi_ratio",
+    "latin_ratio",
+    "digit_ratio",
+    "punctuation_ratio",
+    "symbol_ratio",
+    "kana_ratio",
+    "hangul_ratio",
+    "traditional",
+    "traditional_ratio",
+    "replacement",
+    "mean_line",
+    "end_punctuation_ratio",
+    "bullet_ratio",
+    "ellipsis_ratio",
+    "repetition",
+    "duplicate_lines",
+    "keywords",
+    "keywords_per_line",
+]
+Language = Literal["zh", "zh-hant", "ja", "ko", "latin", "other"]
+
+
+class NormalizeConfig(Section):
+    """What is made the same in all texts before anything is counted or compared.
+
+    Control characters and zero-width marks always go, and runs of white space become one space or at most two line
+    ends.
+    """
+
+    nfkc: bool = Field(True, description="Unicode NFKC: full-width letters and digits become half-width, ...")
+    keep_fullwidth_punctuation: bool = Field(
+        True, description="leave ，。！？：；（）“” as they are under NFKC"
+    )
+    html: bool = Field(False, description="remove left-over tags and resolve entities such as &nbsp;")
+    simplify: bool = Field(
+        False, description="traditional to simplified characters by OpenCC (extra [opencc])"
+    )
+    mask: tuple[Personal, ...] = Field((), description="replaced by a placeholder such as [URL]")
+
+
+class FilterRule(Section):
+    """One condition on a document (or line): it goes when its measure is below minimum or above maximum.
+
+    Ratios are of the characters that are no white space; repetition is the share of character n-grams (filters.ngram)
+    that occur more than once in the document; duplicate_lines the share of lines that occurred before; keywords
+    counts occurrences of the rule's words, keywords_per_line divides that by the number of lines.
+    """
+
+    name: str = Field(min_length=1, description="shown in counts and reports")
+    measure: Measure
+    minimum: float | None = None
+    maximum: float | None = None
+    words: tuple[str, ...] = Field((), description="keywords: the words themselves")
+    word_list: str = Field(
+        "", description="keywords: file with one word per line (more after a tab is ignored)"
+    )
+    source: str = Field("", description="where the rule comes from")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "FilterRule":
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"rule {self.name!r} has neither minimum nor maximum: it removes nothing")
+        if self.measure.startswith("keywords") != bool(self.words or self.word_list):
+            raise ValueError(
+                f"rule {self.name!r}: words or word_list go with measures keywords and keywords_per_line, "
+                f"and only with them; its measure is {self.measure}"
+            )
+        return self
+
+
+class FilterConfig(Section):
+    """Which documents, and which lines of them, are kept. Rules of presets come first, in the order of the presets."""
+
+    presets: tuple[Preset, ...] = Field((), description="published rules, named for their source")
+    rules: tuple[FilterRule, ...] = Field((), description="a document goes at the first rule it breaks")
+    line_rules: tuple[FilterRule, ...] = Field(
+        (), description="lines that break one are cut out of documents"
+    )
+    languages: tuple[Language, ...] = Field(
+        (), description="kept languages, told apart by script; () keeps all"
+    )
+    ngram: PositiveInt = Field(13, description="length of the character n-grams of measure repetition")
+    samples: NonNegativeInt = Field(3, description="examples kept of what each rule removes, per input shard")
+
+
+class Lexicon(Section):
+    """A list of names or terms: one per line, more after a tab (a frequency) is ignored."""
+
+    path: str = Field(min_length=1)
+    type: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="entity type of its terms, e.g. medicine")
+    least_length: PositiveInt = Field(2, description="shorter terms are left out")
+
+
+class ExternalAnnotation(Section):
+    """Annotation made by another tool (LTP, HanLP, ...), by character offset; see annotate/external.py."""
+
+    inputs: Annotated[
+        tuple[str, ...], Field(min_length=1, description="plain .jsonl files, folders, patterns")
+    ]
+
+
+class AnnotateConfig(Section):
+    """What is written beside the tokens for knowledge-aware objectives (the .ann sidecar)."""
+
+    words: bool = Field(True, description="word boundaries and parts of speech; needs the extra annotate")
+    names: bool = Field(True, description="persons, places, organisations by part of speech; needs words")
+    lexicons: tuple[Lexicon, ...] = Field((), description="entities by longest match; the first list wins")
+    lexicon_on_words: bool = Field(
+        True, description="a term counts only where it starts and ends with a word"
+    )
+    connectives: bool = Field(True, description="discourse connectives and their relation classes")
+    clauses: bool = Field(True, description="starts of clauses and sentences")
+    external: ExternalAnnotation | None = None
+
+    @model_validator(mode="after")
+    def _words_for_names(self) -> "AnnotateConfig":
+        if self.names and not self.words:
+            raise ValueError("annotate.names needs annotate.words: true (or set names: false)")
+        return self

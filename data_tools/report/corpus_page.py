@@ -1,0 +1,264 @@
+"""The report as one HTML file that needs nothing else."""
+
+from html import escape
+from typing import Any
+
+from taixue.base.charts import bars, flow, histogram, number
+
+STYLE = """
+:root{--ink:#1d2433;--soft:#667085;--line:#e4e7ec;--paper:#fff;--back:#f5f6f8;--a:#2f6f9f;--b:#7a9e3f;--lost:#d9822b}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#344054;--paper:#1b2130;--back:#12161f;
+--a:#5aa2d6;--b:#a3c76a;--lost:#e39b52}}
+*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);
+font:15px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif}
+main{max-width:960px;margin:0 auto;padding:28px 20px 60px}
+h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:0 0 12px}
+h3{font-size:15px;margin:22px 0 6px}p.sub{color:var(--soft);margin:0 0 20px;overflow-wrap:anywhere}
+section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:18px 20px;margin:16px 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:16px 0}
+.card{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
+.card b{display:block;font-size:21px}.card span{color:var(--soft);font-size:13px}
+table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:right;color:var(--soft);font-weight:500}
+th:first-child,td:first-child{text-align:left}td{text-align:right;font-variant-numeric:tabular-nums}
+td,th{padding:5px 8px;border-bottom:1px solid var(--line)}tr.sum td{font-weight:600}
+svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font-size:13px}svg .label{text-anchor:end}
+svg .number,svg .axis{fill:var(--soft)}svg .tick{text-anchor:middle;font-size:11px;fill:var(--soft)}
+svg .a{fill:var(--a)}svg .b{fill:var(--b)}svg .lost{fill:var(--lost)}
+details{border-top:1px solid var(--line);padding:6px 0}summary{cursor:pointer}summary small{color:var(--soft)}
+blockquote{margin:6px 0;padding:6px 10px;border-left:3px solid var(--lost);background:var(--back);font-size:13px;
+white-space:pre-wrap;overflow-wrap:anywhere}p.none{color:var(--soft)}
+"""
+
+
+def page(facts: dict[str, Any]) -> str:
+    """The page."""
+    sections = [
+        _cards(facts),
+        section("What became of the inputs", _flow(facts["flow"])),
+        section("Duplicates", _duplicates(facts["flow"])),
+        section("Sources", _sources(facts)),
+        section("Length of documents", _lengths(facts)),
+        section("Languages", _languages(facts)),
+        section("Tokens", _fertility(facts)),
+        section("Annotation", _annotation(facts["annotation"])),
+    ]
+    name = escape(facts["corpus"])
+    tokenizer = facts["tokenizer"]
+    made = f"tokenizer {tokenizer['kind']}, {tokenizer['vocab_size']:,} ids, {escape(tokenizer['library'])}"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Corpus report: {name}</title><style>{STYLE}</style></head><body><main>"
+        f"<h1>Corpus report</h1><p class=sub>{name} · {made}, {tokenizer['sha256'][:12]}</p>"
+        f"{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+
+
+def _cards(facts: dict[str, Any]) -> str:
+    totals = facts["totals"]
+    cards = [
+        (number(totals["documents"]), "documents"),
+        (_bytes(totals["bytes"]), "of text"),
+        (number(totals["tokens"]), "tokens"),
+        (str(len(facts["sources"])), "sources"),
+        (f"{totals['validation']['documents']:,}", "documents held out"),
+    ]
+    first = [step for step in facts["flow"] if step["step"] == facts["flow"][0]["step"]]
+    read = sum(step["bytes"] + step.get("removed_bytes", 0) for step in first)
+    if read:
+        cards.insert(2, (f"{totals['bytes'] / read:.1%}", "of the bytes read were kept"))
+    return f"<div class=cards>{''.join(f'<div class=card><b>{a}</b><span>{b}</span></div>' for a, b in cards)}</div>"
+
+
+def _flow(steps: list[dict[str, Any]]) -> str:
+    if not steps:
+        return "<p class=none>The build left no record of its steps (flow.json).</p>"
+    names = list(dict.fromkeys(step["step"] for step in steps))
+
+    def rows(left: str, removed: str) -> list[tuple[str, float, float]]:
+        mine = [(name, [step for step in steps if step["step"] == name]) for name in names]
+        return [
+            (name, sum(step[left] for step in found), sum(step.get(removed, 0) for step in found))
+            for name, found in mine
+        ]
+
+    out = [
+        "<h3>Text left after each step, and what it took</h3>",
+        flow(rows("bytes", "removed_bytes"), "B"),
+        "<h3>Documents left after each step, and what it took</h3>",
+        flow(rows("documents", "removed_documents"), ""),
+    ]
+    for source in dict.fromkeys(str(step.get("source", "")) for step in steps):
+        found = [part for step in steps if str(step.get("source", "")) == source for part in _details(step)]
+        if found:
+            out += [f"<h3>{escape(source)}, rule by rule</h3>", *found]
+    return "".join(out)
+
+
+def _details(step: dict[str, Any]) -> list[str]:
+    details = step.get("details") or {}
+    out = []
+    if details.get("rejected"):
+        out.append(
+            f"<p>Lines that were no documents: {details['rejected']:,}, listed in the folder quarantine.</p>"
+        )
+    for label, name in (("Converted lines", "converted"), ("Masked", "masked")):
+        counts = {key: count for key, count in (details.get(name) or {}).items() if count}
+        if counts:
+            out.append(
+                f"<p>{label}: {', '.join(f'{escape(key)} {count:,}' for key, count in counts.items())}</p>"
+            )
+    for kind, unit in (("lines", "lines"), ("rules", "documents")):
+        for name, entry in (details.get(kind) or {}).items():
+            if not isinstance(entry, dict) or not entry.get("documents"):
+                continue
+            samples = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in entry.get("samples", ()))
+            size = f", {_bytes(entry['bytes'])}" if entry.get("bytes") else ""
+            out.append(
+                f"<details><summary>{escape(name)} <small>{entry['documents']:,} {unit}{size}</small></summary>"
+                f"{samples or '<p class=none>no example kept</p>'}</details>"
+            )
+    examples = details.get("samples")
+    if isinstance(examples, list):
+        out += [f"<blockquote>{escape(str(text))}</blockquote>" for text in examples]
+    return out
+
+
+def _duplicates(steps: list[dict[str, Any]]) -> str:
+    mine = [step for step in steps if "duplicate" in step["step"] or "paragraph" in step["step"]]
+    rows = [
+        [
+            escape(step["step"]),
+            escape(str(step.get("source", ""))),
+            f"{step.get('removed_documents', 0):,}",
+            _share(step.get("removed_documents", 0), step["documents"] + step.get("removed_documents", 0)),
+            _bytes(step.get("removed_bytes", 0)),
+            _share(step.get("removed_bytes", 0), step["bytes"] + step.get("removed_bytes", 0)),
+        ]
+        for step in mine
+    ]
+    return table(["kind", "source", "documents", "share", "text", "share"], rows) if rows else ""
+
+
+def _sources(facts: dict[str, Any]) -> str:
+    rows = []
+    total = facts["totals"]
+    for name, source in [*facts["sources"].items(), ("all", total)]:
+        rows.append(
+            [
+                escape(name),
+                f"{source['documents']:,}",
+                f"{source['validation']['documents']:,}",
+                _bytes(source["bytes"]),
+                number(source["tokens"]),
+                _share(source["tokens"], total["tokens"]),
+                str(source["shards"]),
+            ]
+        )
+    return table(["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, sums=True)
+
+
+def _lengths(facts: dict[str, Any]) -> str:
+    out = []
+    for name, source in facts["sources"].items():
+        found = source["lengths"]
+        out.append(
+            f"<h3>{escape(name)}: median {found['median']:,.0f}, mean {found['mean']:,.0f}, longest "
+            f"{found['longest']:,} tokens</h3>{histogram(found['edges'], found['counts'], 'tokens')}"
+        )
+    return "".join(out)
+
+
+def _languages(facts: dict[str, Any]) -> str:
+    kept: dict[str, float] = {}
+    for source in facts["sources"].values():
+        for name, count in source.get("languages", {}).items():
+            kept[name] = kept.get(name, 0) + count
+    before: dict[str, float] = {}
+    for step in facts["flow"]:
+        for name, entry in ((step.get("details") or {}).get("languages") or {}).items():
+            before[name] = before.get(name, 0) + entry["documents"]
+    out = ""
+    if before:
+        out += f"<h3>Documents that came to the filters</h3>{bars(_ordered(before))}"
+    if any(kept.values()):
+        out += f"<h3>Documents of the finished corpus (a sample)</h3>{bars(_ordered(kept), shade='b')}"
+    return out
+
+
+def _fertility(facts: dict[str, Any]) -> str:
+    rows = []
+    for name, source in facts["sources"].items():
+        sampled = "characters_per_token" in source
+        rows.append(
+            [
+                escape(name),
+                f"{source['bytes_per_token']:.2f}",
+                f"{source['characters_per_token']:.2f}" if sampled else "",
+                f"{source['unknown_share']:.3%}" if sampled else "",
+                f"{source['vocabulary_used']:,} of {facts['tokenizer']['vocab_size']:,}" if sampled else "",
+            ]
+        )
+    return table(["source", "bytes / token", "characters / token", "unknown", "vocabulary used"], rows)
+
+
+def _annotation(found: dict[str, Any] | None) -> str:
+    if not found:
+        return ""
+    tokens = found["tokens"]
+    rows = [
+        [
+            "words and other units",
+            f"{found['units']:,}",
+            f"{tokens / max(found['units'], 1):.2f} tokens each",
+        ],
+        [
+            "tokens that reach over a word's edge",
+            f"{found['straddling']:,}",
+            _share(found["straddling"], tokens),
+        ],
+        ["entities", f"{found['entities']:,}", f"{_share(found['entity_tokens'], tokens)} of the tokens"],
+        [
+            "connectives",
+            f"{found['connectives']:,}",
+            f"{_share(found['connective_tokens'], tokens)} of the tokens",
+        ],
+        ["pairs of connectives", f"{found['pairs']:,}", ""],
+        ["clauses", f"{found['clauses']:,}", f"{tokens / max(found['clauses'], 1):.1f} tokens each"],
+        ["sentences", f"{found['sentences']:,}", f"{tokens / max(found['sentences'], 1):.1f} tokens each"],
+    ]
+    per = {name: 1000 * count / tokens for name, count in found["connective_kinds"].items()}
+    entity = {name: 1000 * count / tokens for name, count in found["entity_kinds"].items()}
+    pos = {name: 1000 * count / tokens for name, count in list(found["pos_kinds"].items())[:15]}
+    made = ", ".join(f"{escape(name)}: {escape(value)}" for name, value in found["made_by"].items())
+    return (
+        table(["", "found", ""], rows)
+        + f"<h3>Connectives per 1,000 tokens, by relation</h3>{bars(per)}"
+        + f"<h3>Entities per 1,000 tokens, by type</h3>{bars(entity, shade='b')}"
+        + f"<h3>Parts of speech of units per 1,000 tokens, the 15 most frequent</h3>{bars(pos)}"
+        + (f"<p class=none>{made}</p>" if made else "")
+    )
+
+
+def table(head: list[str], rows: list[list[str]], sums: bool = False) -> str:
+    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
+    for k, row in enumerate(rows):
+        mark = " class=sum" if sums and k == len(rows) - 1 else ""
+        lines.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _ordered(values: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(((k, v) for k, v in values.items() if v), key=lambda item: -item[1]))
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else "0.0%"
+
+
+def _bytes(value: float) -> str:
+    return f"{number(value)}B" if value >= 1e4 else f"{value:,.0f} B"

@@ -1,0 +1,77 @@
+"""Commands that measure speed on a GPU. See cli.py."""
+
+import argparse
+from pathlib import Path
+
+from taixue import UserError
+
+
+def kernels(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue bench kernels",
+        description="Time, bandwidth and share of the roofline of every fused op, beside other ways to compute it.",
+    )
+    _add_common(parser, minutes=8.0)
+    parser.add_argument(
+        "--ops", metavar="OP", nargs="+", default=(), help="measure these only, by their names in the table"
+    )
+    options = parser.parse_args(words)
+    _check(options)
+    from taixue.pretrain.bench.kernels import bench_kernels
+
+    bench_kernels(options.out, minutes=options.minutes, dry_run=options.dry_run, ops=options.ops)
+    return 0
+
+
+def train(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue bench train",
+        description="Tokens per second, MFU and memory of full T5 training steps, ours beside Hugging Face's.",
+    )
+    _add_common(parser, minutes=9.0)
+    parser.add_argument(
+        "--rivals", metavar="NAME", nargs="+", help="run these only, by their names in the table"
+    )
+    parser.add_argument("--nanot5", metavar="FILE", default="", help="nanoT5's t5_model.py, to run it too")
+    options = parser.parse_args(words)
+    _check(options)
+    from taixue.pretrain.bench.rivals import RIVALS
+    from taixue.pretrain.bench.training import bench_train
+
+    if unknown := sorted(set(options.rivals or ()) - RIVALS.keys()):
+        raise UserError(f"--rivals: {', '.join(unknown)}; legal: {', '.join(RIVALS)}")
+    bench_train(
+        options.out,
+        minutes=options.minutes,
+        dry_run=options.dry_run,
+        rivals=options.rivals or tuple(RIVALS),
+        nanot5=options.nanot5,
+    )
+    return 0
+
+
+def _add_common(parser: argparse.ArgumentParser, minutes: float) -> None:
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("runs/bench"), help="folder of the JSON and SVG files"
+    )
+    parser.add_argument(
+        "--minutes",
+        metavar="N",
+        type=float,
+        default=minutes,
+        help=f"time to stay within (default: {minutes:g})",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tiny shapes on the CPU: does everything work?"
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.minutes <= 0:
+        raise UserError(f"--minutes {options.minutes:g}; more than 0 is needed")
+    if options.dry_run:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("no CUDA device here: --dry-run tries the same on the CPU")

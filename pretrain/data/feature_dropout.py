@@ -1,0 +1,59 @@
+"""Linguistic inputs between the sidecar and the model: do the tables have rows enough, and which samples do without."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from taixue import UserError
+from taixue.base import rng
+
+from ..config.schema import BertConfig, T5Config
+
+_STREAM = 12  # of a sample's key
+FEATURES = ("pos_ids", "role_ids", "word_groups", "clause_groups")
+"""Linguistic inputs in a batch; zeros say that there are none."""
+
+
+class FeatureDropout:
+    """Zeroes every linguistic input of a share of the samples, so that the model also learns to do without.
+
+    Which samples follows from their keys: the same in any batch, layout or resumed run.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._below = round(share * 2**32)
+
+    def __call__(self, batch: dict[str, np.ndarray], keys: np.ndarray) -> dict[str, np.ndarray]:
+        """batch (B, ...), keys uint64 (B,) -> the batch; the given arrays are left as they are."""
+        kept = rng.high(rng.draw(keys, _STREAM, 1)[:, 0]) >= self._below
+        return {
+            name: x * kept.reshape(-1, *(1,) * (x.ndim - 1)) if name in FEATURES else x
+            for name, x in batch.items()
+        }
+
+
+def check_tables(model: T5Config | BertConfig, schema: Mapping[str, Any]) -> None:
+    """UserError when a table or head of the model is too small for the names in the sidecars (0: none of it)."""
+    wanted = {
+        "features.pos_tags": ("pos", "parts of speech", model.features.pos_tags),
+        "features.roles": ("role", "roles", model.features.roles),
+    }
+    if isinstance(model, BertConfig):
+        wanted |= {
+            "heads.pos": ("pos", "parts of speech", model.heads.pos),
+            "heads.ne": ("entity", "entity types", model.heads.ne),
+            "heads.relation": ("relation", "relations", model.heads.relation),
+        }
+    for key, (names, words, rows) in wanted.items():
+        count = len(schema.get(names, [""]))
+        if rows and count < 2:
+            raise UserError(
+                f"model.{key}: {rows}, but the corpus's annotation has no {words}; set it to 0, or build the corpus "
+                "with them (its `annotate:` section)"
+            )
+        if 0 < rows < count:
+            raise UserError(
+                f"model.{key}: {rows} rows are too few for the {count} {words} of the corpus's annotation (none is one "
+                f"of them); set it to at least {count}"
+            )

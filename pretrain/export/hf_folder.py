@@ -1,0 +1,116 @@
+"""Hugging Face model folders on disk: weights of any usual form in, safetensors of reproducible bytes out."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from taixue import UserError
+from taixue.base import files
+
+from ..config.schema import BertConfig, T5Config
+from .config import config_from_hf
+from .mapping import state_from_hf
+
+SHARD_BYTES = 5 * 1000**3
+
+
+def from_hf(folder: str | Path) -> tuple[T5Config | BertConfig, dict[str, Tensor]]:
+    """Config and fp32 weights by our names of a T5, mT5, BERT or Megatron-BERT folder, on the CPU.
+
+    Heads that BERT folders often lack (pooler, sop_head) start as in a new run. Raises UserError.
+    """
+    config, state, _ = read_hf(Path(folder))
+    return config, state
+
+
+def read_hf(folder: Path) -> tuple[T5Config | BertConfig, dict[str, Tensor], list[str]]:
+    """As `from_hf`, and the names of the parameters that the folder lacked."""
+    raw = _read_json(folder / "config.json")
+    tensors = read_tensors(folder)
+    head, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
+    own_lm_head = head is not None and shared is not None and not torch.equal(head, shared)
+    config = config_from_hf(raw, own_lm_head, str(folder / "config.json"))
+    if isinstance(config, T5Config) and not config.tie_embeddings and head is None and shared is not None:
+        # transformers 5 ties T5 v1.1 until training unties it, and then writes one tensor for both.
+        tensors["lm_head.weight"] = shared.clone()
+    return config, *state_from_hf(config, tensors, str(folder))
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All weights of a folder: model.safetensors or pytorch_model.bin, whole or sharded. Raises UserError."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{name}.index.json"
+        if (folder / name).is_file():
+            return _read_file(folder / name)
+        if index.is_file():
+            tensors: dict[str, Tensor] = {}
+            for shard in sorted(set(_read_json(index).get("weight_map", {}).values())):
+                if Path(shard).name != shard:
+                    raise UserError(f"{index}: weight_map names {shard!r}; legal: a file of the same folder")
+                tensors |= _read_file(folder / shard)
+            return tensors
+    raise UserError(
+        f"{folder}: no weights; expected model.safetensors or pytorch_model.bin, or their .index.json"
+    )
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing, and the index names it") from None
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as weights: {error}") from None
+    except Exception as error:  # weights_only raises UnpicklingError with advice to switch it off
+        raise UserError(
+            f"{path}: not a plain file of tensors ({type(error).__name__}); it was not loaded"
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: not a mapping from names to tensors")
+    return state
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return value
+
+
+def write_tensors(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
+    """model.safetensors, or shards of `shard_bytes` at most and an index. The bytes depend on the tensors alone."""
+    ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
+    split = split_torch_state_dict_into_shards(ordered, max_shard_size=shard_bytes)
+    for file, names in split.filename_to_tensors.items():
+        save_file({name: ordered[name] for name in names}, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {
+            "metadata": {"total_size": split.metadata["total_size"]},
+            "weight_map": split.tensor_to_filename,
+        }
+        write_json(index, folder / "model.safetensors.index.json")
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Indented, sorted, with a newline at the end."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sync_folder(folder: Path) -> None:
+    """fsync every file of `folder` and the folder itself."""
+    for path in [*sorted(folder.iterdir()), folder]:
+        files.sync(path)

@@ -1,0 +1,144 @@
+"""Proof that a folder is what it claims: stock transformers loads it and computes what our model computes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from taixue import UserError
+from taixue.data_tools.tokenizer.store import Tokenizer
+
+from ..config.schema import BertConfig, T5Config
+from ..models import build_model
+
+SAMPLE = (
+    "太学设于京师,是古代中国的最高学府。",
+    "今天天气很好,我们一起去公园散步,看见许多孩子在草地上放风筝。",
+    "Pretraining 从 2018 年起改变了自然语言处理。",
+)
+ABSOLUTE_LIMIT, RELATIVE_LIMIT = 1e-4, 1e-5
+"""fp32 logits may differ by the first, or by the second times the largest logit where logits are large."""
+
+
+def verify_folder(
+    folder: Path, config: T5Config | BertConfig, state: dict[str, Tensor], tokenizer: Tokenizer
+) -> float:
+    """Load `folder` with transformers; return the largest difference of fp32 logits on tokenized, padded text.
+
+    state: our weights as they were written. Raises UserError when the tokenizers differ, RuntimeError when logits
+    differ, or when transformers misses a tensor or knows none of that name.
+    """
+    rows = verify_tokenizer(folder, tokenizer)
+    with _quiet_transformers():
+        batch = _batch(tokenizer, rows, config)
+        reference = _our_logits(config, state, batch)
+        found = _their_logits(folder, config, batch)
+    worst = 0.0
+    for a, b in zip(reference, found, strict=True):
+        difference, size = (a - b).abs().max().item(), a.abs().max().item()
+        if not difference <= max(ABSOLUTE_LIMIT, RELATIVE_LIMIT * size):
+            raise RuntimeError(
+                f"{folder}: logits of transformers differ from ours by {difference:.2e} (largest logit {size:.2e}, "
+                f"limit {max(ABSOLUTE_LIMIT, RELATIVE_LIMIT * size):.0e})"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def verify_tokenizer(folder: Path, ours: Tokenizer) -> list[list[int]]:
+    """Ids of SAMPLE with special tokens, on which ours and transformers' tokenizer of `folder` agree.
+
+    Raises UserError when they do not.
+    """
+    from transformers import AutoTokenizer
+
+    with _quiet_transformers():
+        theirs = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if ours.kind == "t5":
+        around: tuple[list[int], list[int]] = ([], [ours.eos_id])
+        special = {"pad": ours.pad_id, "eos": ours.eos_id, "unk": ours.unk_id}
+        sentinel = theirs.convert_tokens_to_ids("<extra_id_0>")
+        if sentinel != ours.sentinel_ids[0]:
+            raise UserError(
+                f"{folder}: <extra_id_0> is id {sentinel} in transformers, {ours.sentinel_ids[0]} in taixue"
+            )
+    else:
+        around = ([ours.cls_id], [ours.sep_id])
+        special = {"pad": ours.pad_id, "unk": ours.unk_id, "mask": ours.mask_id}
+    for name, value in special.items():
+        if (found := getattr(theirs, f"{name}_token_id")) != value:
+            raise UserError(f"{folder}: the {name} token is id {found} in transformers, {value} in taixue")
+    rows = []
+    for text, ids in zip(SAMPLE, ours.encode(list(SAMPLE)), strict=True):
+        row = [*around[0], *ids.tolist(), *around[1]]
+        found = theirs(text).input_ids
+        if found != row:
+            raise UserError(f"{folder}: transformers tokenizes {text!r} as {found}, taixue as {row}")
+        rows.append(row)
+    return rows
+
+
+def _batch(tokenizer: Tokenizer, rows: list[list[int]], config: T5Config | BertConfig) -> dict[str, Tensor]:
+    """Arguments that our models and transformers' share: the rows, padded on the right."""
+    limit = config.max_positions if isinstance(config, BertConfig) else 512
+    rows = [row[:limit] for row in rows]
+    length = max(map(len, rows))
+    ids = torch.tensor([row + [tokenizer.pad_id] * (length - len(row)) for row in rows])
+    mask = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in rows])
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if isinstance(config, BertConfig):
+        return batch | {
+            "token_type_ids": (torch.arange(length) > length // 2).long().expand_as(ids).contiguous()
+        }
+    start = torch.tensor([tokenizer.pad_id, tokenizer.sentinel_ids[0]]).expand(len(rows), 2)
+    return batch | {"decoder_input_ids": torch.cat((start, ids[:, :8]), dim=1)}
+
+
+@torch.no_grad()
+def _our_logits(
+    config: T5Config | BertConfig, state: dict[str, Tensor], batch: dict[str, Tensor]
+) -> tuple[Tensor, ...]:
+    with torch.device("meta"):
+        model = build_model(config)
+    model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    logits = model.eval()(**batch)
+    return logits if isinstance(logits, tuple) else (logits,)
+
+
+@torch.no_grad()
+def _their_logits(
+    folder: Path, config: T5Config | BertConfig, batch: dict[str, Tensor]
+) -> tuple[Tensor, ...]:
+    from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM
+
+    auto = AutoModelForSeq2SeqLM if isinstance(config, T5Config) else AutoModelForPreTraining
+    model, info = auto.from_pretrained(
+        folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+    )
+    wrong = {kind: names for kind, names in info.items() if names}
+    if wrong:
+        raise RuntimeError(f"{folder}: transformers does not find its tensors: {wrong}")
+    out = model.eval()(**batch | {"attention_mask": batch["attention_mask"].long()})
+    return (
+        (out.logits,)
+        if isinstance(config, T5Config)
+        else (out.prediction_logits, out.seq_relationship_logits)
+    )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars, and no warning that T5 v1.1's two matrices are not tied: they should not be."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

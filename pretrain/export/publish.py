@@ -1,0 +1,118 @@
+"""From a checkpoint to a Hugging Face folder that stock transformers loads, proven before it gets its name."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from taixue import UserError
+from taixue.base import files
+from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer
+
+from ..config.schema import BertConfig, T5Config
+from .card import distances, left_out, write_card
+from .config import config_to_hf
+from .hf_folder import SHARD_BYTES, sync_folder, write_json, write_tensors
+from .mapping import state_to_hf
+from .proof import verify_folder
+from .tokenizer_files import copy_tokenizer
+from .trained import read_trained
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def to_hf(
+    source: Path,
+    out: Path,
+    *,
+    dtype: Literal["fp32", "bf16"] = "fp32",
+    overwrite: bool = False,
+    tokenizer: Path | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> float:
+    """Write the folder `out` from a checkpoint or the newest intact one of a run folder.
+
+    tokenizer: where its folder is now, if not where the run had it. Returns the largest difference of fp32 logits
+    between transformers and our model. Raises UserError (nothing to export, `out` is there, tokenizer missing) and
+    RuntimeError (transformers computes something else); then `out` is as it was. One process, no group.
+    """
+    if out.exists():
+        _check_overwrite(out, overwrite)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    with console.status(f"reading {source}") as status:
+        trained = read_trained(source)
+        tokens_from = tokenizer or Path(trained.run.data.tokenizer)
+        loaded = load_tokenizer(tokens_from)
+        state = {name: tensor.to(DTYPES[dtype]) for name, tensor in trained.weights.items()}
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = files.temporary_name(out)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            status.update(f"writing {out}")
+            copy_tokenizer(tokens_from, temporary)
+            write_model(temporary, trained.run.model, state, loaded, shard_bytes)
+            status.update("comparing with transformers")
+            difference = verify_folder(temporary, trained.run.model, state, loaded)
+            write_card(temporary, trained, loaded, dtype, difference)
+            _publish(temporary, out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    console.print(f"{out}: step {trained.step:,} of {trained.run.name}, {dtype}")
+    if parts := left_out(trained.run.model):
+        console.print(f"left out, for pretraining only: {', '.join(parts)}")
+    for name, distance in distances(trained.held_out).items():
+        console.print(f"held-out loss without tags, {name}: {distance:+.4f} nats per prediction")
+    return difference
+
+
+def _check_overwrite(out: Path, overwrite: bool) -> None:
+    if not overwrite:
+        raise UserError(f"{out}: exists; choose another folder or pass --overwrite")
+    if not (out / "config.json").is_file():
+        raise UserError(f"{out}: holds no config.json; only a model folder is overwritten")
+
+
+def write_model(
+    folder: Path,
+    config: T5Config | BertConfig,
+    state: dict[str, Tensor],
+    tokenizer: Tokenizer,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Weights, config.json and, for T5, generation_config.json. state: our names, all of one dtype."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocabulary only {config.vocab_size} rows; "
+            "this is not the tokenizer the model was trained with"
+        )
+    write_tensors(state_to_hf(config, state), folder, shard_bytes)
+    dtype = str(next(iter(state.values())).dtype).removeprefix("torch.")
+    eos_id = tokenizer.eos_id if isinstance(config, T5Config) else None
+    write_json(
+        config_to_hf(config, pad_id=tokenizer.pad_id, eos_id=eos_id, dtype=dtype), folder / "config.json"
+    )
+    if isinstance(config, T5Config):
+        generation = {
+            "decoder_start_token_id": tokenizer.pad_id,
+            "eos_token_id": tokenizer.eos_id,
+            "pad_token_id": tokenizer.pad_id,
+            # transformers makes as many caches as the encoder has layers and fails in a deeper decoder
+            "use_cache": config.num_decoder_layers <= config.num_encoder_layers,
+        }
+        write_json(generation, folder / "generation_config.json")
+
+
+def _publish(temporary: Path, out: Path) -> None:
+    """Give the finished folder its name; an older one of that name goes away afterwards."""
+    sync_folder(temporary)
+    old = temporary.with_suffix(".old")
+    if out.exists():
+        out.rename(old)
+    temporary.rename(out)
+    files.sync(out.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,212 @@
+"""T5 (Raffel et al. 2020): v1.0 (ReLU, tied embeddings, scaled logits) and v1.1 / mT5 (gated GELU, untied).
+
+A T5 is one sequence of layers [encoder 0..n-1 | decoder 0..m-1]; any contiguous slice of it is a module of its own
+with the same parameter names, so that slices can be chained: (encoder states, decoder states) go from one to the next.
+
+Letters: B batch, S source length, T target length, D model width, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from taixue.kernels.attention import AttentionBias, attention_bias
+
+from ...config.schema import T5Config
+from ..layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm
+from ..linguistic import LinguisticFeatures, group_bias, group_ids
+
+
+class T5(nn.Module):
+    """The layers of `config` in the range `layers` (default: all of them)."""
+
+    loss_names = ("span",)
+
+    def __init__(self, config: T5Config, layers: range | None = None) -> None:
+        super().__init__()
+        boundary = config.num_encoder_layers
+        total = boundary + config.num_decoder_layers
+        layers = range(total) if layers is None else layers
+        self.config = config
+        self.is_first, self.is_last = layers.start == 0, layers.stop == total
+        encoder_layers = range(layers.start, min(layers.stop, boundary))
+        decoder_layers = range(max(layers.start, boundary) - boundary, layers.stop - boundary)
+
+        if self.is_first or (self.is_last and config.tie_embeddings):
+            self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        if self.is_first:
+            self.features = LinguisticFeatures(config.features, config.d_model)
+        self.encoder = T5Encoder(config, encoder_layers) if encoder_layers else None
+        self.memory = nn.Identity()  # what cross-attention sees of the encoder: one place per slice
+        self.decoder = T5Decoder(config, decoder_layers) if decoder_layers else None
+        self.dropout = nn.Dropout(config.dropout)
+        if self.is_last:
+            self.lm_head = LMHead(config.d_model, config.vocab_size, tied=config.tie_embeddings, bias=False)
+
+    def forward(
+        self,
+        *hidden: Tensor,
+        input_ids: Tensor,
+        decoder_input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        decoder_segments: Tensor | None = None,
+        labels: Tensor | None = None,
+        pos_ids: Tensor | None = None,
+        role_ids: Tensor | None = None,
+        word_groups: Tensor | None = None,
+        clause_groups: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Run the slice.
+
+        hidden: what the slice before returned, nothing for the first slice. input_ids (B, S), decoder_input_ids (B, T),
+        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted. segments
+        (B, S), decoder_segments (B, T): a position attends to those of the same number only (packed samples).
+        Linguistic inputs of the source, 0 for none, used where config.features has them: pos_ids (B, S), role_ids
+        (B, S, P), word_groups and clause_groups (B, S), the number of the word or clause that holds the position.
+        Returns (encoder states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with
+        labels a (1,) tensor: the sum of cross-entropies.
+        """
+        if self.is_first:
+            source = self.dropout(self.features(self.shared(input_ids), pos_ids, role_ids))
+            target = self.dropout(self.shared(decoder_input_ids))
+        else:
+            source, target = hidden
+        if self.encoder is not None:
+            groups = group_ids(self.config.features, word_groups, clause_groups)
+            source = self.encoder(source, input_ids.shape[1], attention_mask, segments, groups)
+        if self.decoder is not None:
+            length, memory = decoder_input_ids.shape[1], self.memory(source)
+            target = self.decoder(target, memory, length, attention_mask, decoder_segments, segments)
+        if not self.is_last:
+            return source, target
+        if self.config.tie_embeddings:
+            out = self.lm_head(target * self.config.d_model**-0.5, self.shared.weight, labels)
+        else:
+            out = self.lm_head(target, None, labels)
+        return out if labels is None else torch.stack((out,))
+
+
+class T5Encoder(nn.Module):
+    """Encoder layers; the last of the stack is followed by the final norm."""
+
+    def __init__(self, config: T5Config, layers: range) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({str(i): T5EncoderLayer(config, i) for i in layers})
+        self.relative_bias = RelativeBias(
+            config.relative_buckets, config.num_heads, config.relative_max_distance
+        )
+        if layers.stop == config.num_encoder_layers:
+            self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+            self.dropout = nn.Dropout(config.dropout)
+        self.ends = layers.stop == config.num_encoder_layers
+
+    def forward(
+        self,
+        x: Tensor,
+        length: int,
+        mask: Tensor | None,
+        segments: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, S, D), length S, mask (B, S) bool, segments (B, S), groups (B, G, S) -> (B, S, D)."""
+        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
+        for layer in self.layers.values():
+            x = layer(x, bias)
+        return self.dropout(self.final_norm(x)) if self.ends else x
+
+
+class T5Decoder(nn.Module):
+    """Decoder layers; the last of the stack is followed by the final norm."""
+
+    def __init__(self, config: T5Config, layers: range) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({str(i): T5DecoderLayer(config) for i in layers})
+        self.relative_bias = RelativeBias(
+            config.relative_buckets, config.num_heads, config.relative_max_distance
+        )
+        if layers.stop == config.num_decoder_layers:
+            self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+            self.dropout = nn.Dropout(config.dropout)
+        self.ends = layers.stop == config.num_decoder_layers
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        length: int,
+        memory_mask: Tensor | None,
+        segments: Tensor | None = None,
+        memory_segments: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
+        -> (B, T, D)."""
+        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype, segments=segments)
+        cross_bias = attention_bias(
+            length,
+            memory.shape[1],
+            key_mask=memory_mask,
+            query_segments=segments,
+            key_segments=memory_segments,
+            dtype=x.dtype,
+            device=x.device,
+        )
+        for layer in self.layers.values():
+            x = layer(x, memory, bias, cross_bias)
+        return self.dropout(self.final_norm(x)) if self.ends else x
+
+
+class T5EncoderLayer(nn.Module):
+    """x + attention(norm(x)), then x + ffn(norm(x))."""
+
+    def __init__(self, config: T5Config, index: int) -> None:
+        super().__init__()
+        self.self_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+        self.self_attention = _attention(config)
+        self.group_bias = group_bias(config.features, index, config.num_heads)
+        self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+        self.ffn = _feed_forward(config)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        group_scale = None if self.group_bias is None else self.group_bias()
+        attended = self.self_attention(self.self_attention_norm(x), bias, group_scale=group_scale)
+        x, normed = self.ffn_norm.add(x, attended, dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
+
+
+class T5DecoderLayer(nn.Module):
+    """Self-attention, cross-attention on the memory, feed-forward; each x + f(norm(x))."""
+
+    def __init__(self, config: T5Config) -> None:
+        super().__init__()
+        self.self_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+        self.self_attention = _attention(config)
+        self.cross_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+        self.cross_attention = _attention(config)
+        self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
+        self.ffn = _feed_forward(config)
+        self.dropout = config.dropout
+
+    def forward(
+        self, x: Tensor, memory: Tensor, bias: AttentionBias | None, cross_bias: AttentionBias | None
+    ) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        update = self.self_attention(self.self_attention_norm(x), bias)
+        x, normed = self.cross_attention_norm.add(x, update, dropout)
+        x, normed = self.ffn_norm.add(x, self.cross_attention(normed, cross_bias, memory), dropout)
+        return x + F.dropout(self.ffn(normed), dropout)
+
+
+def _attention(config: T5Config) -> Attention:
+    # T5 folds 1/sqrt(K) into the initialisation of q, so scores are not scaled.
+    return Attention(
+        config.d_model, config.num_heads, config.d_kv, bias=False, scale=1.0, dropout=config.dropout
+    )
+
+
+def _feed_forward(config: T5Config) -> nn.Module:
+    if config.ffn == "relu":
+        return FeedForward(config.d_model, config.d_ff, F.relu, bias=False, dropout=config.dropout)
+    return GatedFeedForward(config.d_model, config.d_ff, dropout=config.dropout)

@@ -1,0 +1,1 @@
+"""`taixue verify`: any layout of ranks against one process."""

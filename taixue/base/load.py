@@ -1,0 +1,245 @@
+"""A config file plus overrides to one validated object of the schema; and back to a file.
+
+    run = load(RunConfig, "configs/run/t5-tiny-demo.yaml", ["--parallel.tp", "2"])
+
+Works for any pydantic class: RunConfig here, the configs of data_tools as well. Every mistake in file and overrides
+is reported in one UserError, a line each, with the place it came from.
+"""
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from taixue import UserError
+
+from . import files
+from .tree import DISCRIMINATORS, Tree, Where, dump_yaml, find, parse_yaml, read_tree
+
+Config = TypeVar("Config", bound=BaseModel)
+COMMAND_LINE = "command line"
+
+
+def load(cls: type[Config], name: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read file or preset `name`, its bases and the overrides ("--batch.micro_size", "4", ...) into a `cls`.
+
+    Raises UserError listing every problem found.
+    """
+    path = find(str(name))
+    tree = Tree()
+    tree.merge(_default_variants(cls), "")
+    read_tree(path, tree)
+    for where, value in parse_overrides(overrides):
+        if isinstance(value, str) and _is_list(cls, tree.values, where):
+            value = [value]
+        tree.merge(_nest(tree.values, where, value), COMMAND_LINE)
+    try:
+        return cls.model_validate(tree.values)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(cls, tree, error, str(path)))) from None
+
+
+def write_resolved(config: BaseModel, path: Path) -> None:
+    """Write every value of `config`, defaults too, as YAML that `load` reads back to an equal object. Atomic."""
+    files.write(path, dump_yaml(config.model_dump(mode="json")).encode())
+
+
+def show_help(cls: type[BaseModel], command: str, default: BaseModel | None = None) -> None:
+    """Print every flag of `cls` with its type, meaning and default value (that of `default` when given)."""
+    import tyro
+
+    options = (tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
+    values: Any = tyro.MISSING_NONPROP if default is None else default
+    tyro.cli(cls, args=["--help"], default=values, prog=command, config=options, use_underscores=True)
+
+
+# Overrides
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[tuple[Where, Any]]:
+    """["--a.b", "1", "--c=[x, y]", "--betas", "0.9", "0.95"] -> [(("a", "b"), "1"), ...]; values stay text.
+
+    Text becomes a number or a boolean where the schema asks for one. Several values, or [..] and {..}, are read as
+    YAML; `null` is None.
+    """
+    result: list[tuple[Where, Any]] = []
+    rest = list(arguments)
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith("--") or flag == "--":
+            raise UserError(f"{COMMAND_LINE}: expected --section.key VALUE, was given {flag!r}")
+        name, equals, text = flag[2:].partition("=")
+        values = [text] if equals else []
+        while not equals and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
+        if not values:
+            raise UserError(f"{COMMAND_LINE}: {flag} needs a value")
+        where = tuple(int(part) if part.isdecimal() else part.replace("-", "_") for part in name.split("."))
+        result.append((where, _parse_value(values, flag)))
+    return result
+
+
+def _parse_value(values: Sequence[str], flag: str) -> Any:
+    if len(values) > 1:
+        return list(values)
+    (text,) = values
+    if text == "null":
+        return None
+    if text.startswith(("[", "{")):
+        try:
+            return parse_yaml(text)
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", error)
+            raise UserError(f"{COMMAND_LINE}: {flag}: {text} is not YAML: {problem}") from None
+    return text
+
+
+def _nest(values: Any, where: Where, value: Any, depth: int = 0) -> dict[str, Any]:
+    """The tree that holds only `value` at where[depth:]; a list on the way is copied with one item replaced."""
+    key = str(where[depth])
+    if depth + 1 == len(where):
+        return {key: value}
+    below = values.get(key) if isinstance(values, Mapping) else None
+    index = where[depth + 1]
+    if not isinstance(index, int):
+        return {key: _nest(below, where, value, depth + 1)}
+    items = list(below) if isinstance(below, list) else []
+    if index >= len(items):
+        raise UserError(
+            f"{COMMAND_LINE}: {dotted(where)}: {dotted(where[: depth + 1])} has {len(items)} items, counted from 0"
+        )
+    if depth + 2 < len(where):
+        item = Tree(values=dict(items[index]) if isinstance(items[index], Mapping) else {})
+        item.merge(_nest(items[index], where, value, depth + 2), COMMAND_LINE)
+        value = item.values
+    items[index] = value
+    return {key: items}
+
+
+# The schema as data
+
+
+def _default_variants(cls: type[BaseModel]) -> dict[str, Any]:
+    """{"model": {"family": "t5"}, ...}: what a section is until a file says otherwise."""
+    return {
+        name: {info.discriminator: getattr(info.default, info.discriminator)}
+        for name, info in cls.model_fields.items()
+        if isinstance(info.discriminator, str) and isinstance(info.default, BaseModel)
+    }
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every pydantic class named inside a type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, list):
+        for argument in get_args(annotation):
+            yield from _sections(argument)
+
+
+def _fields_at(cls: type[BaseModel], values: Any, where: Where) -> dict[str, FieldInfo]:
+    """Legal keys of the section at `where`; the variant that `values` chooses where there are several."""
+    section = cls
+    for key in where:
+        values = _at(values, key)
+        if isinstance(key, int):
+            continue
+        if key not in section.model_fields:
+            return {}
+        choices = list(_sections(section.model_fields[key].annotation))
+        if not choices:
+            return {}
+        section = next((choice for choice in choices if _chosen(choice, values)), choices[0])
+    return dict(section.model_fields)
+
+
+def _at(values: Any, key: str | int) -> Any:
+    if isinstance(values, dict):
+        return values.get(key)
+    return values[key] if isinstance(values, list) and isinstance(key, int) and key < len(values) else None
+
+
+def _is_list(cls: type[BaseModel], values: Any, where: Where) -> bool:
+    """Whether the schema wants several values at `where`, so that one word is a list of one."""
+    info = _fields_at(cls, values, where[:-1]).get(str(where[-1]))
+    return info is not None and get_origin(info.annotation) in (tuple, list)
+
+
+def _chosen(section: type[BaseModel], values: Any) -> bool:
+    return isinstance(values, Mapping) and any(
+        key in values and key in section.model_fields and section.model_fields[key].default == values[key]
+        for key in DISCRIMINATORS
+    )
+
+
+def _all_paths(cls: type[BaseModel], above: Where = ()) -> Iterator[Where]:
+    for name, info in cls.model_fields.items():
+        yield (*above, name)
+        for section in _sections(info.annotation):
+            yield from _all_paths(section, (*above, name))
+
+
+# Explanations
+
+
+def _explain(cls: type[BaseModel], tree: Tree, error: ValidationError, path: str) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        where = _without_tags(problem["loc"], tree.values)
+        source = tree.said_by(where) or path
+        yield f"{source}: {dotted(where)}: {_sentence(cls, tree, where, dict(problem))}"
+
+
+def _without_tags(location: Where, values: Any) -> Where:
+    """pydantic puts the name of the chosen variant into the location: ("model", "t5", "d_ff"). Drop it."""
+    where: list[str | int] = []
+    for part in location:
+        tag = isinstance(values, dict) and part not in values and part in map(values.get, DISCRIMINATORS)
+        if tag:
+            continue
+        where.append(part)
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+    return tuple(where)
+
+
+def _sentence(cls: type[BaseModel], tree: Tree, where: Where, problem: dict[str, Any]) -> str:
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "extra_forbidden":
+            return "unknown key" + _nearest(cls, tree, where)
+        case "missing":
+            return "is required"
+        case "union_tag_invalid":
+            key = context["discriminator"].strip("'")
+            return f"{key} is {context['tag']!r}; legal: {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{context['discriminator']} is missing"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"should be a section with keys, was given {problem['input']!r}"
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    given = problem["input"]
+    return message if isinstance(given, (dict, list, tuple)) else f"{message}; was given {given!r}"
+
+
+def _nearest(cls: type[BaseModel], tree: Tree, where: Where) -> str:
+    *above, key = where
+    siblings = _fields_at(cls, tree.values, tuple(above))
+    close = get_close_matches(str(key), siblings, n=1)
+    if close:
+        return f"; did you mean {dotted((*above, close[0]))}?"
+    elsewhere = sorted({dotted(path) for path in _all_paths(cls) if path[-1] == key} - {dotted(where)})
+    if elsewhere:
+        return f"; did you mean {' or '.join(elsewhere)}?"
+    return f"; legal here: {', '.join(sorted(siblings))}"
+
+
+def dotted(where: Where) -> str:
+    """("data", "sources", 0) -> "data.sources.0"."""
+    return ".".join(map(str, where))
