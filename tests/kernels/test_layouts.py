@@ -10,8 +10,8 @@ from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
-from taixue.pretrain.verify.comparison.batch import random_batch
-from taixue.pretrain.verify.comparison.comparison import _counts, small, worst_difference
+from taixue.pretrain.verify.batch import random_batch
+from taixue.pretrain.verify.comparison import _counts, small, worst_difference
 
 T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 1, "num_decoder_layers": 1})
 BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})

@@ -6,8 +6,8 @@ import torch
 from taixue.kernels import dispatch
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model, model_spec
-from taixue.pretrain.verify.comparison.batch import random_batch
-from taixue.pretrain.verify.comparison.comparison import _counts, compare, parse_layout, small
+from taixue.pretrain.verify.batch import random_batch
+from taixue.pretrain.verify.comparison import _counts, compare, parse_layout, small
 
 from .attention.calls import DEVICE, KERNELS
 

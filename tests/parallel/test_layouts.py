@@ -8,7 +8,7 @@ import torch
 from taixue import UserError
 from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
-from taixue.pretrain.verify.comparison.comparison import (
+from taixue.pretrain.verify.comparison import (
     LAYOUTS,
     Difference,
     compare,

@@ -13,7 +13,7 @@ from taixue.pretrain.export.mapping import is_extra, state_to_hf
 from taixue.pretrain.models import build_model, model_spec
 from taixue.pretrain.models.linguistic import GroupBias
 from taixue.pretrain.run.predictions import without_features
-from taixue.pretrain.verify.comparison.batch import random_batch
+from taixue.pretrain.verify.batch import random_batch
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 48, "num_heads": 4, "dropout": 0.0}
