@@ -6,6 +6,7 @@ below know where the code lives.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -39,6 +40,7 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._statuses: dict[str, int] = {}
 
     def tokenizer(self, name: str) -> Path:
         preset, overrides = TOKENIZERS[name]
@@ -59,8 +61,7 @@ class Home:
         values = self.values(**RUNS[name], name=f"run-{name}", runs=str(self._folder))
         config = self._folder / f"{name}.yaml"
         config.write_text(json.dumps(values))
-        with _one_thread():
-            return self._made(f"run-{name}", lambda out: ["train", str(config)])
+        return self._made(f"run-{name}", lambda out: ["train", str(config)])
 
     def export(self, name: str) -> Path:
         return self._made(f"export-{name}", lambda out: ["export", str(self.run(name)), out])
@@ -74,9 +75,12 @@ class Home:
         return {"data": {"tokenizer": str(tokenizer), "sources": sources}} | changes
 
     def _made(self, name: str, words: Callable[[str], list[str]]) -> Path:
+        """The folder that a command makes, which is run once. AssertionError when it fails, or failed before."""
         out = self._folder / name
-        if not out.exists() and main(words(str(out))):
-            raise AssertionError(f"the command failed: taixue {' '.join(words(str(out)))}")
+        if name not in self._statuses:
+            with _undisturbed():
+                self._statuses[name] = main(words(str(out)))
+        assert self._statuses[name] == 0, f"the command failed: taixue {' '.join(words(str(out)))}"
         return out
 
     @cached_property
@@ -105,14 +109,17 @@ class Home:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the number of cores."""
-    threads = torch.get_num_threads()
+def _undisturbed() -> Iterator[None]:
+    """One thread, so that sums have one order; and afterwards logging and threads as they were."""
+    threads, log = torch.get_num_threads(), logging.getLogger("taixue")
+    handlers, level, propagate = log.handlers, log.level, log.propagate
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        log.handlers, log.propagate = handlers, propagate
+        log.setLevel(level)
 
 
 def file_digests(folder: Path) -> dict[str, str]:
