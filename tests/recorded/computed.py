@@ -18,7 +18,7 @@ import orjson
 import torch
 from safetensors.numpy import load_file
 
-from taixue.data_tools.tokenizer import load_tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.launch.cli import main
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.data import open_data
