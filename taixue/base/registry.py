@@ -1,8 +1,8 @@
 """Open registries: what a configuration can name, Taixue's own and a user's alike.
 
-A user's script registers its own kinds first and then calls `taixue.main()`. The unions of the schema are built from the
-registries when pretrain/config/schema.py is first imported; from then on a registry is closed, so that every rank and
-every reader of a configuration sees the same one. Nothing is ever imported because a configuration names it.
+A user's script registers its own kinds first and then calls `taixue.main()`. The unions of the schema are built from
+the registries when pretrain/config/schema.py is first imported; from then on a registry is closed, so that every rank
+and every reader of a configuration sees the same one. Nothing is ever imported because a configuration names it.
 """
 
 from collections.abc import Iterator
