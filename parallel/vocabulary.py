@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +17,23 @@ def partial_embedding(ids: Tensor, weight: Tensor, rank: int) -> Tensor:
     return F.embedding(local.clamp(0, weight.shape[0] - 1), weight) * mine[..., None].to(weight.dtype)
 
 
+def vocabulary_split(weight: Tensor, group: dist.ProcessGroup) -> Split:
+    """Where this rank's weight (V/n, D) lies in the vocabulary, for the losses and the top-k of kernels.loss."""
+
+    def gather(tensor: Tensor) -> list[Tensor]:
+        parts = [torch.empty_like(tensor) for _ in range(group.size())]
+        dist.all_gather(parts, tensor, group=group)
+        return parts
+
+    return Split(
+        first=group.rank() * weight.shape[0],
+        size=group.size() * weight.shape[0],
+        maximum=partial(dist.all_reduce, op=dist.ReduceOp.MAX, group=group),
+        add=partial(dist.all_reduce, group=group),
+        gather=gather,
+    )
+
+
 def parallel_linear_cross_entropy_sum(
     x: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, group: dist.ProcessGroup
 ) -> Tensor:
@@ -24,10 +42,4 @@ def parallel_linear_cross_entropy_sum(
     Two all-reduces over `group` for each chunk of positions forward (maxima, then sums), none backward: the gradient
     of x is this rank's part of a sum.
     """
-    split = Split(
-        first=group.rank() * weight.shape[0],
-        size=group.size() * weight.shape[0],
-        maximum=partial(dist.all_reduce, op=dist.ReduceOp.MAX, group=group),
-        add=partial(dist.all_reduce, group=group),
-    )
-    return linear_cross_entropy_sum(x, weight, bias, labels, split=split)
+    return linear_cross_entropy_sum(x, weight, bias, labels, split=vocabulary_split(weight, group))

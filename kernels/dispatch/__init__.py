@@ -33,7 +33,7 @@ FLOATING = (*HALF_AND_SINGLE, torch.float64)
 
 @dataclass(frozen=True)
 class Op:
-    """What the kernels of an op take. limits: on shapes, in words."""
+    """What the kernels of an op take. limits: on shapes and uses, in words."""
 
     dtypes: tuple[torch.dtype, ...]
     limits: str = ""
@@ -43,7 +43,7 @@ OPS = {
     "attention": Op(HALF_AND_SINGLE, "head dim up to 128"),
     "norm": Op(FLOATING, "width up to 16384"),
     "gated_ffn": Op(FLOATING),
-    "loss": Op(FLOATING),
+    "loss": Op(FLOATING, "hard labels; a teacher's top-k takes the reference"),
     "optim": Op((torch.float32,), "plain fp32 states"),
 }
 """Every op that has kernels."""

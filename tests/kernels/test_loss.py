@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from taixue.kernels import dispatch
 from taixue.kernels.loss import IGNORE, linear_cross_entropy_sum
-from taixue.kernels.loss.linear import CHUNK, LEAST_ROWS, _chunk_rows
+from taixue.kernels.loss.linear import CHUNK, LEAST_ROWS, rows_of_chunk
 from taixue.parallel.vocabulary import parallel_linear_cross_entropy_sum
 
 from ..dist import run_ranks
@@ -124,7 +124,7 @@ def test_the_logits_are_never_whole() -> None:
 
 def test_chunks_are_even_and_bounded() -> None:
     for rows, vocabulary in ((7296, 32128), (14592, 250112), (1, 10), (4096, 2**20)):
-        size = _chunk_rows(rows, vocabulary)
+        size = rows_of_chunk(rows, vocabulary)
         assert size % 64 == 0
         assert size <= max(LEAST_ROWS, CHUNK // vocabulary) + 64
         assert -(-rows // size) * size - rows < 64 * -(-rows // size)
@@ -137,10 +137,19 @@ def test_no_gradient_is_computed_where_none_is_wanted() -> None:
         with torch.no_grad():
             weight.requires_grad_()
             assert not linear_cross_entropy_sum(x, weight, None, labels).requires_grad
-        loss = linear_cross_entropy_sum(x, weight, None, labels)
-        loss.backward(retain_graph=True)
-        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-            loss.backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_may_be_asked_again_and_apart(dtype: torch.dtype) -> None:
+    tensors, labels = data(9, 8, 40, True, dtype)
+    inputs = [t.requires_grad_() for t in tensors if t is not None]
+    with dispatch.using("reference"):
+        loss = linear_cross_entropy_sum(*inputs, labels, chunk_rows=4)
+    factor = torch.tensor(0.37)
+    together = torch.autograd.grad(loss, inputs, factor, retain_graph=True)
+    apart = [torch.autograd.grad(loss, one, factor, retain_graph=True)[0] for one in inputs]
+    assert all(torch.equal(a, b) for a, b in zip(together, apart, strict=True))
+    assert factor == torch.tensor(0.37)
 
 
 def _split(mode: str) -> float:
