@@ -8,6 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS ?= 1
+TEST_WORKERS ?= 2
 
 .PHONY: demo test lint format clean
 
@@ -15,7 +16,7 @@ demo: $(READY)
 	launch/demo.sh
 
 test: lint
-	python -m pytest
+	python -m pytest -n $(TEST_WORKERS) --dist worksteal --durations 30
 
 lint: $(READY)
 	ruff check .
