@@ -17,7 +17,12 @@ subpackages = [
     package for folder in FOLDERS for package in find_namespace_packages(include=[folder, f"{folder}.*"])
 ]
 
-WITHOUT = "taixue: installed without its C++ extension ({}); corpus work will run in plain Python, many times slower"
+# C++ extensions: the module, and the folder of its sources.
+NATIVE = {
+    "taixue.data_tools._native": "data_tools/native",
+    "taixue.pretrain.objectives._native": "pretrain/objectives/native",
+}
+WITHOUT = "taixue: installed without {}: {}; plain Python will do its work, many times slower"
 
 
 class BuildNative(build_ext):
@@ -27,29 +32,31 @@ class BuildNative(build_ext):
         try:
             super().build_extension(ext)
         except Exception as error:
-            print(WITHOUT.format(f"a C++17 compiler is needed: {error}"), file=sys.stderr)
+            print(WITHOUT.format(ext.name, f"a C++17 compiler is needed: {error}"), file=sys.stderr)
             raise  # setuptools goes on, for the extension is optional
 
 
 def native() -> list[Extension]:
-    """data_tools/native/*.cc, unless TAIXUE_NATIVE=off or pybind11 is missing."""
+    """The C++ extensions, unless TAIXUE_NATIVE=off or pybind11 is missing."""
     if os.environ.get("TAIXUE_NATIVE") == "off":
         return []
     try:
         from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
     except ImportError:
-        print(WITHOUT.format("pybind11 is missing"), file=sys.stderr)
+        print(WITHOUT.format("its C++ extensions", "pybind11 is missing"), file=sys.stderr)
         return []
     ParallelCompile("TAIXUE_BUILD_JOBS", default=2).install()
     return [
         Pybind11Extension(
-            "taixue.data_tools._native",
-            sorted(glob("data_tools/native/*.cc")),
-            depends=sorted(glob("data_tools/native/*.h")),
+            name,
+            sorted(glob(f"{folder}/*.cc")),
+            depends=sorted(glob(f"{folder}/*.h") + glob("taixue/base/*.h")),
+            include_dirs=["."],
             cxx_std=17,
             extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra", "-Wno-attributes"],
             optional=True,
         )
+        for name, folder in NATIVE.items()
     ]
 
 

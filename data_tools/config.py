@@ -1,8 +1,4 @@
-"""Configuration of `taixue tokenizer train` and `taixue corpus build`: frozen; unknown keys are errors.
-
-`inputs` is a list of files, folders (every document file below them), glob patterns and hf: names; see
-read/__init__.py for the formats.
-"""
+"""Configuration of `taixue corpus build`, composed of the sections of its rooms, and of `taixue tokenizer train`."""
 
 from typing import Annotated, Literal
 
@@ -10,62 +6,18 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_
 
 from taixue.base.section import Section
 
-from .clean.config import AnnotateConfig, FilterConfig, NormalizeConfig
-from .read import ReadOptions
+from .annotate.config import AnnotateConfig
+from .clean.config import FilterConfig, NormalizeConfig
+from .read.config import CorpusSourceConfig, Inputs
+from .tokenizer.config import TokenizerTrainConfig
 
-Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
-
-
-class TokenizerTrainConfig(Section):
-    """What `taixue tokenizer train` learns, from what, and where it is written.
-
-    t5: SentencePiece unigram; `vocab_size` counts everything, the sentinels too.
-    bert: every Chinese character that is frequent enough, and WordPiece pieces (##) for Latin words.
-    """
-
-    kind: Literal["t5", "bert"] = "t5"
-    inputs: Inputs
-    output: str = Field(min_length=1, description="tokenizer folder to write; must not exist yet or be empty")
-    text_field: str = Field("text", description="field of a jsonl line that holds the document")
-    vocab_size: PositiveInt = Field(32128, description="ids in the folder; 21128 is usual for Chinese BERT")
-    sentinels: NonNegativeInt = Field(100, description="t5: number of <extra_id_k>, the highest ids")
-    character_coverage: Annotated[float, Field(gt=0.9, le=1.0)] = Field(
-        0.9995, description="part of the characters of the sample that gets a token; the rest becomes unk"
-    )
-    normalization: Literal["nmt_nfkc", "nmt_nfkc-fullwidth"] = Field(
-        "nmt_nfkc",
-        description="t5: sentencepiece's NFKC makes ，？！（） half-width, as mT5 and Mengzi do; fullwidth keeps them",
-    )
-    byte_fallback: bool = Field(False, description="t5: rare characters become bytes instead of unk")
-    lowercase: bool = Field(True, description="bert: lower-case Latin letters and strip their accents")
-    sample_bytes: PositiveInt = Field(
-        32_000_000, description="text learned from, drawn evenly over all inputs"
-    )
-    seed: NonNegativeInt = Field(1, description="which documents are drawn")
-    threads: PositiveInt = Field(4, description="t5: part of the result: sums are taken over so many parts")
-
-
-class CorpusSourceConfig(Section):
-    """One named part of a corpus, e.g. news."""
-
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="becomes part of the shards' names"
-    )
-    inputs: Inputs
-    text_field: str = Field(
-        "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
-    )
-    encoding: str = Field(
-        "auto", description="a codec; auto: UTF-8, else GB18030 or Big5 where the text shows which"
-    )
-    damaged: Literal["stop", "skip"] = Field(
-        "stop", description="what a file does that is cut off or damaged"
-    )
-    max_document_mb: PositiveInt = Field(32, description="longer lines go into quarantine")
-
-    @property
-    def read_options(self) -> ReadOptions:
-        return ReadOptions(self.text_field, self.encoding, self.damaged, self.max_document_mb << 20)
+__all__ = [
+    "CorpusBuildConfig",
+    "CorpusSourceConfig",
+    "DecontaminateConfig",
+    "DeduplicateConfig",
+    "TokenizerTrainConfig",
+]
 
 
 class DeduplicateConfig(Section):

@@ -12,10 +12,10 @@ from taixue import UserError
 from taixue.base.files import canonical_json
 
 from .. import native
-from ..clean.config import AnnotateConfig
 from ..native.plain.text import strings
 from ..shards import sidecar
 from . import entities, project, words
+from .config import AnnotateConfig
 from .connectives import Connectives
 from .connectives import table as connectives_table
 from .external import Overlay, open_external

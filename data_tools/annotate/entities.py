@@ -3,14 +3,14 @@
 import os
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from taixue import UserError
 
 from .. import native
-from ..clean.config import Lexicon
+from ..read.word_list import read_terms
+from .config import Lexicon
 from .layered_text import Characters, Spans
 from .words import ORGANISATION, PERSON, PLACE, tag_numbers
 
@@ -95,15 +95,3 @@ def name_types(types: Sequence[str]) -> np.ndarray:
     for name, tags in NAME_TYPES.items():
         table[tag_numbers(tags)] = types.index(name) + 1
     return table
-
-
-def read_terms(path: str) -> list[str]:
-    """First column of the lines of a word list. UserError when it cannot be read."""
-    try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"word list {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"word list {path}: not UTF-8 (byte {error.start})") from None
-    terms = (line.split("\t")[0].strip() for line in lines)
-    return [term for term in terms if term and not term.startswith("#")]

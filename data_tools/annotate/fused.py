@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..clean.config import AnnotateConfig
+from .. import native
 from ..native import Texts
 from . import entities, words
+from .config import AnnotateConfig
 from .connectives import REACH, Connectives
 from .layered_text import IS_BLANK
 
@@ -39,10 +40,10 @@ class FusedAnnotator:
         lexicon: entities.LexiconMatcher,
         connectives: Connectives | None,
     ) -> None:
-        from .. import _native  # type: ignore[attr-defined]
-
+        extension = native.loaded()
+        assert extension is not None
         nothing = np.zeros(0, np.uint8)
-        self._annotation: Any = _native.Annotation(
+        self._annotation: Any = extension.Annotation(
             words.native_cutter() if config.words else None,
             lexicon.matcher and lexicon.matcher.native,
             lexicon.types,

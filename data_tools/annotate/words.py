@@ -62,9 +62,9 @@ def plain_cutter() -> WordCutter:
 @cache
 def native_cutter() -> Any:
     """The C++ cutter, made once per process: about 0.15 s."""
-    from .. import _native  # type: ignore[attr-defined]
-
-    return _native.WordCutter(dictionary.content(), TAGS, *_model().values())
+    extension = native.loaded()
+    assert extension is not None
+    return extension.WordCutter(dictionary.content(), TAGS, *_model().values())
 
 
 def _model() -> dict[str, Any]:

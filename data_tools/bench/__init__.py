@@ -22,7 +22,7 @@ from pathlib import Path
 from taixue import UserError
 
 from .. import native, read
-from ..config import TokenizerTrainConfig
+from ..tokenizer.config import TokenizerTrainConfig
 from ..tokenizer.store import load_tokenizer, train
 from . import builds, peers, recall, steps
 from .made_documents import File, from_file, recombine

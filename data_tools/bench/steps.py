@@ -13,9 +13,10 @@ import numpy as np
 
 from .. import native, read
 from ..annotate import Annotator, words
+from ..annotate.config import AnnotateConfig
 from ..annotate.layered_text import Characters
 from ..clean.cleaner import Cleaner
-from ..clean.config import AnnotateConfig, FilterConfig, NormalizeConfig
+from ..clean.config import FilterConfig, NormalizeConfig
 from ..tokenizer.store import load_tokenizer
 from .made_documents import File, size_of
 from .table import Row

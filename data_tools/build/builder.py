@@ -2,8 +2,8 @@
 
 The inputs are cut into input shards by names and sizes alone, and each becomes a train and a validation shard
 under temporary names, renamed when finished; <shard>.json comes last and says what it was made from. So a
-rerun, after a kill too, makes exactly what is missing or was made from something else, and the result has the
-same bytes.
+rerun, after a kill too, makes exactly what is missing or was made from something else, and the
+result has the same bytes.
 
 Without deduplication and shuffle that is one pass, and ranks need nothing of each other. Otherwise the work goes
 through several passes (see passes/), whose files are in work/ until corpus.json is written; a rank waits

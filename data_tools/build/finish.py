@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -20,7 +20,7 @@ from taixue.base import files
 from ..shards import manifest
 from ..config import CorpusBuildConfig
 from ..passes import record
-from ..passes.clean import statistics_path
+from ..passes.statistics import statistics_path
 from .needed import schedule
 from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
 from ..passes.cut import SPLITS, STATISTICS_FOLDER, WORK_FOLDER, InputShard
@@ -90,62 +90,78 @@ def _flow(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str
     {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
     "details"}]}, steps in the order of the work. Tokens are in the details of the last step.
     """
-    steps: list[dict[str, Any]] = []
+    steps = []
     for source in config.sources:
-        own = [shard for shard in shards if shard.source.name == source.name]
-        cleaned = [record.read(statistics_path(shard, "clean")) for shard in own]
-        written = [record.read(statistics_path(shard, "write")) for shard in own]
-        documents, size = (
-            sum(entry["read"].get(key, 0) for entry in cleaned) for key in ("documents", "bytes")
-        )
-        converted: Counter[str] = Counter()
-        for entry in cleaned:
-            converted.update(entry["read"]["converted"])
-        rejected = sum(entry["read"]["rejected"] for entry in cleaned)
-
-        def step(
-            name: str, left: tuple[int, int], details: dict[str, Any], source: str = source.name
-        ) -> None:
-            nonlocal documents, size
-            removed = {"removed_documents": documents - left[0], "removed_bytes": size - left[1]}
-            documents, size = left
+        found = [*_steps(config, [shard for shard in shards if shard.source.name == source.name])]
+        for before, after in zip([found[0], *found], found, strict=False):
             steps.append(
                 {
-                    "step": name,
-                    "source": source,
-                    "documents": documents,
-                    "bytes": size,
-                    **removed,
-                    "details": details,
+                    "step": after.name,
+                    "source": source.name,
+                    "documents": after.documents,
+                    "bytes": after.bytes,
+                    "removed_documents": before.documents - after.documents,
+                    "removed_bytes": before.bytes - after.bytes,
+                    "details": after.details,
                 }
             )
-
-        step("read", (documents, size), {"rejected": rejected, "converted": dict(sorted(converted.items()))})
-        if config.normalize or config.filters:
-            left = [sum(entry["filter"].get(key, 0) for entry in cleaned) for key in ("documents", "bytes")]
-            details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
-            step("filter", (left[0], left[1]), details)
-        for name, wanted in (
-            ("exact duplicates", config.deduplicate),
-            ("near duplicates", config.deduplicate and config.deduplicate.near),
-            ("repeated paragraphs", config.deduplicate and config.deduplicate.paragraphs),
-            ("decontaminate", config.decontaminate),
-        ):
-            if wanted:
-                taken: Counter[str] = Counter()
-                for entry in written:
-                    taken.update(entry[name])
-                details = {"paragraphs": taken["paragraphs"]} if name == "repeated paragraphs" else {}
-                step(name, (documents - taken["documents"], size - taken["bytes"]), details)
-        shards_made = [_manifest(shard, split) for shard in own for split in SPLITS]
-        totals = [sum(getattr(made, key) for made in shards_made) for key in ("documents", "bytes", "tokens")]
-        details = {"tokens": totals[2]}
-        if config.annotate:
-            details["annotation"] = annotate.merge(
-                [record.read(statistics_path(shard, "annotate")) for shard in own]
-            )
-        step("tokenize", (totals[0], totals[1]), details)
     return {"format": "taixue-flow", "version": 1, "steps": steps, "samples": _samples(config, shards)}
+
+
+class _Step(NamedTuple):
+    """What a source has left after a step."""
+
+    name: str
+    documents: int
+    bytes: int
+    details: dict[str, Any]
+
+
+def _steps(config: CorpusBuildConfig, shards: list[InputShard]) -> Iterator[_Step]:
+    """The steps that the shards of one source went through."""
+    cleaned = [record.read(statistics_path(shard, "clean")) for shard in shards]
+    written = [record.read(statistics_path(shard, "write")) for shard in shards]
+    converted: Counter[str] = Counter()
+    for entry in cleaned:
+        converted.update(entry["read"]["converted"])
+    rejected = sum(entry["read"]["rejected"] for entry in cleaned)
+    documents, size = _sums([entry["read"] for entry in cleaned])
+    yield _Step("read", documents, size, {"rejected": rejected, "converted": dict(sorted(converted.items()))})
+    if config.normalize or config.filters:
+        documents, size = _sums([entry["filter"] for entry in cleaned])
+        details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
+        yield _Step("filter", documents, size, details)
+    for name in _removals(config):
+        counts = [entry[name] for entry in written]
+        gone, gone_size = _sums(counts)
+        documents, size = documents - gone, size - gone_size
+        is_lines = name == "repeated paragraphs"
+        paragraphs = sum(count.get("paragraphs", 0) for count in counts)
+        yield _Step(name, documents, size, {"paragraphs": paragraphs} if is_lines else {})
+    made = [_manifest(shard, split) for shard in shards for split in SPLITS]
+    details = {"tokens": sum(one.tokens for one in made)}
+    if config.annotate:
+        counted = [record.read(statistics_path(shard, "annotate")) for shard in shards]
+        details["annotation"] = annotate.merge(counted)
+    yield _Step("tokenize", sum(one.documents for one in made), sum(one.bytes for one in made), details)
+
+
+def _sums(counts: list[dict[str, int]]) -> tuple[int, int]:
+    """(documents, bytes) of several counts."""
+    documents, size = (sum(count.get(key, 0) for count in counts) for key in ("documents", "bytes"))
+    return documents, size
+
+
+def _removals(config: CorpusBuildConfig) -> Iterator[str]:
+    """Steps that took documents out of the cleaned ones."""
+    if config.deduplicate is not None:
+        yield "exact duplicates"
+        if config.deduplicate.near:
+            yield "near duplicates"
+        if config.deduplicate.paragraphs:
+            yield "repeated paragraphs"
+    if config.decontaminate is not None:
+        yield "decontaminate"
 
 
 def _samples(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:

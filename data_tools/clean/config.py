@@ -1,6 +1,6 @@
-"""Configuration of what happens to a document's text: normalise, filter, annotate."""
+"""Configuration of what happens to a document's text: normalise and filter."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -98,39 +98,3 @@ class FilterConfig(Section):
     )
     ngram: PositiveInt = Field(13, description="length of the character n-grams of measure repetition")
     samples: NonNegativeInt = Field(3, description="examples kept of what each rule removes, per input shard")
-
-
-class Lexicon(Section):
-    """A list of names or terms: one per line, more after a tab (a frequency) is ignored."""
-
-    path: str = Field(min_length=1)
-    type: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="entity type of its terms, e.g. medicine")
-    least_length: PositiveInt = Field(2, description="shorter terms are left out")
-
-
-class ExternalAnnotation(Section):
-    """Annotation made by another tool (LTP, HanLP, ...), by character offset; see annotate/external.py."""
-
-    inputs: Annotated[
-        tuple[str, ...], Field(min_length=1, description="plain .jsonl files, folders, patterns")
-    ]
-
-
-class AnnotateConfig(Section):
-    """What is written beside the tokens for knowledge-aware objectives (the .ann sidecar)."""
-
-    words: bool = Field(True, description="word boundaries and parts of speech; needs the extra annotate")
-    names: bool = Field(True, description="persons, places, organisations by part of speech; needs words")
-    lexicons: tuple[Lexicon, ...] = Field((), description="entities by longest match; the first list wins")
-    lexicon_on_words: bool = Field(
-        True, description="a term counts only where it starts and ends with a word"
-    )
-    connectives: bool = Field(True, description="discourse connectives and their relation classes")
-    clauses: bool = Field(True, description="starts of clauses and sentences")
-    external: ExternalAnnotation | None = None
-
-    @model_validator(mode="after")
-    def _words_for_names(self) -> "AnnotateConfig":
-        if self.names and not self.words:
-            raise ValueError("annotate.names needs annotate.words: true (or set names: false)")
-        return self

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import native
-from ..annotate.entities import read_terms
+from ..read.word_list import read_terms
 from .config import FilterConfig, FilterRule, Language, Preset
 
 _PANGU = "PanGu-alpha as described for CodePanGu2.6B (App. F): at least 60 % hanzi and 150 characters"

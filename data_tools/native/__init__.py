@@ -13,17 +13,16 @@ import numpy as np
 
 from taixue import UserError
 
-from . import characters
 from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined, json_texts
 from .extension import is_native, loaded, status
-from .plain import hashes, personal, stats
+from .plain import characters, hashes, personal, stats
 from .plain import normalize as plain_normalize
 from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.ngrams import tables as plain_ngrams_tables
+from .plain.rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
 from .plain.text import Batch, strings
-from .rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
 from .unigram import Unigram
 
 __all__ = [
@@ -47,6 +46,7 @@ __all__ = [
     "is_native",
     "joined",
     "json_texts",
+    "loaded",
     "mask_personal",
     "minhash_bands",
     "normalize",

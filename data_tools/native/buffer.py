@@ -7,8 +7,8 @@ import numpy as np
 
 from .extension import loaded
 from .plain.json_lines import json_texts as plain_json_texts
+from .plain.rules import Texts
 from .plain.text import Batch, strings
-from .rules import Texts
 
 
 def batch(content: bytes, lengths: np.ndarray) -> Batch:

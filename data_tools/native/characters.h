@@ -1,4 +1,4 @@
-// Entries of the character table that characters.py makes: class in the low four bits, properties above.
+// Entries of the character table that plain/characters.py makes: class in the low four bits, properties above.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,33 +1,22 @@
-"""The C++ extension: whether it is there, and said for people."""
+"""The C++ extension of corpus work, ready for use."""
 
-import os
-import warnings
 from functools import cache
 from types import ModuleType
 
-from . import characters
+from taixue.base import compiled
+
+from .plain import characters
 
 _VERSION = 3  # module.cc says the same
 
 
 @cache
 def loaded() -> ModuleType | None:
-    """The C++ module, ready for use."""
-    if os.environ.get("TAIXUE_NATIVE") == "off":
-        return None
-    try:
-        from .. import _native  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    if _native.VERSION != _VERSION:
-        warnings.warn(
-            f"taixue: the C++ extension is of another version ({_native.VERSION}, not {_VERSION}) and is not used; "
-            "install taixue again (pip install -e .)",
-            stacklevel=2,
-        )
-        return None
-    _native.set_characters(characters.classes().tobytes())
-    return _native
+    """The C++ module; None: the plain twins do the work."""
+    module = compiled.load("taixue.data_tools._native", _VERSION)
+    if module is not None:
+        module.set_characters(characters.classes().tobytes())
+    return module
 
 
 def is_native() -> bool:
@@ -37,8 +26,4 @@ def is_native() -> bool:
 
 def status() -> str:
     """One line for people: what does the work."""
-    if is_native():
-        return "C++ extension"
-    if os.environ.get("TAIXUE_NATIVE") == "off":
-        return "plain Python (TAIXUE_NATIVE=off)"
-    return "plain Python, 10 to 200 times slower: install taixue again where a C++17 compiler is"
+    return compiled.status(loaded())

@@ -10,7 +10,7 @@
 
 namespace taixue {
 
-// stats.cc. One row of rules.STATS; every field is 8 bytes wide.
+// stats.cc. One row of plain/rules.py, STATS; every field is 8 bytes wide.
 struct Stats {
   int64_t bytes, characters, hanzi, latin, digits, punctuation, symbols, whitespace, kana, hangul, letters;
   int64_t traditional, replacement;

@@ -12,7 +12,7 @@ struct Hash128 {
   uint64_t first, second;
 };
 
-inline uint64_t mix(uint64_t value) {
+inline uint64_t murmur(uint64_t value) {
   value = (value ^ value >> 33) * 0xFF51AFD7ED558CCDu;
   value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53u;
   return value ^ value >> 33;
@@ -38,7 +38,7 @@ inline Hash128 hash128(const uint8_t* p, size_t size) {
     std::memcpy(block, p, size);
     step();
   }
-  return {mix(first), mix(second ^ kSecret[0])};
+  return {murmur(first), murmur(second ^ kSecret[0])};
 }
 
 }  // namespace taixue

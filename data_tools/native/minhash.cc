@@ -47,7 +47,7 @@ class Shingles {
 
 TAIXUE_CLONES
 void mix_all(const uint64_t* __restrict hashes, size_t count, uint64_t key, uint64_t* __restrict out) {
-  for (size_t k = 0; k < count; ++k) out[k] = mix(hashes[k] + key);
+  for (size_t k = 0; k < count; ++k) out[k] = murmur(hashes[k] + key);
 }
 
 // Fast similarity sketching: one minimum per bin.
@@ -87,7 +87,7 @@ class Sketcher {
 
 uint64_t band_hash(const uint64_t* smallest, size_t rows, uint64_t band) {
   uint64_t value = band;
-  for (size_t k = 0; k < rows; ++k) value = mix(value ^ smallest[k]) + kMultiplier;
+  for (size_t k = 0; k < rows; ++k) value = murmur(value ^ smallest[k]) + kMultiplier;
   return value == ~uint64_t{0} ? 0 : value;  // all ones mean "no shingle"
 }
 

@@ -46,7 +46,7 @@ struct Ngrams::Units {
     ends[count] = static_cast<uint32_t>(end);
     ++count;
   }
-  uint64_t hash(size_t k) const { return are_words[k] ? values[k] : mix(values[k]); }
+  uint64_t hash(size_t k) const { return are_words[k] ? values[k] : murmur(values[k]); }
 };
 
 // Of the n-grams that begin at n - a + 1 = `stride_` places in a row, with a = `anchor_` units, exactly one part of a
@@ -80,7 +80,7 @@ void Ngrams::split(const Text& text, Units& units) const {
     const size_t begin = place - 1;
     uint64_t hash = 0, within = 0;
     while (true) {
-      hash += mix(folded_[point] + within);
+      hash += murmur(folded_[point] + within);
       within += kPlace;
       if (p == text.end()) break;
       const uint8_t* next = decode(p, point);
@@ -104,7 +104,7 @@ bool Ngrams::walk(const Units& units, size_t first, size_t last, Visit visit) co
   uint64_t rolled = 0;
   for (size_t k = 0; k < ngram_; ++k) rolled = rolled * kMultiplier + units.hash(first + k);
   for (size_t begin = first;; ++begin) {
-    if (visit(mix(rolled), begin)) return true;
+    if (visit(murmur(rolled), begin)) return true;
     if (begin + 1 >= last) return false;
     rolled = rolled * kMultiplier + units.hash(begin + ngram_) - leaving_ * units.hash(begin);
   }

@@ -8,7 +8,7 @@ import numpy as np
 
 from taixue import UserError
 
-from .rules import UnigramModel
+from .plain.rules import UnigramModel
 
 _UNIGRAM = 1
 _NORMAL, _UNKNOWN, _BYTE_TYPE = 1, 2, 6

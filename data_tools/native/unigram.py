@@ -8,9 +8,9 @@ from taixue import UserError
 
 from .buffer import byte_counts
 from .extension import loaded
+from .plain.rules import Ragged, Texts
 from .plain.text import strings
 from .plain.unigram import Unigram as PlainUnigram
-from .rules import Ragged, Texts
 from .spiece import read_model
 
 

@@ -1,6 +1,4 @@
-"""The cut of a corpus's inputs into numbered shards: arithmetic on names and sizes, so every rank finds the
-same.
-"""
+"""The cut of a corpus's inputs into numbered shards: arithmetic on names and sizes, so every rank finds the same."""
 
 import hashlib
 import os
@@ -72,9 +70,7 @@ class InputShard:
 
 
 def plan(config: CorpusBuildConfig, tokenizer: Tokenizer) -> list[InputShard]:
-    """Cut the inputs of every source into shards of about shard_bytes: depends on names, sizes and dates
-    only.
-    """
+    """Cut the inputs of every source into shards of about shard_bytes: depends on names, sizes and dates only."""
     cleaner = Cleaner(config.normalize, config.filters).stamp()
     shards = [
         InputShard(config, source, 0, number, pieces, _cleaned(config, cleaner, source, pieces), "")

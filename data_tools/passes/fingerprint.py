@@ -8,6 +8,8 @@ enough to estimate the similarity of a candidate pair with a standard deviation 
 
 import numpy as np
 
+from taixue.base import rng
+
 from .. import native
 from ..config import DeduplicateConfig
 
@@ -26,22 +28,15 @@ def near(texts: native.Texts, config: DeduplicateConfig) -> tuple[np.ndarray, np
     )
     grouped = minima.reshape(len(texts), config.bands, config.permutations // config.bands)
     # The number of the band is part of its hash: bands of all numbers share one table.
-    bands = np.broadcast_to(mix(np.arange(config.bands, dtype=np.uint64)), grouped.shape[:2]).copy()
+    bands = np.broadcast_to(rng.mix(np.arange(config.bands, dtype=np.uint64)), grouped.shape[:2]).copy()
     for row in range(grouped.shape[2]):
         bands ^= grouped[:, :, row]
         bands *= _MULTIPLIER
         bands ^= bands >> _SHIFT
-    return mix(bands), minima.astype(np.uint8), minima[:, 0] != np.uint64(native.NO_SHINGLE)
+    return rng.mix(bands), minima.astype(np.uint8), minima[:, 0] != np.uint64(native.NO_SHINGLE)
 
 
 def similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Estimated Jaccard similarity float64 (N,) of pairs of sketches (N, P): 1 of 256 is equal by chance."""
     equal = np.count_nonzero(left == right, axis=1) / left.shape[1]
     return (equal - 1 / 256) / (1 - 1 / 256)
-
-
-def mix(values: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 whose every output bit depends on every input bit (splitmix64's finaliser)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

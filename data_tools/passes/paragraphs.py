@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import match, resolve, runs
-from .clean import PARAGRAPH_COLUMNS, REPEAT_COLUMNS
 from .cut import WORK_FOLDER, InputShard
+from .index import PARAGRAPH_COLUMNS, REPEAT_COLUMNS
 from .ranges import RangeTask
 
 ROW_MEMORY = 160  # bytes held per row at the peak of a task, measured

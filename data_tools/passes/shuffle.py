@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from taixue.base import files
+from taixue.base import files, rng
 
 from ..shards import manifest
-from . import fingerprint, match, record, runs
+from . import match, record, runs
 from .cut import SPLITS, InputShard, digest
 from .survivors import Survivors
 from .write import Encoded, Encoder, Sink, are_held_out, is_finished
@@ -82,8 +82,8 @@ class DealTask:
 
 def _keys(shard: InputShard, numbers: np.ndarray) -> np.ndarray:
     """Place of each document in the order of its source: distinct, uint64."""
-    seed = fingerprint.mix(np.array([shard.config.seed], np.uint64))
-    return fingerprint.mix(fingerprint.mix(match.document_ids(shard.index, numbers) ^ seed) + seed)
+    seed = rng.mix(np.array([shard.config.seed], np.uint64))
+    return rng.mix(rng.mix(match.document_ids(shard.index, numbers) ^ seed) + seed)
 
 
 def _path(shard: InputShard, split: manifest.Split, suffix: str) -> Path:

@@ -14,11 +14,12 @@ from .. import native
 from ..config import DecontaminateConfig
 from ..shards import manifest
 from . import record
-from .clean import CleanedShard, write_statistics
+from .cleaned import CleanedShard
 from .contamination import EvaluationSets
 from .cut import InputShard
 from .paragraphs import repeated
 from .resolve import Removed
+from .statistics import write_statistics
 from .texts import read_texts
 
 CONTAMINATED_FOLDER = "decontaminated"

@@ -8,15 +8,14 @@ from functools import lru_cache
 import numpy as np
 
 from taixue import UserError
-from taixue.base import files
+from taixue.base import files, rng
 
 from .. import native
 from ..annotate import Annotator
 from ..shards import indexed, manifest, sidecar
 from ..tokenizer.store import Tokenizer, load_tokenizer
-from . import fingerprint
-from .clean import statistics_path, write_statistics
 from .cut import SPLITS, InputShard
+from .statistics import statistics_path, write_statistics
 from .survivors import Survivors
 
 _PROBE = 100
@@ -122,7 +121,7 @@ class Encoder:
         self.tokenizer = _tokenizer(shard.config.tokenizer)
         self.annotator = Annotator(shard.config.annotate) if shard.config.annotate else None
         self.dtype = indexed.token_dtype(self.tokenizer.vocab_size)
-        self._is_checked, self._is_exact = False, True
+        self._is_checked = False
 
     def encode(self, texts: native.Texts) -> Encoded:
         """Tokens of texts, each with its eos."""
@@ -130,21 +129,20 @@ class Encoder:
         if not self._is_checked and len(texts):
             self._is_checked = True
             self._check([texts[k] for k in range(min(len(texts), _PROBE))])
-        tokenizer = type(self.tokenizer) if self._is_exact else Tokenizer
         if self.annotator is None:
-            tokens, lengths = tokenizer.encode_joined(self.tokenizer, texts)
+            tokens, lengths = self.tokenizer.encode_joined(texts)
             return Encoded(tokens, None, lengths)
-        tokens, lengths, starts = tokenizer.encode_with_starts(self.tokenizer, texts)
+        tokens, lengths, starts = self.tokenizer.encode_with_starts(texts)
         rows = self.annotator.annotate(texts, lengths, starts)
         return Encoded(tokens, rows.view(np.uint8).reshape(len(rows), self.annotator.dtype.itemsize), lengths)
 
     def _check(self, texts: native.Texts) -> None:
-        expected, _ = Tokenizer.encode_joined(self.tokenizer, texts)
-        if not np.array_equal(self.tokenizer.encode_joined(texts)[0], expected):
+        library = self.tokenizer.by_library()
+        if not np.array_equal(self.tokenizer.encode_joined(texts)[0], library.encode_joined(texts)[0]):
             warnings.warn(
                 f"{self._shard}: the fast tokenizer differs from the library, which is used", stacklevel=3
             )
-            self._is_exact = False
+            self.tokenizer = library
 
     def write_statistics(self) -> None:
         """Publish the counts of the annotator, if there is one."""
@@ -231,6 +229,6 @@ class Sink:
 
 def are_held_out(texts: native.Texts, shard: InputShard) -> np.ndarray:
     """0 or 1 per text, decided by the text alone, so copies of a document are on the same side."""
-    seed = fingerprint.mix(np.array([shard.config.seed], np.uint64))
-    keys = fingerprint.mix(native.exact_hash(texts)[:, 0] ^ seed)
+    seed = rng.mix(np.array([shard.config.seed], np.uint64))
+    keys = rng.mix(native.exact_hash(texts)[:, 0] ^ seed)
     return (keys < np.uint64(shard.config.validation_fraction * 2.0**64)).astype(np.int64)

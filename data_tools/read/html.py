@@ -8,7 +8,7 @@ import codecs
 import re
 
 from .. import native
-from ..native.rules import BLOCKS, INLINE
+from ..native.plain.rules import BLOCKS, INLINE
 
 KINDS = ("text/html", "application/xhtml+xml")
 _HEAD = 4096

@@ -1,33 +1,9 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as an HTML page."""
 
-from html import escape
 from typing import Any
 
 from taixue.base.charts import bars, flow, histogram, number
-
-STYLE = """
-:root{--ink:#1d2433;--soft:#667085;--line:#e4e7ec;--paper:#fff;--back:#f5f6f8;--a:#2f6f9f;--b:#7a9e3f;--lost:#d9822b}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#344054;--paper:#1b2130;--back:#12161f;
---a:#5aa2d6;--b:#a3c76a;--lost:#e39b52}}
-*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);
-font:15px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif}
-main{max-width:960px;margin:0 auto;padding:28px 20px 60px}
-h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:0 0 12px}
-h3{font-size:15px;margin:22px 0 6px}p.sub{color:var(--soft);margin:0 0 20px;overflow-wrap:anywhere}
-section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:18px 20px;margin:16px 0}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:16px 0}
-.card{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
-.card b{display:block;font-size:21px}.card span{color:var(--soft);font-size:13px}
-table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:right;color:var(--soft);font-weight:500}
-th:first-child,td:first-child{text-align:left}td{text-align:right;font-variant-numeric:tabular-nums}
-td,th{padding:5px 8px;border-bottom:1px solid var(--line)}tr.sum td{font-weight:600}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font-size:13px}svg .label{text-anchor:end}
-svg .number,svg .axis{fill:var(--soft)}svg .tick{text-anchor:middle;font-size:11px;fill:var(--soft)}
-svg .a{fill:var(--a)}svg .b{fill:var(--b)}svg .lost{fill:var(--lost)}
-details{border-top:1px solid var(--line);padding:6px 0}summary{cursor:pointer}summary small{color:var(--soft)}
-blockquote{margin:6px 0;padding:6px 10px;border-left:3px solid var(--lost);background:var(--back);font-size:13px;
-white-space:pre-wrap;overflow-wrap:anywhere}p.none{color:var(--soft)}
-"""
+from taixue.base.page import cards, document, escape, section, table
 
 
 def page(facts: dict[str, Any]) -> str:
@@ -45,22 +21,13 @@ def page(facts: dict[str, Any]) -> str:
     name = escape(facts["corpus"])
     tokenizer = facts["tokenizer"]
     made = f"tokenizer {tokenizer['kind']}, {tokenizer['vocab_size']:,} ids, {escape(tokenizer['library'])}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Corpus report: {name}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>Corpus report</h1><p class=sub>{name} · {made}, {tokenizer['sha256'][:12]}</p>"
-        f"{''.join(sections)}</main></body></html>\n"
-    )
-
-
-def section(title: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+    about = f"{name} · {made}, {tokenizer['sha256'][:12]}"
+    return document("Corpus report", about, sections, name=facts["corpus"])
 
 
 def _cards(facts: dict[str, Any]) -> str:
     totals = facts["totals"]
-    cards = [
+    found = [
         (number(totals["documents"]), "documents"),
         (_bytes(totals["bytes"]), "of text"),
         (number(totals["tokens"]), "tokens"),
@@ -70,8 +37,8 @@ def _cards(facts: dict[str, Any]) -> str:
     first = [step for step in facts["flow"] if step["step"] == facts["flow"][0]["step"]]
     read = sum(step["bytes"] + step.get("removed_bytes", 0) for step in first)
     if read:
-        cards.insert(2, (f"{totals['bytes'] / read:.1%}", "of the bytes read were kept"))
-    return f"<div class=cards>{''.join(f'<div class=card><b>{a}</b><span>{b}</span></div>' for a, b in cards)}</div>"
+        found.insert(2, (f"{totals['bytes'] / read:.1%}", "of the bytes read were kept"))
+    return cards(found)
 
 
 def _flow(steps: list[dict[str, Any]]) -> str:
@@ -159,7 +126,9 @@ def _sources(facts: dict[str, Any]) -> str:
                 str(source["shards"]),
             ]
         )
-    return table(["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, sums=True)
+    return table(
+        ["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, bold={len(rows) - 1}
+    )
 
 
 def _lengths(facts: dict[str, Any]) -> str:
@@ -242,14 +211,6 @@ def _annotation(found: dict[str, Any] | None) -> str:
         + f"<h3>Parts of speech of units per 1,000 tokens, the 15 most frequent</h3>{bars(pos)}"
         + (f"<p class=none>{made}</p>" if made else "")
     )
-
-
-def table(head: list[str], rows: list[list[str]], sums: bool = False) -> str:
-    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
-    for k, row in enumerate(rows):
-        mark = " class=sum" if sums and k == len(rows) - 1 else ""
-        lines.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"
 
 
 def _ordered(values: dict[str, float]) -> dict[str, float]:

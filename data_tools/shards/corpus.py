@@ -41,8 +41,7 @@ class Corpus:
 
 
 def open_corpus(folder: str | Path, split: manifest.Split, digests: bool = False) -> Corpus:
-    """Open the shards of a split. Headers and sizes are always checked; with digests, every byte of both
-    splits.
+    """Open the shards of a split. Headers and sizes are always checked; with digests, every byte of both splits.
 
     UserError when the folder is no finished corpus, or a shard is missing, truncated or damaged.
     """

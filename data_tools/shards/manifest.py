@@ -57,8 +57,7 @@ class InputRecord(_Record):
 
 
 class ShardManifest(ShardEntry):
-    """<shard>.json. A shard without documents has only this file, no .bin and .idx, and is not in
-    corpus.json.
+    """<shard>.json. A shard without documents has only this file, no .bin and .idx, and is not in corpus.json.
 
     stamp: digest of everything the shard is made from; a rebuild keeps the shard when it is equal.
     held_out_first: the shard's first document was put into this split because it would have been empty

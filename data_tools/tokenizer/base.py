@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..native.plain.rules import Texts
 from ..native.plain.text import strings
-from ..native.rules import Texts
 
 NONE = -1
 _UNUSED = re.compile(r"\[unused\d+\]")
@@ -82,6 +82,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 (N,) array per text, without any special token."""
+
+    def by_library(self) -> "Tokenizer":
+        """This tokenizer without any faster way of our own: what the library says."""
+        return self
 
     def encode_joined(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
         """The ids of `encode`, all texts (str or UTF-8) one after another, eos_id behind each: int32 (N,); and how many

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..native.characters import FULLWIDTH_PUNCTUATION
+from ..native.plain.characters import FULLWIDTH_PUNCTUATION
 
 _BASE = "nmt_nfkc"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ..native import characters as c
+from ..native.plain import characters as c
 from .base import Tokenizer
 
 _EXAMPLES = 30

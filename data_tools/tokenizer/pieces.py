@@ -12,8 +12,8 @@ import orjson
 from taixue import UserError
 from taixue.base.files import readable_json
 
-from ..config import TokenizerTrainConfig
 from .base import Tokenizer
+from .config import TokenizerTrainConfig
 from .sentencepiece import MODEL_FILE, SentencePieceTokenizer, hub_tokenizer
 from .wordpiece import HUB_FILE, VOCABULARY_FILE, BertTokenizer, bert_pipeline
 

@@ -6,8 +6,8 @@ the highest id, as in Hugging Face's T5Tokenizer. spiece.model holds no sentinel
 The same sample, configuration and sentencepiece version give the same bytes: the unigram trainer draws
 nothing at random when it is given all sentences, and adds its counts in `threads` fixed parts (other counts
 of threads round differently). Ids equal Hugging Face's but for ties: where two segmentations have the same
-score ("——|—", "—|——"), sentencepiece 0.2.3 and the tokenizers library may choose differently (measured: 11 of
-6,000 documents).
+score ("——|—", "—|——"), sentencepiece 0.2.3 and the tokenizers library may choose differently
+(measured: 11 of 6,000 documents).
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ from taixue import UserError
 from taixue.base.files import canonical_json, readable_json
 
 from .. import native
-from ..config import TokenizerTrainConfig
 from . import charsmap
 from .base import SpecialIds, Tokenizer
+from .config import TokenizerTrainConfig
 
 MODEL_FILE = "spiece.model"
 _SAME_IDS_AS = "0.2.3"  # sentencepiece; other versions break ties between equal scores differently
@@ -42,17 +42,21 @@ class SentencePieceTokenizer(Tokenizer):
     """T5 tokenizer on the sentencepiece library; about ten times the speed of the tokenizers library."""
 
     processor: Any = field(repr=False, compare=False)
+    has_shortcut: bool = field(default=True, repr=False, compare=False)
 
     @cached_property
     def unigram(self) -> native.Unigram | None:
         """Our own encoder, some times faster still, where it was built, for unigram models and the version of the
         library whose ids it gives; else None."""
-        if not native.is_native() or self.library != f"sentencepiece {_SAME_IDS_AS}":
+        if not self.has_shortcut or not native.is_native() or self.library != f"sentencepiece {_SAME_IDS_AS}":
             return None
         try:
             return native.Unigram(self.processor.serialized_model_proto())
         except UserError:  # not a unigram model
             return None
+
+    def by_library(self) -> "SentencePieceTokenizer":
+        return replace(self, has_shortcut=False)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.processor.encode(list(texts), return_type="numpy", num_threads=1)
@@ -126,9 +130,7 @@ def _has(processor: Any, piece: str) -> bool:
 
 
 def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes]:
-    """Train on texts; return the files of the folder by name. UserError when vocab_size does not fit the
-    texts.
-    """
+    """Train on texts; return the files of the folder by name. UserError when vocab_size does not fit the texts."""
     import sentencepiece
 
     model = io.BytesIO()

@@ -18,8 +18,8 @@ from taixue import UserError
 from taixue.base import files
 
 from .. import read
-from ..config import TokenizerTrainConfig
 from .base import SpecialIds, Tokenizer
+from .config import TokenizerTrainConfig
 
 __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
@@ -31,8 +31,7 @@ _PROBE = 5000  # documents of the sample that the report is about
 def load_tokenizer(folder: str | Path) -> Tokenizer:
     """Load a tokenizer folder of Taixue, or a plain Hugging Face T5 or BERT folder.
 
-    UserError when the folder is missing, holds no known tokenizer, or its files differ from its recorded
-    digest.
+    UserError when the folder is missing, holds no known tokenizer, or its files differ from its recorded digest.
     """
     from . import sentencepiece as tokenizer_sentencepiece
     from . import wordpiece as tokenizer_wordpiece
@@ -119,9 +118,7 @@ def train(config: TokenizerTrainConfig) -> Path:
 
 
 class _Sample:
-    """At most sample_bytes of the inputs' documents, drawn evenly by a keyed hash of their number, in input
-    order.
-    """
+    """At most sample_bytes of the inputs' documents, drawn evenly by a keyed hash of their number, in input order."""
 
     def __init__(self, config: TokenizerTrainConfig) -> None:
         self._config = config

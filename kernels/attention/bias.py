@@ -11,12 +11,7 @@ from torch import Tensor
 
 from ..dispatch import obstacle
 from .reference import DenseBias, dense_bias, relative_buckets
-
-GRANULE = 64
-"""Positions that share one entry of a range table."""
-
-MARGIN = 256
-"""A bias line reaches this far beyond its radius, so that tiles of up to 128 by 128 need no clamping."""
+from .triton.shapes import GRANULE, MARGIN
 
 LOG2E = 1.4426950408889634
 

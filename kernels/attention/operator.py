@@ -11,6 +11,7 @@ from torch import Tensor
 from ..dispatch import obstacle
 from .bias import AttentionBias
 from .reference import DenseBias, reference_attention
+from .triton.shapes import empty_heads_like
 
 LARGEST_HEAD_DIM = 128
 
@@ -189,11 +190,6 @@ def _differentiate(ctx: Any, grad: Tensor, grad_lse: Tensor | None) -> tuple[Ten
 
 
 torch.library.register_autograd("taixue::attention", _differentiate, setup_context=_save)
-
-
-def empty_heads_like(x: Tensor) -> Tensor:
-    """An empty (B, H, S, K) tensor that is (B, S, H, K) in memory, so that joining the heads copies nothing."""
-    return torch.empty_like(x.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
 
 
 def _check(

@@ -19,7 +19,7 @@ def extend_tokenizer(words: list[str]) -> int:
     )
     _add_multiple(parser)
     options = parser.parse_args(words)
-    from taixue.data_tools.annotate.entities import read_terms
+    from taixue.data_tools.read.word_list import read_terms
     from taixue.data_tools.tokenizer.change import extend
 
     listed = [word for path in options.words for word in read_terms(path)]

@@ -17,9 +17,9 @@ from rich.table import Table
 from torch import Tensor
 
 from taixue.base import files
+from taixue.base.charts import grouped, standalone
 from taixue.kernels import dispatch
 
-from .chart import bars
 from .clock import GIB, Ceilings, Timing, ceilings, describe, measure
 from .kernel_cases import Case, all_cases
 
@@ -181,4 +181,4 @@ def _write(report: Report, out: Path) -> None:
         if row.timing:
             groups.setdefault(f"{row.op} {row.shape}", {})[row.variant] = 100 * row.roofline
     title = f"Share of the roofline, forward and backward: {report.device}"
-    files.write(out / "kernels.svg", bars(title, "%", groups, "ours").encode())
+    files.write(out / "kernels.svg", standalone(grouped(title, groups, "%", "ours")).encode())

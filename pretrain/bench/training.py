@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from taixue.base import files
+from taixue.base.charts import grouped, standalone
 from taixue.base.load import load
 
 from ..config.schema import RunConfig, T5Config
 from ..observe.peak import lookup
-from .chart import bars
 from .clock import GIB
 from .rivals import RIVALS, Outcome, run
 
@@ -199,9 +199,8 @@ def _write(rows: Sequence[Row], out: Path) -> None:
     for row in rows:
         if row.outcome:
             groups.setdefault(row.case, {})[row.rival] = row.tokens_per_second
-    files.write(
-        out / "train.svg", bars("Tokens per second, full step", "tokens/s", groups, "taixue").encode()
-    )
+    chart = grouped("Tokens per second, full step", groups, "tokens/s", "taixue")
+    files.write(out / "train.svg", standalone(chart).encode())
 
 
 def main(words: str) -> None:

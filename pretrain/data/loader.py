@@ -18,8 +18,7 @@ _POLL_SECONDS = 0.1
 
 
 class Loader:
-    """Iterator over (step, batch) from a step on, without end. batch: the rank's block, (global_size / n,
-    ...).
+    """Iterator over (step, batch) from a step on, without end. batch: the rank's block, (global_size / n, ...).
 
     prefetch: steps kept ready; 0 makes each batch when it is asked for. An error while making a batch is
     raised by the `next` that would have returned it. `close` stops the thread; also a context manager.

@@ -15,8 +15,8 @@ def permute(numbers: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
     """int64, the shape of numbers: where a keyed permutation of range(count) sends numbers in [0, count).
 
     keys (uint64, broadcast with numbers) choose the permutation. A Feistel network on the smallest power of
-    two that holds count; values outside are sent through again until they fall inside (cycle walking; Black,
-    Rogaway 2002).
+    two that holds count; values outside are sent through again until they fall inside
+    (cycle walking; Black, Rogaway 2002).
     """
     bits = max((count - 1).bit_length(), 2)
     left_bits, right_bits = np.uint64(bits // 2), np.uint64(bits - bits // 2)

@@ -7,6 +7,7 @@ import orjson
 import yaml
 
 import taixue
+from taixue.base import charts
 from taixue.base.files import sha256_of_file
 from taixue.data_tools.tokenizer.store import Tokenizer
 
@@ -113,34 +114,9 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def loss_svg(curve: Curve, width: int = 640, height: int = 320) -> str:
+def loss_svg(curve: Curve) -> str:
     """The curve (at least two points, steps ascending) as a small picture with two labels per axis."""
-    left, top, right, bottom = 56, 16, width - 16, height - 36
-    points = thinned(curve, 400)
-    first, last = points[0][0], points[-1][0]
-    low, high = min(loss for _, loss in points), max(loss for _, loss in points)
-    span = (high - low) or 1.0
-    line = " ".join(
-        f"{left + (step - first) / (last - first) * (right - left):.1f},"
-        f"{bottom - (loss - low) / span * (bottom - top):.1f}"
-        for step, loss in points
-    )
-    labels = (
-        (left, bottom + 20, "start", str(first)),
-        (right, bottom + 20, "end", f"step {last}"),
-        (left - 6, top + 6, "end", f"{high:.2f}"),
-        (left - 6, bottom, "end", f"{low:.2f}"),
-    )
-    texts = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>\n' for x, y, anchor, text in labels
-    )
-    view = f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {view}>\n<title>training loss by step</title>\n'
-        f'<rect width="{width}" height="{height}" fill="white"/>\n'
-        f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#888"/>\n'
-        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="1.5"/>\n{texts}</svg>\n'
-    )
+    return charts.standalone(charts.line("training loss by step", thinned(curve, 400), "step"))
 
 
 def thinned(curve: Curve, count: int) -> list[tuple[int, float]]:

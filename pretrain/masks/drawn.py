@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from taixue.base import rng
-from taixue.data_tools.native import masking
-from taixue.data_tools.native.masking import UnitRules
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.tokenizer.base import Tokenizer
 
@@ -14,6 +12,8 @@ from ..config.schema import UnitsConfig
 from ..objectives import Objective
 from ..objectives.denoisers import Denoisers
 from ..objectives.mlm import MaskedLanguageModel
+from ..objectives.native import masking
+from ..objectives.native.masking import UnitRules
 from ..objectives.span import SpanCorruption
 from ..objectives.spans import SpanSampler, SpanShape
 from ..objectives.unit_rules import special_ids

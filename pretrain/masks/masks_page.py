@@ -1,14 +1,13 @@
-"""The report of `taixue masks` as one HTML file that needs nothing else."""
+"""The report of `taixue masks` as an HTML page."""
 
-from html import escape
 from typing import Any
 
 from taixue.base.charts import bars, histogram, number
-from taixue.data_tools.report.corpus_page import STYLE, section, table
+from taixue.base.page import cards, document, escape, section, table
 
 from .terminal import ROWS
 
-_MORE = """
+_STYLE = """
 .text{line-height:2;overflow-wrap:anywhere}.text mark{color:inherit;border-radius:3px;padding:1px 0}
 .text .s0{background:#f6c86a88}.text .s1{background:#7fb8e688}.text .s2{background:#9ccf7a88}
 .text u{text-decoration:underline 2px var(--lost);text-underline-offset:4px}
@@ -33,27 +32,22 @@ def page(facts: dict[str, Any]) -> str:
     ]
     name = escape(facts["run"])
     about = f"{escape(facts['objective']['kind'])}, windows of {facts['raw_length']} tokens"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Masks: {name}</title><style>{STYLE}{_MORE}</style></head><body><main>"
-        f"<h1>Masks</h1><p class=sub>{name} · {about}</p>{''.join(sections)}</main></body></html>\n"
-    )
+    return document("Masks", f"{name} · {about}", sections, name=facts["run"], style=_STYLE)
 
 
 def _cards(counted: dict[str, Any], packing: dict[str, float]) -> str:
-    cards = [
+    found = [
         (f"{counted['mask_rate']:.2%}", "of the tokens masked"),
         (f"{counted['mean_span']:.2f}", "tokens in a span"),
         (f"{packing['filled']:.1%}", "of the positions filled"),
     ]
     if "words_cut" in counted:
-        cards[2:2] = [
+        found[2:2] = [
             (f"{counted['entities_in_one_span']:.1%}", "of touched entities in one span"),
             (f"{counted['connectives_masked']:.1%}", "of connectives masked"),
             (f"{counted['words_cut']:.1%}", "of touched words cut"),
         ]
-    return f"<div class=cards>{''.join(f'<div class=card><b>{a}</b><span>{b}</span></div>' for a, b in cards)}</div>"
+    return cards(found)
 
 
 def _comparison(maskers: dict[str, dict[str, Any]]) -> str:

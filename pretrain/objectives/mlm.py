@@ -16,11 +16,11 @@ import numpy as np
 
 from taixue import UserError
 from taixue.base import rng
-from taixue.data_tools.native import masking
 from taixue.data_tools.tokenizer.base import Tokenizer
 
 from .base import IGNORED
 from .config import MlmConfig
+from .native import masking
 from .similar import SimilarWords
 from .tags import Features, document_numbers, tag_labels
 from .unit_rules import as_bytes, require, special_ids, unit_rules

@@ -2,8 +2,8 @@
 
 random: T5's, two uniformly random compositions (Raffel et al. 2020, random_spans_noise_mask). geometric: span lengths
 are geometric, truncated at a longest and renormalised (SpanBERT), given their number and sum: uniform over the
-compositions without a longer part. words, knowledge: whole units of the annotation (plain/unit_spans.py); a window for
-which these find no way gets random spans, and is counted.
+compositions without a longer part. words, knowledge: whole units of the annotation (native/plain/unit_spans.py); a
+window for which these find no way gets random spans, and is counted.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ import numpy as np
 
 from taixue import UserError
 from taixue.base import rng
-from taixue.data_tools.native import masking
 
 from .config import SpanKind, UnitsConfig
+from .native import masking
 from .unit_rules import as_bytes, unit_rules
 
 NOISE_STREAM, TEXT_STREAM, UNIT_STREAM = 1, 2, 4

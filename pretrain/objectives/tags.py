@@ -46,9 +46,11 @@ class Features:
         pos_ids: part of speech, 0 for none. word_groups, clause_groups: number of the word and the clause, from 1.
         role_ids (B, S, 3): roles for up to three predicates, where the sidecars have them.
         """
-        nowhere = index < 0
-        hidden = nowhere if masked is None or not self._config.hide_masked_tags else nowhere | masked
-        alone = nowhere if masked is None or not self._config.hide_masked_groups else nowhere | masked
+        hidden, alone = index < 0, index < 0
+        if masked is not None and self._config.hide_masked_tags:
+            hidden = hidden | masked
+        if masked is not None and self._config.hide_masked_groups:
+            alone = alone | masked
         flags = rows["flags"]
         features = {
             "pos_ids": _at(rows["pos"], index, hidden),
@@ -66,12 +68,14 @@ def tag_labels(
     """pos_labels, ne_labels int64 (B, S): number of the part of speech and of the entity type (0: in no entity) of each
     token, -100 for tokens of several words and those without a word; where the input holds tags, -100 for all whose
     tag it shows."""
-    straddles = (rows["flags"] & sidecar.STRADDLES) != 0
-    ignored = (
-        (index < 0) | (_at(straddles, index, index < 0) != 0) | (_at(rows["pos"], index, index < 0) == 0)
-    )
-    if config.features:
-        ignored |= ~masked if config.hide_masked_tags else True
+    nowhere = index < 0
+    straddles = _at(rows["flags"] & sidecar.STRADDLES, index, nowhere) != 0
+    is_wordless = _at(rows["pos"], index, nowhere) == 0
+    ignored = nowhere | straddles | is_wordless
+    if config.features and not config.hide_masked_tags:
+        ignored = np.ones_like(ignored)
+    elif config.features:
+        ignored |= ~masked
     return {
         "pos_labels": _at(rows["pos"], index, ignored, IGNORED),
         "ne_labels": _at(rows["entity"], index, ignored, IGNORED),

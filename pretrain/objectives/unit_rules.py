@@ -1,4 +1,4 @@
-"""From the configuration and the sidecars' names to what the unit sampler is told (data_tools/native/masking.py)."""
+"""From the configuration and the sidecars' names to what the unit sampler is told (native/masking.py)."""
 
 from collections.abc import Mapping
 from itertools import accumulate
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from taixue import UserError
-from taixue.data_tools.native.masking import CLAUSE, CONNECTIVE, ENTITY, IDIOM, TYPE_NAMES, WORD, UnitRules
 
 from .config import Masking, UnitsConfig
+from .native.masking import CLAUSE, CONNECTIVE, ENTITY, IDIOM, TYPE_NAMES, WORD, UnitRules
 
 # Weights are integers to the sampler, so that it has no rounding that could differ from machine to machine.
 _UNIT_WEIGHT = 1024

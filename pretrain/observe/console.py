@@ -1,6 +1,4 @@
-"""What a person sees while a run goes on: messages, a line per report, a progress bar where there is a
-terminal.
-"""
+"""What a person sees while a run goes on: messages, a line per report, a progress bar where there is a terminal."""
 
 import logging
 import time

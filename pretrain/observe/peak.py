@@ -25,9 +25,7 @@ PEAK_TFLOPS: dict[str, dict[str, float]] = {
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """FLOP/s that `device` can reach in `precision` ("bf16", "fp16", "fp32"); None when it is not in the
-    table.
-    """
+    """FLOP/s that `device` can reach in `precision` ("bf16", "fp16", "fp32"); None when it is not in the table."""
     if device.type != "cuda":
         return None
     return lookup(torch.cuda.get_device_name(device), precision)

@@ -1,8 +1,8 @@
 """Learning rate as a pure function of the step. No torch, no state: nothing to save in a checkpoint.
 
 Steps count from 0. Update number u = step + 1 is what the formulas see, so the warm-up line goes through 0
-just before the first update (no update is wasted at a rate of 0), reaches the peak at step = warmup_steps
-- 1, and the last step of the run (step = steps - 1) uses exactly the final rate, peak * min_ratio.
+just before the first update (no update is wasted at a rate of 0), reaches the peak at step = warmup_steps - 1, and
+the last step of the run (step = steps - 1) uses exactly the final rate, peak * min_ratio.
 """
 
 from math import cos, pi, sqrt
@@ -14,13 +14,16 @@ def learning_rate(config: ScheduleConfig, peak: float, step: int, steps: int) ->
     """Learning rate of 0-based `step` in a run of `steps` steps.
 
     With w = warmup_steps, r = min_ratio, x = (u - w) / (steps - w) the part of the decay that is done:
-    every schedule  peak * u / w                                while u <= w
-    constant        peak
-    linear          peak * (1 - (1 - r) x)
-    cosine          peak * (r + (1 - r) (1 + cos pi x) / 2)      Loshchilov & Hutter 2017
-    inverse-sqrt    peak * max(r, sqrt(w / u))                   Raffel et al. 2020; theirs is flat where
-    ours warms up wsd             peak, then linear to peak * r over the last decay_steps (0: steps // 10)
-     Hu et al. 2024 Steps beyond the end keep the final rate.
+
+        every schedule  peak * u / w                              while u <= w
+        constant        peak
+        linear          peak * (1 - (1 - r) x)
+        cosine          peak * (r + (1 - r) (1 + cos pi x) / 2)   Loshchilov & Hutter 2017
+        inverse-sqrt    peak * max(r, sqrt(w / u))                Raffel et al. 2020; theirs is flat where ours warms up
+        wsd             peak, then linear to peak * r over        Hu et al. 2024
+                        the last decay_steps (0: steps // 10)
+
+    Steps beyond the end keep the final rate.
     """
     update = step + 1
     warmup = min(config.warmup_steps, steps)

@@ -1,15 +1,20 @@
 """Random numbers without state: splitmix64 of (key, stream, counter).
 
 A number depends on nothing but these three, so a sample's masks are the same in any batch, rank, worker or
-resumed run. Arithmetic is modulo 2**64. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-Generators", 2014.
+resumed run. Arithmetic is modulo 2**64. Source: Steele, Lea, Flood, "Fast
+Splittable Pseudorandom Number Generators", 2014.
+
+Arrays first; below them the same for single Python integers, and rng.h has those for C++.
 """
+
+from collections.abc import Iterator
+from itertools import count as counted
 
 import numpy as np
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
+_CONSTANTS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_GOLDEN, _MULTIPLY_1, _MULTIPLY_2 = (np.uint64(value) for value in _CONSTANTS)
+_ALL_64 = 2**64 - 1
 _27, _30, _31, _32 = (np.uint64(bits) for bits in (27, 30, 31, 32))
 _LOW_32 = np.uint64(0xFFFFFFFF)
 
@@ -37,9 +42,7 @@ def draw(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
 
 
 def draw_at(stream_keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """uint64 numbers at chosen positions of streams; stream_keys = derive(keys, stream), broadcast with
-    positions.
-    """
+    """uint64 numbers at chosen positions of streams; stream_keys = derive(keys, stream), broadcast with positions."""
     return mix(stream_keys + (positions.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
 
@@ -75,3 +78,30 @@ def random_subset(keys: np.ndarray, stream: int, count: int, size: int) -> np.nd
     chosen = (ranked[:, :size] & POSITION_MASK).astype(np.int64)
     chosen.sort(axis=1)
     return chosen
+
+
+def mix_one(value: int) -> int:
+    """`mix` of one integer in [0, 2**64)."""
+    value = (value ^ (value >> 30)) * _CONSTANTS[1] & _ALL_64
+    value = (value ^ (value >> 27)) * _CONSTANTS[2] & _ALL_64
+    return value ^ (value >> 31)
+
+
+def number_at(key: int, place: int) -> int:
+    """The 64-bit number at a place of the stream that a key names, as `draw_at`."""
+    return mix_one((key + (place + 1) * _CONSTANTS[0]) & _ALL_64)
+
+
+def numbers(key: int) -> Iterator[int]:
+    """The numbers of a stream, one after another, without end."""
+    return (number_at(key, place) for place in counted())
+
+
+def below_64(number: int, limit: int) -> int:
+    """A 64-bit number to one in [0, limit), bias at most limit / 2**64."""
+    return number * limit >> 64
+
+
+def below_32(number: int, limit: int) -> int:
+    """The same from the low 32 bits, as `below`."""
+    return (number & 0xFFFFFFFF) * limit >> 32

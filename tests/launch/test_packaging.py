@@ -56,13 +56,14 @@ def test_everything_is_inside(wheel: Path) -> None:
     assert not wanted - packed
 
 
-def test_an_sdist_can_build_the_extension(source: Path, tmp_path: Path) -> None:
+def test_an_sdist_can_build_the_extensions(source: Path, tmp_path: Path) -> None:
     build = [sys.executable, "setup.py", "-q", "sdist", "-d", str(tmp_path)]
     subprocess.run(build, cwd=source, check=True, timeout=120, env=ENVIRONMENT, capture_output=True)
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
-    native = {path for path in (ROOT / "data_tools/native").iterdir() if path.suffix in (".cc", ".h")}
-    assert native
+    native = {path for part in PARTS for path in (ROOT / part).rglob("*") if path.suffix in (".cc", ".h")}
+    folders = {str(path.parent.relative_to(ROOT)) for path in native}
+    assert folders == {"taixue/base", "data_tools/native", "pretrain/objectives/native"}
     assert not {str(path.relative_to(ROOT)) for path in native} - packed
     assert "data_tools/annotate/connectives.tsv" in packed
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = ("launch", "pretrain", "parallel", "data_tools", "kernels")
-PLACES = (*FOLDERS, "taixue/base")
+from .sources import FOLDERS, ROOT, SOURCES, name, parse
+
 MAY_IMPORT = {
     "launch": {"pretrain", "parallel", "data_tools", "kernels", "base"},
     "pretrain": {"parallel", "data_tools", "kernels", "base"},
@@ -29,15 +28,6 @@ WITHOUT_TORCH = (
     "pretrain/masks/",
     "parallel/ranks.py",
 )
-SOURCES = sorted(path for place in PLACES for path in (ROOT / place).rglob("*.py"))
-
-
-def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -6,7 +6,7 @@ wyhash and xxh3). It is for finding equal texts, not for security.
 
 import numpy as np
 
-from ..characters import IS_WORD, classes
+from .characters import IS_WORD, classes
 
 _MASK = (1 << 64) - 1
 SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93)
@@ -22,10 +22,10 @@ def hash128(data: bytes) -> tuple[int, int]:
         low, high = int.from_bytes(block[:8], "little"), int.from_bytes(block[8:], "little")
         first = _fold(low ^ SECRET[2], high ^ first)
         second = _fold(high ^ SECRET[3], low ^ second)
-    return mix(first), mix(second ^ SECRET[0])
+    return murmur(first), murmur(second ^ SECRET[0])
 
 
-def mix(value: int) -> int:
+def murmur(value: int) -> int:
     """MurmurHash3's finalizer, a bijection."""
     value = (value ^ value >> 33) * 0xFF51AFD7ED558CCD & _MASK
     value = (value ^ value >> 33) * 0xC4CEB9FE1A85EC53 & _MASK
@@ -67,7 +67,7 @@ def minhash_bands(texts: list[str], ngram: int, permutations: int, bands: int, s
 
 def round_keys(bins: int, seed: int) -> list[int]:
     """One uint64 for each of the 2 * bins rounds of `_smallest`."""
-    return [mix((seed + _MULTIPLIER * (k + 1)) & _MASK) for k in range(2 * bins)]
+    return [murmur((seed + _MULTIPLIER * (k + 1)) & _MASK) for k in range(2 * bins)]
 
 
 def _smallest(shingles: set[int], keys: list[int], bins: int) -> list[int]:
@@ -83,7 +83,7 @@ def _smallest(shingles: set[int], keys: list[int], bins: int) -> list[int]:
     for number, key in enumerate(keys):
         found: dict[int, int] = {}
         for shingle in shingles:
-            mixed = mix((shingle + key) & _MASK)
+            mixed = murmur((shingle + key) & _MASK)
             bin_ = (mixed >> 32) * bins >> 32 if number < bins else number - bins
             found[bin_] = min(found.get(bin_, _MASK), mixed & 0xFFFFFFFF)
         out = [found.get(bin_) if kept is None else kept for bin_, kept in enumerate(out)]
@@ -110,7 +110,7 @@ def _bands(smallest: list[int], bands: int) -> list[int]:
     for band in range(bands):
         value = band
         for minimum in smallest[band * rows : (band + 1) * rows]:
-            value = (mix(value ^ minimum) + _MULTIPLIER) & _MASK
+            value = (murmur(value ^ minimum) + _MULTIPLIER) & _MASK
         # All ones mean "no shingle".
         out.append(value if value != NO_SHINGLE else 0)
     return out

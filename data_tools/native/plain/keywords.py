@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..rules import MATCH, Ragged
+from .rules import MATCH, Ragged
 
 
 class KeywordMatcher:

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from .hashes import mix
+from .hashes import murmur
 
 _MASK = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15
@@ -55,7 +55,7 @@ def _walk(text: str, ngram: int) -> list[tuple[int, int, int]]:
         value = 0
         for hash_, _, _ in units[first : first + ngram]:
             value = (value * _MULTIPLIER + hash_) & _MASK
-        out.append((mix(value), units[first][1], units[first + ngram - 1][2]))
+        out.append((murmur(value), units[first][1], units[first + ngram - 1][2]))
     return out
 
 
@@ -70,11 +70,11 @@ def _units(text: str) -> list[tuple[int, int, int]]:
             continue
         if start >= 0:
             word = (int(folded[ord(c)]) for c in text[start:place])
-            parts = (mix((point + number * _PLACE) & _MASK) for number, point in enumerate(word))
+            parts = (murmur((point + number * _PLACE) & _MASK) for number, point in enumerate(word))
             units.append((sum(parts) & _MASK, start, place))
             start = -1
         if kind == SINGLE:
-            units.append((mix(point), place, place + 1))
+            units.append((murmur(point), place, place + 1))
     return units
 
 

@@ -5,8 +5,8 @@ import unicodedata
 from functools import cache
 from html.entities import html5
 
-from ..characters import FULLWIDTH_PUNCTUATION, is_newline, is_removed
-from ..rules import BLOCKS, INLINE, NormalizeRules
+from .characters import FULLWIDTH_PUNCTUATION, is_newline, is_removed
+from .rules import BLOCKS, INLINE, NormalizeRules
 
 _SPACES = re.compile(r"\s+")
 _REMNANT = re.compile(

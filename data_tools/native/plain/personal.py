@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from ..rules import PERSONAL
+from .rules import PERSONAL
 
 _PRINTABLE = set(map(chr, range(0x21, 0x7F)))
 _URL = re.escape("".join(sorted(_PRINTABLE - set('"<>\\^`{|}'))))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..rules import Ragged
+from .rules import Ragged
 
 SENTENCE_ENDS = "。！？!?…｡\n"
 CLAUSE_ENDS = "，；,;"

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from .. import characters as c
-from ..rules import STATS
+from . import characters as c
+from .rules import STATS
 
 
 def text_stats(texts: list[str], ngram: int) -> np.ndarray:

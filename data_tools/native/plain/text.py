@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..rules import Texts
+from .rules import Texts
 
 
 class Batch:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..rules import Ragged, UnigramModel
+from .rules import Ragged, UnigramModel
 
 _NORMAL, _UNKNOWN, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 4, 5, 6
 _UNKNOWN_PENALTY = np.float32(10.0)

@@ -8,10 +8,10 @@ import torch
 import triton
 from torch import Tensor
 
-from ..operator import empty_heads_like
 from . import backward as backward_kernels
 from . import line as line_kernels
 from .forward import forward as forward_kernel
+from .shapes import empty_heads_like
 from .tiles import Tiles, choose
 
 LINE_PROGRAMS = 384

@@ -10,12 +10,12 @@ import triton
 import triton.language as tl
 from triton.runtime.interpreter import InterpretedFunction
 
-from .. import bias
+from . import shapes
 
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
-GRANULE = tl.constexpr(bias.GRANULE)
-MARGIN = tl.constexpr(bias.MARGIN)
+GRANULE = tl.constexpr(shapes.GRANULE)
+MARGIN = tl.constexpr(shapes.MARGIN)
 COMPILED = tl.constexpr(not isinstance(tl.sum, InterpretedFunction))
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from taixue import UserError
 from taixue.data_tools.annotate import Annotator, merge
+from taixue.data_tools.annotate.config import AnnotateConfig, ExternalAnnotation, Lexicon
 from taixue.data_tools.annotate.connectives import table
 from taixue.data_tools.annotate.layered_text import IS_BLANK, Characters, Layers
-from taixue.data_tools.clean.config import AnnotateConfig, ExternalAnnotation, Lexicon
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.shards.sidecar import Reader, Writer
 from taixue.data_tools.tokenizer.base import Tokenizer

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from taixue import UserError
 from taixue.data_tools import native
 from taixue.data_tools.annotate import Annotator, words
+from taixue.data_tools.annotate.config import AnnotateConfig
 from taixue.data_tools.annotate.layered_text import Characters
 from taixue.data_tools.annotate.words_plain import WordCutter
-from taixue.data_tools.clean.config import AnnotateConfig
 
 _PIECES = [
     *"的一是不了在人有我他这中大来上国和地到以说时要就出会可也你对生能而子那得于着下自之",

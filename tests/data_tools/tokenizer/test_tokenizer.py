@@ -92,9 +92,7 @@ def test_charsmap_rules_are_sentencepieces_own() -> None:
 
 
 def test_ids_of_real_text_equal_transformers(tmp_path: Path) -> None:
-    """The sample of the demo. Only ties between equally good segmentations may differ, and they keep the
-    length.
-    """
+    """The sample of the demo. Only ties between equally good segmentations may differ, and they keep the length."""
     folder = Path("data_tools/sample")
     config = TokenizerTrainConfig(
         inputs=(str(folder),), output=str(tmp_path / "out"), vocab_size=3000, threads=2

@@ -7,11 +7,11 @@ import pytest
 
 from taixue import UserError
 from taixue.base import rng
-from taixue.data_tools.native import masking
 from taixue.data_tools.shards import sidecar
 from taixue.pretrain.config.schema import MlmConfig, UnitCaps, UnitsConfig, UnitWeights
 from taixue.pretrain.objectives import build_objective
 from taixue.pretrain.objectives.mlm import MaskedLanguageModel
+from taixue.pretrain.objectives.native import masking
 from taixue.pretrain.objectives.unit_rules import unit_rules
 
 from .annotated import SCHEMA, windows

@@ -1,4 +1,4 @@
-"""What others have for the same work: each peer's own chain, run by a small script in a process of its own.
+"""What others have for the same work: each peer's own chain, run by a small script (chains/) in a process of its own.
 
 A script is started as `python SCRIPT INPUT FOLDER TOKENIZER TEXT_FIELD`, imports nothing of ours, and prints one line
 of JSON at the end: {"version", "documents", "kept", "stages": {name: CPU-seconds}}. So a peer may live in another
@@ -16,9 +16,9 @@ import orjson
 
 from taixue import UserError
 
-from .. import processes
-from ..made_documents import File
-from ..table import Row
+from . import processes
+from .made_documents import File
+from .table import Row
 
 GROUP = "peers, each with its own chain"
 _START_UP_MB = 0.2
@@ -37,7 +37,7 @@ class Peer:
 
     @property
     def script(self) -> Path:
-        return Path(__file__).with_name(f"{self.name.replace('-', '_')}_chain.py")
+        return Path(__file__).parent / f"chains/{self.name.replace('-', '_')}_chain.py"
 
 
 PEERS = (

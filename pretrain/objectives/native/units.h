@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "taixue/base/rng.h"
+
 namespace taixue {
 
 enum UnitType : uint8_t { kWord, kEntity, kConnective, kIdiom, kClause, kUnitTypes, kRelation = 5, kSpecial = 6 };
@@ -31,17 +33,6 @@ struct Windows {
   size_t batch, length, stride;
   const uint8_t* special;  // one per id: never masked
 };
-
-// splitmix64, as in taixue/base/rng.py.
-inline uint64_t mix(uint64_t value) {
-  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
-  value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
-  return value ^ (value >> 31);
-}
-inline uint64_t number_at(uint64_t key, uint64_t place) { return mix(key + (place + 1) * 0x9E3779B97F4A7C15u); }
-inline uint64_t below(uint64_t number, uint64_t limit) {
-  return static_cast<uint64_t>(static_cast<unsigned __int128>(number) * limit >> 64);
-}
 
 // One window cut into units. Reused from row to row.
 class Units {

@@ -92,7 +92,7 @@ class Spans {
   void grow() {
     for (int failures = 0; left_ > 0 && failures < kFailures; ++failures) {
       const uint64_t number = next();
-      const int32_t span = taken_[below(number, taken_.size())];
+      const int32_t span = taken_[below_64(number, taken_.size())];
       const bool right = number & 1;
       if (whole(span, right) || whole(span, !right)) failures = -1;
     }
@@ -105,7 +105,7 @@ class Spans {
   void sweep(Step step) {
     if (left_ == 0) return;
     const auto count = static_cast<int32_t>(spans_.size());
-    const auto start = static_cast<int32_t>(below(next(), count));
+    const auto start = static_cast<int32_t>(below_64(next(), count));
     for (bool moved = true; moved && left_ > 0;) {
       moved = false;
       for (int32_t k = 0; k < count && left_ > 0; ++k) {

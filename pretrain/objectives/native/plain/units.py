@@ -8,18 +8,18 @@ Drawing is weighted sampling without replacement, in integers: a type by its wei
 of those, all alike. A unit that does not fit in what is left of the budget, or of its type's cap, is passed over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...shards import sidecar
+from taixue.base.rng import below_64, number_at, numbers
+from taixue.data_tools.shards import sidecar
 
 WORD, ENTITY, CONNECTIVE, IDIOM, CLAUSE = TYPES = range(5)
 TYPE_NAMES = ("word", "entity", "connective", "idiom", "clause")
 RELATION, SPECIAL = 5, 6
 NO_RELATION = -100
-_MODULUS = 1 << 64
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,6 @@ class UnitRules:
     pairs: int = 0
     ngrams: tuple[int, ...] = ()
     relation: bool = False
-
-
-def mix(value: int) -> int:
-    """splitmix64's finaliser."""
-    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % _MODULUS
-    value = (value ^ (value >> 27)) * 0x94D049BB133111EB % _MODULUS
-    return value ^ (value >> 31)
-
-
-def number_at(key: int, place: int) -> int:
-    """The 64-bit number at a place of a stream."""
-    return mix((key + (place + 1) * 0x9E3779B97F4A7C15) % _MODULUS)
-
-
-def numbers(key: int) -> Iterator[int]:
-    """The numbers of a stream."""
-    place = 0
-    while True:
-        yield number_at(key, place)
-        place += 1
-
-
-def below(number: int, limit: int) -> int:
-    """A 64-bit number to one in [0, limit)."""
-    return number * limit >> 64
 
 
 class Units:
@@ -153,7 +128,7 @@ class Pool:
 
     def draw(self, number: int) -> tuple[int, int]:
         """(type, unit), or (CLAUSE, place in units.clauses)."""
-        place = below(number, self.total())
+        place = below_64(number, self.total())
         kind = 0
         while place >= self._weights[kind] * len(self._left[kind]):
             place -= self._weights[kind] * len(self._left[kind])
@@ -221,7 +196,7 @@ class _Choice:
         units = self._units
         if not units.connectives:
             return NO_RELATION
-        unit = units.connectives[below(next(self._numbers), len(units.connectives))]
+        unit = units.connectives[below_64(next(self._numbers), len(units.connectives))]
         if not self._mark(unit, unit + 1, RELATION):
             return NO_RELATION
         partner = units.partner(unit)

@@ -1,4 +1,4 @@
-// The part of the Python module that masks windows of tokens: numpy arrays in and out.
+// The Python module that masks windows of tokens: numpy arrays in and out.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -7,15 +7,13 @@
 #include <optional>
 #include <stdexcept>
 
+#include "taixue/base/arrays.h"
 #include "units.h"
 
 namespace py = pybind11;
 
 namespace taixue {
 namespace {
-
-template <typename Value>
-using Array = py::array_t<Value, py::array::c_style>;
 
 // rows (B, N, bytes), or no three dimensions: no annotation.
 Windows windows_of(const Array<int32_t>& tokens, const Array<uint8_t>& rows, const Array<uint64_t>& keys,
@@ -57,8 +55,7 @@ Array<int32_t> choose_tokens_of(const Array<int32_t>& tokens, const Array<uint64
   const Windows windows = windows_of(tokens, {}, keys, special);
   Array<int32_t> marks({tokens.shape(0), tokens.shape(1)});
   int32_t* out = marks.mutable_data();
-  py::gil_scoped_release release;
-  choose_tokens(windows, share, out);
+  without_gil([&] { choose_tokens(windows, share, out); });
   return marks;
 }
 
@@ -69,10 +66,7 @@ py::tuple choose_units_of(const Array<int32_t>& tokens, const Array<uint8_t>& ro
   Array<int64_t> relations(tokens.shape(0));
   int32_t* out = marks.mutable_data();
   int64_t* out_relations = relations.mutable_data();
-  {
-    py::gil_scoped_release release;
-    choose_units(windows, share, rules, out, out_relations);
-  }
+  without_gil([&] { choose_units(windows, share, rules, out, out_relations); });
   return py::make_tuple(marks, relations);
 }
 
@@ -83,10 +77,7 @@ py::tuple unit_spans_of(const Array<int32_t>& tokens, const Array<uint8_t>& rows
   Array<int32_t> edges({tokens.shape(0), static_cast<py::ssize_t>(spans), py::ssize_t{2}});
   Array<int32_t> cuts(tokens.shape(0));
   int32_t *out = edges.mutable_data(), *out_cuts = cuts.mutable_data();
-  {
-    py::gil_scoped_release release;
-    unit_spans(windows, noise, spans, rules, out, out_cuts);
-  }
+  without_gil([&] { unit_spans(windows, noise, spans, rules, out, out_cuts); });
   return py::make_tuple(edges, cuts);
 }
 
@@ -115,21 +106,20 @@ py::tuple lay_out_mlm_of(const Array<int32_t>& tokens, const Array<int32_t>& mar
     out.index = made.mutable_data();
     index = made;
   }
-  {
-    py::gil_scoped_release release;
-    lay_out_mlm(windows, marks.data(), layout, out);
-  }
+  without_gil([&] { lay_out_mlm(windows, marks.data(), layout, out); });
   return py::make_tuple(input_ids, types, labels, swapped, index);
 }
 
 }  // namespace
+}  // namespace taixue
 
-void bind_masking(py::module_& m) {
+PYBIND11_MODULE(_native, m) {
+  using namespace taixue;
+  m.doc() = "Hot loops of masking; taixue.pretrain.objectives.native.masking is the door to them.";
+  m.attr("VERSION") = 1;  // masking.py expects the same: raise both when a signature or result changes
   py::class_<UnitRules>(m, "UnitRules").def(py::init(&make_rules));
   m.def("choose_tokens", &choose_tokens_of);
   m.def("choose_units", &choose_units_of);
   m.def("unit_spans", &unit_spans_of);
   m.def("lay_out_mlm", &lay_out_mlm_of);
 }
-
-}  // namespace taixue

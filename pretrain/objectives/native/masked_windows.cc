@@ -5,11 +5,6 @@
 #include "units.h"
 
 namespace taixue {
-namespace {
-
-uint64_t below_low(uint64_t number, uint64_t limit) { return (number & 0xFFFFFFFFu) * limit >> 32; }
-
-}  // namespace
 
 void lay_out_mlm(const Windows& windows, const int32_t* marks, const MlmLayout& layout, const MlmArrays& out) {
   const auto window = static_cast<int64_t>(windows.length);
@@ -29,9 +24,9 @@ void lay_out_mlm(const Windows& windows, const int32_t* marks, const MlmLayout& 
       } else {
         const uint64_t key = layout.replacement_keys[row], number = number_at(key, place);
         const bool whole = layout.per_unit >> type & 1;
-        const uint64_t action = below_low(whole ? number_at(key, (chosen[place] >> 3) - 1) : number, 10);
+        const uint64_t action = below_32(whole ? number_at(key, (chosen[place] >> 3) - 1) : number, 10);
         if (action < 8) corrupted[place] = layout.mask;
-        if (action == 8) corrupted[place] = layout.ordinary[below_low(number >> 32, layout.ordinary.size())];
+        if (action == 8) corrupted[place] = layout.ordinary[below_32(number >> 32, layout.ordinary.size())];
       }
     }
     int64_t cut = window;
@@ -39,8 +34,8 @@ void lay_out_mlm(const Windows& windows, const int32_t* marks, const MlmLayout& 
     if (layout.order_keys) {
       const uint64_t number = number_at(layout.order_keys[row], 0);
       const int64_t quarter = window / 4;
-      cut = quarter + static_cast<int64_t>(below_low(number, window - 2 * quarter + 1));
-      swapped = below_low(number >> 32, 2) == 1;
+      cut = quarter + static_cast<int64_t>(below_32(number, window - 2 * quarter + 1));
+      swapped = below_32(number >> 32, 2) == 1;
     }
     out.swapped[row] = swapped;
     int64_t next = row * length;

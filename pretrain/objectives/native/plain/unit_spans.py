@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .units import CLAUSE, CONNECTIVE, SPECIAL, WORD, Pool, UnitRules, Units, below, numbers
+from taixue.base.rng import below_64, numbers
+
+from .units import CLAUSE, CONNECTIVE, SPECIAL, WORD, Pool, UnitRules, Units
 
 _FAILURES = 8
 
@@ -97,7 +99,7 @@ class _Spans:
         while self._left > 0 and failures < _FAILURES:
             number = next(self._numbers)
             taken = list(self._owner.values())
-            span, right = taken[below(number, len(taken))], bool(number & 1)
+            span, right = taken[below_64(number, len(taken))], bool(number & 1)
             failures = 0 if self._whole(span, right) or self._whole(span, not right) else failures + 1
         self._sweep(self._whole)
         self._sweep(self._single)
@@ -106,7 +108,7 @@ class _Spans:
         """Try every span and side again and again, until nothing changes."""
         if not self._left:
             return
-        start, moved = below(next(self._numbers), len(self.spans)), True
+        start, moved = below_64(next(self._numbers), len(self.spans)), True
         while moved and self._left:
             moved = False
             for k in range(len(self.spans)):

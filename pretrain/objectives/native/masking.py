@@ -1,18 +1,20 @@
 """Hot loops of masking, on windows of tokens: in C++ where the extension was built, else the plain twins.
 
-tokens int32 (B, N); rows uint8 (B, N, bytes per row), the annotation (annotate/sidecar.py) of each token; keys uint64
-(B,), that of each row's random stream; special uint8 (V,), 1 for ids that are never masked. Row b of a result depends
-on row b of the arguments alone. ValueError for a token outside the vocabulary, or arrays that do not fit together.
+tokens int32 (B, N); rows uint8 (B, N, bytes per row), the annotation (data_tools/shards/sidecar.py) of each token;
+keys uint64 (B,), that of each row's random stream; special uint8 (V,), 1 for ids that are never masked. Row b of a
+result depends on row b of the arguments alone. ValueError for a token outside the vocabulary, or arrays
+that do not fit together.
 """
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .extension import loaded
+from taixue.base import compiled
+
 from .plain import masked_windows as plain_layout
 from .plain import unit_spans as plain_spans
 from .plain import units as plain_units
@@ -33,6 +35,15 @@ __all__ = [
     "lay_out_mlm",
     "unit_spans",
 ]
+
+
+_VERSION = 1  # module.cc says the same
+
+
+@cache
+def loaded() -> ModuleType | None:
+    """The C++ module; None: the plain twins do the work."""
+    return compiled.load("taixue.pretrain.objectives._native", _VERSION)
 
 
 def choose_tokens(tokens: np.ndarray, keys: np.ndarray, special: np.ndarray, share: float) -> np.ndarray:

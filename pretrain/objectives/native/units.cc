@@ -103,7 +103,7 @@ void Pool::fill(const Units& units, const std::array<int64_t, kUnitTypes>& weigh
 }
 
 std::pair<UnitType, int32_t> Pool::draw(uint64_t number) {
-  uint64_t place = below(number, total_);
+  uint64_t place = below_64(number, total_);
   int type = 0;
   while (place >= weights_[type] * left_[type].size()) place -= weights_[type] * left_[type].size(), ++type;
   auto& part = left_[type];
@@ -159,7 +159,7 @@ class Choice {
 
   int64_t take_out_relation() {
     if (units_.connectives.empty()) return -100;
-    const int32_t unit = units_.connectives[below(next(), units_.connectives.size())];
+    const int32_t unit = units_.connectives[below_64(next(), units_.connectives.size())];
     if (!mark_units(unit, unit + 1, kRelation)) return -100;
     const int32_t partner = units_.partner(unit);
     if (partner >= 0) mark_units(partner, partner + 1, kRelation);

@@ -8,7 +8,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from .units import RELATION, number_at
+from taixue.base.rng import below_32, number_at
+
+from .units import RELATION
 
 IGNORED = -100
 
@@ -42,16 +44,16 @@ def lay_out_mlm(
                 corrupted[place] = int(replaced[row, place])
             else:
                 number = number_at(key, place)
-                action = _below(number_at(key, (value >> 3) - 1) if value & 7 in per_unit else number, 10)
+                action = below_32(number_at(key, (value >> 3) - 1) if value & 7 in per_unit else number, 10)
                 if action < 8:
                     corrupted[place] = mask
                 elif action == 8:
-                    corrupted[place] = int(ordinary[_below(number >> 32, len(ordinary))])
+                    corrupted[place] = int(ordinary[below_32(number >> 32, len(ordinary))])
         segments, swapped = [range(len(window))], 0
         if order_keys is not None:
             number, quarter = number_at(int(order_keys[row]), 0), len(window) // 4
-            cut = quarter + _below(number, len(window) - 2 * quarter + 1)
-            swapped = _below(number >> 32, 2)
+            cut = quarter + below_32(number, len(window) - 2 * quarter + 1)
+            swapped = below_32(number >> 32, 2)
             segments = [range(cut), range(cut, len(window))][:: -1 if swapped else 1]
         swaps.append(swapped)
         index, types = [-1], [0]
@@ -66,7 +68,3 @@ def lay_out_mlm(
     return {name: np.array(value, np.int64) for name, value in out.items()} | {
         "swapped": np.array(swaps, np.int64)
     }
-
-
-def _below(number: int, limit: int) -> int:
-    return (number & 0xFFFFFFFF) * limit >> 32

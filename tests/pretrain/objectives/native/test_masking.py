@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taixue.data_tools.native import masking
-from taixue.data_tools.native.masking import UnitRules
-from taixue.data_tools.native.plain import masked_windows, unit_spans, units
+from taixue.pretrain.objectives.native import masking
+from taixue.pretrain.objectives.native.masking import UnitRules
+from taixue.pretrain.objectives.native.plain import masked_windows, unit_spans, units
 
 VOCABULARY = 50
 SPECIAL = np.zeros(VOCABULARY, np.uint8)

@@ -1,0 +1,84 @@
+"""The documents of an input shard as they leave `read` and `clean`, and what was read and removed on the way."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+
+from taixue.base import files
+
+from .. import native, read
+from ..clean.cleaner import Cleaner
+from ..shards import manifest
+from .cut import InputShard
+from .statistics import write_statistics
+
+_BATCH_BYTES = 1_000_000
+
+
+class CleanedShard:
+    """The cleaned documents of an input shard, in batches of 1 to 2 MB.
+
+    Iterate once; then inputs, and the files in quarantine/ and stats/, say what was read and removed. Yields
+    (texts, int64 bytes of each, bytes read since the last batch).
+    """
+
+    def __init__(self, shard: InputShard) -> None:
+        self._shard = shard
+        self._cleaner = Cleaner(shard.config.normalize, shard.config.filters)
+        self._rejected: list[read.Rejected] = []
+        self._converted: Counter[str] = Counter()
+        self._read: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
+        self.inputs: list[manifest.InputRecord] = []
+
+    def __iter__(self) -> Iterator[tuple[native.Texts, np.ndarray, int]]:
+        waiting: list[native.Texts] = []
+        size = 0
+        for texts in self._documents():
+            waiting.append(texts)
+            size += int(native.byte_counts(texts).sum())
+            if size >= _BATCH_BYTES:
+                yield self._clean(native.gather(waiting), size)
+                waiting, size = [], 0
+        if size:
+            yield self._clean(native.gather(waiting), size)
+        self._publish()
+
+    def _documents(self) -> Iterator[native.Texts]:
+        for piece in self._shard.pieces:
+            documents, lines = self._read["documents"], len(self._rejected)
+            for texts in read.batches(
+                piece, self._shard.source.read_options, self._rejected.append, self._converted
+            ):
+                self._read["documents"] += len(texts)
+                yield texts
+            documents = self._read["documents"] - documents
+            self.inputs.append(
+                manifest.InputRecord(**vars(piece), documents=documents, rejected=len(self._rejected) - lines)
+            )
+
+    def _clean(self, batch: native.Batch, amount: int) -> tuple[native.Texts, np.ndarray, int]:
+        self._read["bytes"] += amount
+        texts: native.Texts = batch
+        if self._shard.config.normalize or self._shard.config.filters:
+            cleaned, kept = self._cleaner.clean(batch)
+            texts = native.gather([cleaned]).select(np.flatnonzero(kept))
+        sizes = native.byte_counts(texts)
+        self._left.update(documents=len(texts), bytes=int(sizes.sum()))
+        return texts, sizes, amount
+
+    def _publish(self) -> None:
+        shard = self._shard
+        files.remove_temporaries(shard.quarantine)
+        if self._rejected:
+            lines = b"".join(orjson.dumps(line) + b"\n" for line in self._rejected)
+            files.write(shard.quarantine, lines)
+        else:
+            shard.quarantine.unlink(missing_ok=True)
+        facts = {
+            "read": dict(self._read) | {"rejected": len(self._rejected), "converted": dict(self._converted)},
+            "filter": dict(self._left) | {"details": self._cleaner.counts()},
+        }
+        write_statistics(shard, "clean", facts)

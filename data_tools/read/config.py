@@ -1,0 +1,38 @@
+"""Configuration of what is read.
+
+`inputs` is a list of files, folders (every document file below them), glob patterns and hf: names; see __init__.py for
+the formats.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from taixue.base.section import Section
+
+from .records import ReadOptions
+
+Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
+
+
+class CorpusSourceConfig(Section):
+    """One named part of a corpus, e.g. news."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="becomes part of the shards' names"
+    )
+    inputs: Inputs
+    text_field: str = Field(
+        "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
+    )
+    encoding: str = Field(
+        "auto", description="a codec; auto: UTF-8, else GB18030 or Big5 where the text shows which"
+    )
+    damaged: Literal["stop", "skip"] = Field(
+        "stop", description="what a file does that is cut off or damaged"
+    )
+    max_document_mb: PositiveInt = Field(32, description="longer lines go into quarantine")
+
+    @property
+    def read_options(self) -> ReadOptions:
+        return ReadOptions(self.text_field, self.encoding, self.damaged, self.max_document_mb << 20)

@@ -1,0 +1,17 @@
+"""Word lists: one word or term per line, more after a tab (a frequency) is ignored, as are lines that start with #."""
+
+from pathlib import Path
+
+from taixue import UserError
+
+
+def read_terms(path: str) -> list[str]:
+    """First column of the lines of a word list. UserError when it cannot be read."""
+    try:
+        lines = Path(path).read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"word list {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"word list {path}: not UTF-8 (byte {error.start})") from None
+    terms = (line.split("\t")[0].strip() for line in lines)
+    return [term for term in terms if term and not term.startswith("#")]

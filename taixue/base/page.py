@@ -1,0 +1,68 @@
+"""Reports as one HTML file that needs nothing else: skeleton, style, sections, cards, tables.
+
+What is given as HTML is put in as it is: callers escape the texts of others.
+"""
+
+from collections.abc import Container, Sequence
+from html import escape
+
+from . import charts
+
+__all__ = ["cards", "document", "escape", "section", "table"]
+
+_COLOURS, _DARK_COLOURS = (
+    ";".join(f"--{name}:{value}" for name, value in palette.items())
+    for palette in (charts.LIGHT, charts.DARK)
+)
+_STYLE = (
+    f":root{{{_COLOURS}}}@media(prefers-color-scheme:dark){{:root{{{_DARK_COLOURS}}}}}"
+    + """
+*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);
+font:15px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif}
+main{max-width:960px;margin:0 auto;padding:28px 20px 60px}
+h1{font-size:26px;margin:0 0 2px}h2{font-size:18px;margin:0 0 12px}
+h3{font-size:15px;margin:22px 0 6px}p.sub{color:var(--soft);margin:0 0 20px;overflow-wrap:anywhere}
+section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:18px 20px;margin:16px 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:16px 0}
+.card{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
+.card b{display:block;font-size:21px}.card span{color:var(--soft);font-size:13px}
+table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:right;color:var(--soft);font-weight:500}
+th:first-child,td:first-child{text-align:left}td{text-align:right;font-variant-numeric:tabular-nums}
+td,th{padding:5px 8px;border-bottom:1px solid var(--line)}tr.strong td{font-weight:600}
+svg{width:100%;height:auto;display:block}
+details{border-top:1px solid var(--line);padding:6px 0}summary{cursor:pointer}summary small{color:var(--soft)}
+blockquote{margin:6px 0;padding:6px 10px;border-left:3px solid var(--lost);background:var(--back);font-size:13px;
+white-space:pre-wrap;overflow-wrap:anywhere}p.none{color:var(--soft)}
+"""
+)
+
+
+def document(title: str, about: str, sections: Sequence[str], *, name: str = "", style: str = "") -> str:
+    """A whole page. about: HTML under the heading; name: added to the title of the window; style: more CSS."""
+    window = f"{title}: {name}" if name else title
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(window)}</title><style>{_STYLE}{charts.STYLE}{style}</style></head><body><main>"
+        f'<h1>{escape(title)}</h1><p class="sub">{about}</p>{"".join(sections)}</main></body></html>\n'
+    )
+
+
+def section(title: str, body: str) -> str:
+    """A box with a heading; nothing without a body."""
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+
+
+def cards(values: Sequence[tuple[str, str]]) -> str:
+    """Numbers in large type, each with what it counts."""
+    boxes = "".join(f'<div class="card"><b>{value}</b><span>{what}</span></div>' for value, what in values)
+    return f'<div class="cards">{boxes}</div>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], bold: Container[int] = ()) -> str:
+    """Cells are HTML. bold: numbers of rows in bold type."""
+    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
+    for number, row in enumerate(rows):
+        mark = ' class="strong"' if number in bold else ""
+        lines.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"
