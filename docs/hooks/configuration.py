@@ -9,16 +9,18 @@ import json
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from taixue.base.section import Section
 from taixue.data_tools.config import CorpusBuildConfig, TokenizerTrainConfig
 from taixue.pretrain.config.schema import RunConfig
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 PAGE = "configuration.md"
 ROOTS: dict[str, tuple[str, type[BaseModel]]] = {
@@ -54,8 +56,10 @@ class Place:
     """Kinds of the section above that have it."""
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
+def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     """mkdocs calls it before it reads the pages."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, PAGE, content=page()))
     return files
 
@@ -141,10 +145,13 @@ def _section(
     if place.inside:
         yield f"Of {', '.join(f'`{kind}`' for kind in place.inside)}.\n"
     own_first = sorted(cls.model_fields, key=lambda key: key not in inspect.get_annotations(cls))
+    headings = {other.anchor for other in places.values()}
     for key in own_first:
         info = cls.model_fields[key]
+        anchor = f"{place.anchor}.{key}"
+        name = f"#{anchor} " if anchor not in headings else ""
         words = f"{_type(info.annotation, info.metadata, places)}{_default(info)}"
-        yield f"`{key}`{{ #{place.anchor}.{key} .key }} {words}\n:   {_meaning(cls, key, info) or '—'}\n"
+        yield f"`{key}`{{ {name}.key }} {words}\n:   {_meaning(cls, key, info) or '—'}\n"
 
 
 def _meaning(cls: type[BaseModel], key: str, info: FieldInfo) -> str:
@@ -180,7 +187,7 @@ def _type(annotation: Any, metadata: list[Any], places: Mapping[type[BaseModel],
     elif origin is dict:
         text = f"mapping from {_type(arguments[0], [], places)} to {_type(arguments[1], [], places)}"
     else:
-        text = PLAIN[annotation]
+        text = PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
     return " ".join([text, ", ".join(_limits(metadata))]).strip()
 
 
@@ -200,6 +207,9 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "; **required**"
     value = info.get_default(call_default_factory=True)
+    chooser = _chooser(info, list(_sections(info.annotation)))
+    if chooser and isinstance(value, BaseModel):
+        return f"; default `{getattr(value, chooser)}`"
     if isinstance(value, BaseModel):
         return "" if value == type(value)() else f"; default `{_text(value)}`"
     return f"; default `{_text(value)}`"

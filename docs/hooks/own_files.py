@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
 
 LOADED = re.compile(
     r"""<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)"""
@@ -22,8 +23,10 @@ def foreign_files(site: Path) -> list[str]:
     ]
 
 
-def on_post_build(config: MkDocsConfig) -> None:
+def on_post_build(config: "MkDocsConfig") -> None:
     """mkdocs calls it when everything is written."""
+    from mkdocs.exceptions import PluginError
+
     found = foreign_files(Path(config.site_dir))
     if found:
         raise PluginError("pages load files of other hosts:\n" + "\n".join(found))
