@@ -1,6 +1,7 @@
 # make demo   raw Chinese text -> tokenizer -> token shards -> a small T5 -> a Hugging Face folder that fills a blank
 # make test   lint, types, tests
-# Both make .venv and install what is missing; nothing but Python 3.11+ has to be there.
+# make docs   the site, in build/docs: pages of docs/, the configuration reference, the Python reference
+# All make .venv and install what is missing; nothing but Python 3.11+ has to be there.
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,13 +11,17 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS ?= 1
 TEST_WORKERS ?= 2
 
-.PHONY: demo test lint format clean
+.PHONY: demo test docs lint format clean
 
 demo: $(READY)
 	launch/demo.sh
 
 test: lint
 	python -m pytest -n $(TEST_WORKERS) --dist worksteal --durations 30
+
+# mkdocs-material tells of its successor, and of mkdocs 2, at every start.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 lint: $(READY)
 	ruff check .
@@ -32,6 +37,10 @@ $(READY): pyproject.toml setup.py | $(BIN)/pip
 	$(BIN)/python -c 'import torch; assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11)' 2>/dev/null \
 		|| $(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pip install -q -e '.[test]'
+	touch $@
+
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install -q -e '.[docs]'
 	touch $@
 
 # Debian and Ubuntu ship Python without ensurepip until python3-venv is installed.
