@@ -1,4 +1,4 @@
-"""What differs between the configuration of an earlier start and this one, and which differences are decisive."""
+"""What differs between two configurations of a run, and which differences are decisive."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from .schema import RunConfig
 
 
 def differences(saved: Mapping[str, Any], run: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> (its value in `saved`, a configuration as JSON; its value in `run`), where they differ, sorted.
+    """What `run` changes in the configuration `saved` (as JSON): dotted key -> (value there, value of `run`), sorted.
 
     A key that `saved` does not have (it is older than the key) counts as the key's default.
     """
