@@ -17,6 +17,7 @@ import torch.distributed as dist
 from taixue import UserError
 from taixue.base import files
 from taixue.base.load import load, write_resolved
+from taixue.data_tools.shards.manifest import read_corpus
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
@@ -26,16 +27,20 @@ from taixue.parallel.runtime import Runtime
 from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
+from .config.changes import differences
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
 from .data import Loader, TrainingData, check_digests, open_data
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
+from .objectives.facts import facts_of
 from .observe import Meter, evaluated, open_sinks, show_messages
 from .optim import LossScaler, build_optimizer
 from .run.folder import held
+from .run.history import History, Origin, Start, read_history
 from .run.loop import Loop
 from .run.state import TrainState
+from .start import first_weights
 
 log = logging.getLogger("taixue")
 
@@ -104,18 +109,18 @@ def _train(
     runtime = build_runtime(run, spec, device)
     optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
     scaler = LossScaler() if run.compute.precision == "fp16" else None
-    state = TrainState(
-        run, runtime, optimizer, scaler, data.fingerprint, objective.raw_length, evaluation_due
-    )
+    facts = facts_of(run.objective, objective)
+    state = TrainState(run, runtime, optimizer, scaler, data.fingerprint, facts, evaluation_due)
     start = 0
     if found is not None:
         start = state.restore(found, saving)
+        origin = Origin(kind="checkpoint", path=found.name, step=start)
         log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
-    elif run.init_from:
-        agreed(saving, lambda: state.start_from(run.init_from))
-        log.info("starting run %s from the weights in %s", run.name, run.init_from)
     else:
-        log.info("starting run %s", run.name)
+        origin = first_weights(run, runtime, saving)
+        log.info(
+            "starting run %s%s", run.name, f" from the weights in {run.init_from}" if run.init_from else ""
+        )
 
     layout = ", ".join(f"{axis} {size}" for axis, size in zip(AXES, runtime.mesh.devices.shape, strict=True))
     size = f"{_parameters(spec):,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
@@ -127,16 +132,19 @@ def _train(
         data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
     )
     saver = checkpoint.Saver(folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving)
+    history = History(folder, (lambda: _started(state, origin, found)) if is_main else None)
     loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
     try:
         if run.dry_run and start < run.steps:
             loop.dry_run(start)
         done = loop.run(start)
         saver.finish()
-    except UserError:
+    except UserError as error:
+        history.failed(loop.done, error)
         saver.wait()  # what was good before training diverged, and may still be on its way to the disk
         raise
-    except BaseException:
+    except BaseException as error:
+        history.failed(loop.done, error)
         saver.wait(LAST_SAVE_SECONDS)  # the same, but the ranks it needs may be gone
         raise
     finally:
@@ -145,9 +153,11 @@ def _train(
             sink.close()
     if done < run.steps or state.evaluation_due:
         log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
+        history.stopped(done, stop.name)
         if is_main:
             files.write(folder / PREEMPTED, files.readable_json({"step": done, "signal": stop.name}))
     else:
+        history.finished(done)
         log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
 
 
@@ -215,6 +225,24 @@ def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.
         world=dist.get_world_size(),
         device=device,
         precision=run.compute.precision,
+    )
+
+
+def _started(state: TrainState, origin: Origin, found: Path | None) -> Start:
+    """This start, for the history. Its changes are against the start before, or without one the checkpoint `found`."""
+    run, devices = state.run, state.runtime.mesh.devices
+    earlier = [start.config for start in read_history(run_folder(run))]
+    if not earlier and found is not None:
+        earlier = [checkpoint.read_state(found)["config"]]
+    return Start(
+        origin=origin,
+        config=run.model_dump(mode="json"),
+        changes=differences(earlier[-1], run) if earlier else {},
+        ranks=dist.get_world_size(),
+        layout=dict(zip(AXES, devices.shape, strict=True)),
+        fingerprint=state.fingerprint,
+        tokenizer=read_corpus(Path(run.data.sources[0].corpus)).tokenizer.sha256,  # found equal to the run's
+        objective=state.objective,
     )
 
 

@@ -3,7 +3,7 @@
     checkpoints/step-00001000/
         rank-00000.safetensors ...   tensors of the flat dict: model.<name>, optim.<state>.<name>
         index.json                   dtype, shape and pieces (file, offsets, sizes) of every tensor
-        state.json                   step, samples, seed, data fingerprint, resolved config, loss scale
+        state.json                   step, samples, seed, data fingerprint, resolved config, objective, loss scale
         manifest.json                size and sha256 of every file above, and of itself
 
 A checkpoint is written as step-00001000.tmp, synced to disk and renamed: a name that matches

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from taixue.base.section import Fraction, Section
+from taixue.base.section import Fraction, Harmless, PretrainingOnly, Section
 
 
 class FeaturesConfig(Section):
@@ -24,6 +24,9 @@ class FeaturesConfig(Section):
         0, description="heads of such a layer that do, evenly spaced; 0: every head"
     )
     dropout: Fraction = Field(0.15, description="share of the samples that are fed without these inputs")
+
+
+Features = Annotated[FeaturesConfig, PretrainingOnly(("features", "group_bias"))]
 
 
 class HeadsConfig(Section):
@@ -50,8 +53,8 @@ class T5Config(Section):
     relative_buckets: PositiveInt = 32
     relative_max_distance: PositiveInt = 128
     layer_norm_eps: PositiveFloat = 1e-6
-    dropout: Fraction = 0.0
-    features: FeaturesConfig = FeaturesConfig()
+    dropout: Annotated[Fraction, Harmless()] = 0.0
+    features: Features = FeaturesConfig()
 
 
 class BertConfig(Section):
@@ -70,10 +73,10 @@ class BertConfig(Section):
     max_positions: PositiveInt = 512
     token_types: PositiveInt = 2
     layer_norm_eps: PositiveFloat = 1e-12
-    dropout: Fraction = 0.1
-    features: FeaturesConfig = FeaturesConfig()
-    heads: HeadsConfig = HeadsConfig()
-    knowledge_width: NonNegativeInt = Field(
+    dropout: Annotated[Fraction, Harmless()] = 0.1
+    features: Features = FeaturesConfig()
+    heads: Annotated[HeadsConfig, PretrainingOnly(("heads",))] = HeadsConfig()
+    knowledge_width: Annotated[NonNegativeInt, PretrainingOnly(("knowledge", "relational"))] = Field(
         0, description="size of the entity vectors of knowledge.vectors; 0: takes none"
     )
 

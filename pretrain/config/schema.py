@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from taixue.base.section import Fraction, Section
+from taixue.base.section import Decisive, Fraction, Section
 
 from ..objectives.config import (
     UL2,
@@ -100,7 +100,7 @@ class DataConfig(Section):
 class BatchConfig(Section):
     """Samples per optimizer step over all ranks, and per forward pass of one rank."""
 
-    global_size: PositiveInt = 128
+    global_size: Annotated[PositiveInt, Decisive()] = 128
     micro_size: PositiveInt = 8
 
 
@@ -176,18 +176,18 @@ class RunConfig(Section):
 
     name: str = "run"
     runs: str = Field("runs", description="folder that holds run folders; this run is written to runs/name")
-    seed: NonNegativeInt = 1
+    seed: Annotated[NonNegativeInt, Decisive()] = 1
     steps: PositiveInt = 100_000
     eval_every: NonNegativeInt = Field(1000, description="0: never")
     eval_windows: PositiveInt = Field(256, description="held-out windows per source and evaluation")
     dry_run: bool = Field(True, description="one forward and backward pass on the first batch before step 1")
     init_from: str = Field("", description="HF folder whose weights start the run (continual pretraining)")
-    model: ModelConfig = T5Config()
+    model: Annotated[ModelConfig, Decisive()] = T5Config()
     data: DataConfig = DataConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
-    objective: ObjectiveConfig = SpanCorruptionConfig()
+    objective: Annotated[ObjectiveConfig, Decisive()] = SpanCorruptionConfig()
     batch: BatchConfig = BatchConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: Annotated[OptimizerConfig, Decisive(only="name")] = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     compute: ComputeConfig = ComputeConfig()
     parallel: ParallelConfig = ParallelConfig()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from taixue import UserError
+from taixue.base.section import PretrainingOnly, marked
 
 from ..config.schema import BertConfig, T5Config
 from ..models import build_model
@@ -124,7 +125,12 @@ def _bert_map(rows: Mapping[str, str]) -> NameMap:
     )
 
 
-_EXTRAS = frozenset({"features", "group_bias", "heads", "knowledge", "relational"})
+_EXTRAS = frozenset(
+    part
+    for config in (T5Config, BertConfig)
+    for mark in marked(config, PretrainingOnly).values()
+    for part in mark.parts
+)
 """Components of the names of parameters that serve pretraining only."""
 
 T5_MAP = NameMap(

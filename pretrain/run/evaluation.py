@@ -9,10 +9,9 @@ from taixue.parallel.stop import StopRequest
 
 from ..data import TrainingData
 from ..data.feature_dropout import FEATURES
+from ..observe.names import WITHOUT_TAGS
 from .predictions import LABELS, as_tensors, predictions, summed_over_data, without_features
 from .state import TrainState
-
-WITHOUT_TAGS = "-without-tags"
 
 
 def evaluate(state: TrainState, data: TrainingData, stop: StopRequest) -> dict[str, float] | None:

@@ -1,14 +1,13 @@
 """The training loop: steps, and what happens between them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from math import isfinite
 
 import torch
 from torch import Tensor
 
-from taixue import UserError
 from taixue.parallel.stop import StopRequest
 
 from ..checkpoint import Saver
@@ -16,6 +15,7 @@ from ..data import Loader, TrainingData
 from ..observe import Meter, Record, Sink
 from ..optim import learning_rate
 from .evaluation import evaluate
+from .history import Diverged
 from .predictions import as_tensors, loss_weights, predictions, summed_over_data
 from .state import TrainState
 
@@ -30,7 +30,10 @@ warning leaves minutes.
 
 @dataclass
 class Loop:
-    """Runs the steps of a run from any step on. All ranks call every method together."""
+    """Runs the steps of a run from any step on. All ranks call every method together.
+
+    done: steps done so far, also when an error has ended run().
+    """
 
     state: TrainState
     data: TrainingData
@@ -39,6 +42,7 @@ class Loop:
     sinks: list[Sink]
     meter: Meter
     stop: StopRequest
+    done: int = field(default=0, init=False)
 
     def dry_run(self, step: int) -> None:
         """Forward and backward on a step's batch, gradients thrown away: what cannot work fails before
@@ -58,7 +62,7 @@ class Loop:
         Everything done is saved, though the last save may still be on its way.
         """
         run, saved = self.state.run, start
-        done = start
+        done = self.done = start
         if self.state.evaluation_due:
             self._evaluate(done)
         while done < run.steps:
@@ -69,7 +73,7 @@ class Loop:
             if record is None:
                 break
             self.meter.end()
-            done += 1
+            done = self.done = done + 1
             self._report(record, done)
             if run.eval_every and (done % run.eval_every == 0 or done == run.steps):
                 self._evaluate(done)
@@ -132,9 +136,9 @@ class Loop:
             group["lr"] = lr
         optimizer.step(scale=None if factor == 1.0 else scale)
 
-    def _diverged(self, step: int, record: Record) -> UserError:
+    def _diverged(self, step: int, record: Record) -> Diverged:
         size = self.state.run.batch.global_size
-        return UserError(
+        return Diverged(
             f"step {step + 1} (samples {step * size} to {(step + 1) * size - 1}): loss {record['loss']}, gradient norm "
             f"{record['grad_norm']}: training has diverged and stops; earlier checkpoints are untouched. "
             f"Lower optimizer.lr (now {self.state.run.optimizer.lr:g}) or optimizer.clip_norm (now "

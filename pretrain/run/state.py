@@ -10,11 +10,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from taixue import UserError
 from taixue.parallel.runtime import Runtime
 
 from .. import checkpoint
 from ..config.schema import RunConfig
+from ..objectives.facts import ObjectiveFacts
 from ..optim import LossScaler, TrainOptimizer, optimizer_tensors
 
 
@@ -31,7 +31,7 @@ class TrainState:
     optimizer: TrainOptimizer
     scaler: LossScaler | None
     fingerprint: str
-    raw_length: int
+    objective: ObjectiveFacts
     evaluation_due: bool = False
 
     def tensors(self) -> dict[str, Tensor]:
@@ -50,12 +50,13 @@ class TrainState:
         return {
             "step": done,
             "samples": samples,
-            "tokens": samples * self.raw_length,
+            "tokens": samples * self.objective.raw_length,
             "seed": self.run.seed,
             "fingerprint": self.fingerprint,
             "updates": self.optimizer.updates,
             "loss_scale": None if self.scaler is None else [self.scaler.scale, self.scaler.good_steps],
             "evaluation_due": self.evaluation_due,
+            "objective": self.objective.model_dump(mode="json"),
             "config": self.run.model_dump(mode="json"),
         }
 
@@ -80,25 +81,3 @@ class TrainState:
                 parameter.copy_(source)
                 for key, value in self.optimizer.state[parameter].items():
                     value.copy_(self.optimizer.state[source][key])
-
-    def start_from(self, folder: str) -> None:
-        """Set the weights to those of a Hugging Face folder; what serves pretraining only starts as in a new run.
-
-        Raises UserError if its model is another one.
-        """
-        from ..export import from_hf
-        from ..export.mapping import is_extra
-
-        config, tensors = from_hf(folder)
-        theirs, ours = config.model_dump(), self.run.model.model_dump()
-        for key in ours:
-            if (
-                key not in ("dropout", "features", "heads", "knowledge_width")
-                and theirs.get(key) != ours[key]
-            ):
-                raise UserError(
-                    f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
-                    f"set model.{key} to {theirs.get(key)!r}"
-                )
-        init = self.runtime.spec.init
-        self.runtime.load(lambda name, shape: init(name, shape) if is_extra(name) else tensors[name])
