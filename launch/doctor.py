@@ -145,6 +145,16 @@ def _compiler() -> str:
     ).stdout.splitlines()[0]
 
 
+def _extensions() -> str:
+    from taixue.data_tools import native
+    from taixue.pretrain.objectives.native import masking
+
+    loaded = {"corpus work": native.loaded(), "masking": masking.loaded()}
+    if not all(loaded.values()):
+        raise ImportError
+    return " and ".join(loaded)
+
+
 def _memory() -> str:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{total / GIB:.1f} GiB"
@@ -188,6 +198,12 @@ PROBES = (
         "megatron-core", "the shard format's oracle in tests", _extra("megatron"), _package("megatron-core")
     ),
     Probe("mpi4py", "ranks started by mpirun", _extra("mpi"), _mpi),
+    Probe(
+        "C++ extensions",
+        "corpus work and masking at speed",
+        "install taixue again where a C++17 compiler is",
+        _extensions,
+    ),
     Probe("compiler", "torch.compile on CPU", "apt-get install g++", _compiler),
     Probe("cores", "", "", lambda: f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}"),
     Probe("memory", "", "", _memory),

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from taixue import UserError
-from taixue.data_tools import native
+from taixue.base import compiled
 from taixue.data_tools.shards import manifest
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
@@ -33,6 +33,7 @@ from ..config.schema import (
 )
 from ..data import TrainingData, open_data
 from ..objectives import build_objective
+from ..objectives.native import masking
 from .collator_rivals import rivals
 
 _BATCH = 128
@@ -92,7 +93,7 @@ def measure(
 def table(speeds: Sequence[Speed], kind: str, windows: int, missing: Sequence[str]) -> str:
     """For people; the last column compares with the first rival."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    head = f"{kind}, {windows:,} windows, batches of {_BATCH}; {native.status()}; {os.cpu_count()} cores, load {load}"
+    head = f"{kind}, {windows:,} windows, batches of {_BATCH}; {compiled.status(masking.loaded())}; {os.cpu_count()} cores, load {load}"
     rows = [f"{'M raw tokens/s per core':40}{'best':>8}{'median':>8}{'ratio':>8}"]
     base = next((speed.best for speed in speeds if speed.step.startswith("  ")), 0.0)
     rows += [

@@ -43,3 +43,14 @@ def test_subsets_are_uniform(count: int, size: int) -> None:
     # Chi-squared with k - 1 degrees of freedom: mean k - 1, standard deviation sqrt(2 (k - 1)).
     freedom = len(kinds) - 1
     assert ((counts - expected) ** 2 / expected).sum() <= freedom + 5 * (2 * freedom) ** 0.5
+
+
+@given(key=keys, place=st.integers(0, 2**40), limit=st.integers(1, 2**31))
+def test_single_integers_as_arrays(key: int, place: int, limit: int) -> None:
+    array, places = np.array([key], np.uint64), np.array([place])
+    assert rng.mix_one(key) == int(rng.mix(array)[0])
+    assert rng.number_at(key, place) == int(rng.draw_at(array, places)[0])
+    assert rng.below_32(key, limit) == int(rng.below(array, limit)[0])
+    assert rng.below_64(key, limit) == key * limit // 2**64
+    first = [number for number, _ in zip(rng.numbers(key), range(3), strict=False)]
+    assert first == rng.draw_at(array, np.arange(3)).tolist()

@@ -41,12 +41,12 @@ def test_time_that_is_up_leaves_variants_out(tmp_path: Path) -> None:
 def test_train_dry_run_agrees_with_hugging_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "train", "--dry-run", "--out", str(tmp_path)]) == 0
     assert "hf sdpa + compile" in capsys.readouterr().out
-    rows = json.loads((tmp_path / "training.json").read_text())
+    rows = json.loads((tmp_path / "train.json").read_text())
     assert [row["rival"] for row in rows] == list(RIVALS)
     noted = {row["rival"]: row["note"] for row in rows if row["note"]}
     assert noted == {"nanoT5 + compile": "ImportError: name its t5_model.py with --nanot5"}
     assert all(row["agrees"] for row in rows if row["rival"] not in noted), rows
-    assert ElementTree.parse(tmp_path / "training.svg").getroot().tag.endswith("svg")
+    assert ElementTree.parse(tmp_path / "train.svg").getroot().tag.endswith("svg")
 
 
 def test_a_rival_in_its_own_process(tmp_path: Path) -> None:
