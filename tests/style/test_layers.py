@@ -27,6 +27,8 @@ WITHOUT_TORCH = (
     "pretrain/objectives/",
     "pretrain/data/",
     "pretrain/masks/",
+    "pretrain/observe/names.py",
+    "pretrain/run/history.py",
     "parallel/ranks.py",
 )
 SOURCES = sorted(path for place in PLACES for path in (ROOT / place).rglob("*.py"))
