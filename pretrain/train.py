@@ -37,7 +37,7 @@ from .objectives.facts import facts_of
 from .observe import Meter, evaluated, open_sinks, show_messages
 from .optim import LossScaler, build_optimizer
 from .run.folder import held
-from .run.history import History, Origin, Start, read_history
+from .run.history import History, Origin, Start
 from .run.loop import Loop
 from .run.state import TrainState
 from .start import first_weights
@@ -229,15 +229,12 @@ def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.
 
 
 def _started(state: TrainState, origin: Origin, found: Path | None) -> Start:
-    """This start, for the history. Its changes are against the start before, or without one the checkpoint `found`."""
+    """This start, for the history; `found`: the checkpoint it continues."""
     run, devices = state.run, state.runtime.mesh.devices
-    earlier = [start.config for start in read_history(run_folder(run))]
-    if not earlier and found is not None:
-        earlier = [checkpoint.read_state(found)["config"]]
     return Start(
         origin=origin,
         config=run.model_dump(mode="json"),
-        changes=differences(earlier[-1], run) if earlier else {},
+        changes=differences(checkpoint.read_state(found)["config"], run) if found else {},
         ranks=dist.get_world_size(),
         layout=dict(zip(AXES, devices.shape, strict=True)),
         fingerprint=state.fingerprint,

@@ -11,9 +11,9 @@ from taixue.base import charts
 from taixue.base.files import sha256_of_file
 from taixue.data_tools.tokenizer.store import Tokenizer
 
-from ..config.schema import BertConfig, MlmConfig, PrefixLmConfig, RunConfig, T5Config, Ul2Config
-from ..objectives import build_objective
-from ..run.evaluation import WITHOUT_TAGS
+from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..observe.names import WITHOUT_TAGS
+from . import provenance
 from .config import HF_CLASSES, model_type
 from .trained import Trained
 
@@ -28,8 +28,8 @@ tags: [taixue, {kind}]
 
 # {name}
 
-A {kind} model of {parameters:,} parameters, pretrained with Taixue {version}. It has seen pretraining only: it is not
-tuned for any task, and nothing has been measured beyond the losses below.
+A {kind} model of {parameters:,} parameters, pretrained with Taixue and exported by its version {version}. It
+has seen pretraining only: it is not tuned for any task, and nothing has been measured beyond the losses below.
 
 ## Load
 
@@ -50,15 +50,14 @@ those of the training code: largest difference {difference:.1e}.
 | | |
 |---|---|
 | steps | {step:,} |
-| samples | {samples:,} of {sample} |
-| tokens seen | {tokens:,} (raw, before masking) |
-| objective | {objective} |
+| samples | {samples} |
+{tokens}| objective | {objective} |
 | started from | {origin} |
 | data fingerprint | `{fingerprint}` |
 | tokenizer | `{tokenizer_sha256}` ({vocabulary:,} ids; the embedding has {rows:,} rows) |
-{corpora}
+{code}{corpora}
 {losses}
-{left_out}
+{left_out}{changes}
 
 ## Configuration
 
@@ -84,7 +83,6 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
     """Write README.md, and loss.svg when the run's losses are known. difference: what verify_folder measured."""
     run, config = trained.run, trained.run.model
     kind = model_type(config)
-    objective = build_objective(run.objective, tokenizer)
     if len(trained.losses) > 1:
         (folder / "loss.svg").write_text(loss_svg(trained.losses), encoding="utf-8")
     card = _CARD.format(
@@ -97,11 +95,12 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         dtype=dtype,
         difference=difference,
         step=trained.step,
-        samples=trained.samples,
-        sample=_sample(objective.shapes),
-        tokens=trained.samples * objective.raw_length,
-        objective=_objective(run),
-        origin=Path(run.init_from).name if run.init_from else f"random weights, seed {run.seed}",
+        samples=provenance.samples(trained),
+        tokens=provenance.tokens(trained),
+        objective=provenance.objective(trained),
+        origin=provenance.origin(trained),
+        code=provenance.code(trained),
+        changes=provenance.changes(trained),
         fingerprint=trained.fingerprint,
         tokenizer_sha256=tokenizer.sha256,
         vocabulary=tokenizer.vocab_size,
@@ -171,29 +170,6 @@ def _left_out_section(trained: Trained) -> str:
     return f"\n## Left out\n\nTrained with, and not in this folder: {', '.join(parts)}.{table}"
 
 
-def _sample(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Words for the arrays of one sample."""
-    source, target = shapes["input_ids"][0], shapes.get("decoder_input_ids")
-    return f"{source} input and {target[0]} target tokens" if target else f"{source} tokens"
-
-
-def _objective(run: RunConfig) -> str:
-    objective = run.objective
-    if isinstance(objective, MlmConfig):
-        order = ", sentence order" if objective.sentence_order else ""
-        modes = objective.masking
-        units = f" by {modes if isinstance(modes, str) else ', '.join(modes)}" if modes != "token" else ""
-        return f"masked language model ({objective.mask_probability:g} of the tokens{units}){order}"
-    if isinstance(objective, PrefixLmConfig):
-        return f"prefix language model (target {objective.target_share:g})"
-    if isinstance(objective, Ul2Config):
-        return f"mixture of {len(objective.denoisers)} denoisers (UL2)"
-    kind = "" if objective.spans == "random" else f"{objective.spans} spans, "
-    return (
-        f"span corruption ({kind}noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
-    )
-
-
 def _example(run: RunConfig) -> str:
     if isinstance(run.model, T5Config):
         note = "`dropout_rate` in config.json is what pretraining used"
@@ -226,4 +202,6 @@ def _settings(run: RunConfig) -> str:
     sections = ("model", "objective", "batch", "optimizer", "schedule")
     shown = {name: orjson.loads(getattr(run, name).model_dump_json()) for name in sections}
     shown["batch"] = {"global_size": run.batch.global_size}
+    if words := shown["objective"].get("similar_words"):
+        shown["objective"]["similar_words"] = Path(words).name
     return yaml.safe_dump({"seed": run.seed, **shown}, sort_keys=False, allow_unicode=True)

@@ -13,6 +13,8 @@ from taixue import UserError
 
 from ..checkpoint import layout, read_state, read_tensors
 from ..config.schema import RunConfig
+from ..objectives.facts import ObjectiveFacts
+from ..run.history import Start, leading_to, read_history
 
 log = logging.getLogger("taixue")
 
@@ -27,6 +29,10 @@ class Trained:
     step: int
     samples: int
     fingerprint: str
+    objective: ObjectiveFacts | None
+    """None where the checkpoint is older than this record."""
+    starts: list[Start]
+    """Those that led to this step, by the history beside the checkpoint; empty when there is none."""
     losses: list[tuple[int, float]]
     """(step, training loss) from the run's metrics.jsonl up to this step; empty when the file is not there."""
     held_out: dict[str, float]
@@ -44,7 +50,9 @@ def read_trained(source: Path) -> Trained:
             f"{path}: its configuration is not one this Taixue knows: {error.errors()[0]['msg']}"
         ) from None
     step = int(state["step"])
-    losses, held_out = _history(path.parent.parent / "metrics.jsonl", step)
+    folder = path.parent.parent
+    losses, held_out = _losses(folder / "metrics.jsonl", step)
+    facts = state.get("objective")
     return Trained(
         path=path,
         run=run,
@@ -52,6 +60,8 @@ def read_trained(source: Path) -> Trained:
         step=step,
         samples=int(state["samples"]),
         fingerprint=str(state["fingerprint"]),
+        objective=None if facts is None else ObjectiveFacts.model_validate(facts),
+        starts=leading_to(read_history(folder), step),
         losses=losses,
         held_out=held_out,
     )
@@ -73,7 +83,7 @@ def _choose(source: Path) -> Path:
     )
 
 
-def _history(path: Path, last: int) -> tuple[list[tuple[int, float]], dict[str, float]]:
+def _losses(path: Path, last: int) -> tuple[list[tuple[int, float]], dict[str, float]]:
     """Training losses by step, and the last held-out losses, of metrics.jsonl up to step `last`."""
     losses: list[tuple[int, float]] = []
     held_out: dict[str, float] = {}

@@ -88,7 +88,7 @@ class End(_Record):
 
 class Start(_Record):
     """One start of a run. time: UTC. config: of this start, whole; changes: dotted key -> value before, value now,
-    against the start before (the first: against the checkpoint it continues, if any). layout: mesh axis -> ranks.
+    against the start that saved the checkpoint this one continues, if any. layout: mesh axis -> ranks.
     tokenizer: digest. end: None while it runs, or when it was killed."""
 
     event: Literal["start"] = "start"

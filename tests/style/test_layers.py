@@ -26,6 +26,8 @@ WITHOUT_TORCH = (
     "pretrain/objectives/",
     "pretrain/data/",
     "pretrain/masks/",
+    "pretrain/observe/names.py",
+    "pretrain/run/history.py",
     "parallel/ranks.py",
 )
 

@@ -22,6 +22,7 @@ from taixue.pretrain.config.schema import (
     SpanCorruptionConfig,
     T5Config,
 )
+from taixue.pretrain.objectives.facts import ObjectiveFacts
 
 from ...dist import run_ranks
 from ...parity.models import random_state
@@ -41,6 +42,12 @@ CONFIGS: dict[str, T5Config | BertConfig] = {
     "bert": BERT,
     "megatron-bert": MEGATRON_BERT,
 }
+
+OBJECTIVE = ObjectiveFacts(
+    words="span corruption as it was",
+    raw_length=35,
+    shapes={"input_ids": (32,), "decoder_input_ids": (13,), "labels": (13,)},
+)
 
 _TEXT = (
     "太学设于京师", "是古代中国的最高学府", "今天天气很好", "我们一起去公园散步", "许多孩子在草地上放风筝",
@@ -71,18 +78,24 @@ def run_config(config: T5Config | BertConfig, tokenizer: Path, name: str = "tiny
 
 
 def save_run(
-    folder: Path, run: RunConfig, weights: dict[str, Tensor] | None = None, world: int = 1, step: int = 12
+    folder: Path,
+    run: RunConfig,
+    weights: dict[str, Tensor] | None = None,
+    world: int = 1,
+    step: int = 12,
+    facts: ObjectiveFacts | None = OBJECTIVE,
 ) -> Path:
-    """A run folder with one checkpoint, its tensors split over `world` ranks, and metrics."""
+    """A run folder with one checkpoint, its tensors split over `world` ranks, and metrics. facts None: as Taixue 0.1
+    left one."""
     weights = random_state(run.model) if weights is None else weights
     if world == 1:
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         try:
-            _save(folder / "checkpoints", run, weights, step)
+            _save(folder / "checkpoints", run, weights, step, facts)
         finally:
             dist.destroy_process_group()
     else:
-        run_ranks(_save, world, folder / "checkpoints", run, weights, step)
+        run_ranks(_save, world, folder / "checkpoints", run, weights, step, facts)
     lines = [f'{{"step":{s},"loss":{9 - s / 4}}}\n' for s in range(1, step + 3)]
     lines.insert(0, '{"step":1,"loss":null,"eval/web/span":null}\n')
     lines.insert(step - 1, f'{{"step":{step},"eval/web/span":6.5}}\n')
@@ -90,7 +103,9 @@ def save_run(
     return folder
 
 
-def _save(folder: Path, run: RunConfig, weights: dict[str, Tensor], step: int) -> None:
+def _save(
+    folder: Path, run: RunConfig, weights: dict[str, Tensor], step: int, facts: ObjectiveFacts | None
+) -> None:
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     tensors: dict[str, Tensor] = {}
     for name, value in weights.items():
@@ -103,5 +118,7 @@ def _save(folder: Path, run: RunConfig, weights: dict[str, Tensor], step: int) -
         "fingerprint": "f" * 64,
         "config": run.model_dump(mode="json"),
     }
+    if facts is not None:
+        state["objective"] = facts.model_dump(mode="json")
     saver.save(step, tensors, state)
     saver.finish()

@@ -106,6 +106,18 @@ def test_the_card_states_what_the_run_recorded(tmp_path: Path, tokenizers: Token
     assert "<polyline" in (tmp_path / "hf/loss.svg").read_text()
 
 
+def test_the_card_of_a_run_older_than_its_records(tmp_path: Path, tokenizers: Tokenizers) -> None:
+    """No history, no facts of the objective: what is not known is not said."""
+    run = save_run(tmp_path / "run", run_config(BERT, tokenizers["bert"]), facts=None)
+    to_hf(run, tmp_path / "hf")
+    card = (tmp_path / "hf/README.md").read_text()
+    assert "| samples | 1,536 (of a shape that the checkpoint does not record) |" in card
+    assert "| objective | masked language model (0.15 of the tokens), sentence order |" in card
+    assert "| started from | random weights, seed 1 (by the configuration: the run has no record" in card
+    for missing in ("tokens seen", "trained by", "Changed on the way"):
+        assert missing not in card, missing
+
+
 def test_existing_folder_is_kept_unless_told(tmp_path: Path, tokenizers: Tokenizers) -> None:
     run = save_run(tmp_path / "run", run_config(T5_V1_1, tokenizers["t5"]))
     (tmp_path / "hf").mkdir()
