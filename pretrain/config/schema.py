@@ -5,19 +5,21 @@ only say what differs. model.py and objective.py hold the sections of these name
 with the field; checks that compare fields live in validate.py.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from taixue.base.section import Fraction, Section
+from taixue.base.section import Section
 
+from ..objectives import OBJECTIVES
 from ..objectives.config import (
     UL2,
     Denoiser,
     LossWeights,
     Masking,
     MlmConfig,
-    ObjectiveConfig,
+    ObjectiveSection,
     PrefixLmConfig,
     SpanCorruptionConfig,
     SpanKind,
@@ -26,6 +28,9 @@ from ..objectives.config import (
     UnitsConfig,
     UnitWeights,
 )
+from ..observe.config import SINKS, LoggingSection
+from ..optim import OPTIMIZERS, SCHEDULES
+from ..optim.config import AdamWRmsConfig, CosineConfig, OptimizerSection, ScheduleSection
 from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 
 __all__ = [
@@ -60,6 +65,19 @@ __all__ = [
     "UnitWeights",
     "UnitsConfig",
 ]
+
+
+# What is registered when this file is first imported; type checkers see what all variants have.
+if TYPE_CHECKING:
+    ObjectiveConfig = ObjectiveSection
+    OptimizerConfig = OptimizerSection
+    ScheduleConfig = ScheduleSection
+    SinkConfig = Section
+else:
+    ObjectiveConfig = OBJECTIVES.union()
+    OptimizerConfig = OPTIMIZERS.union()
+    ScheduleConfig = SCHEDULES.union()
+    SinkConfig = SINKS.union()
 
 
 class KnowledgeConfig(Section):
@@ -104,28 +122,6 @@ class BatchConfig(Section):
     micro_size: PositiveInt = 8
 
 
-class OptimizerConfig(Section):
-    """adamw: decoupled AdamW. adamw-rms: AdamW whose step is scaled by the RMS of the parameter. adafactor: T5's."""
-
-    name: Literal["adamw", "adamw-rms", "adafactor"] = "adamw-rms"
-    lr: PositiveFloat = Field(0.02, description="peak learning rate")
-    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
-    eps: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.0
-    clip_norm: NonNegativeFloat = Field(1.0, description="global gradient norm; 0 turns clipping off")
-
-
-class ScheduleConfig(Section):
-    """Learning rate over steps; warm-up is linear from 0."""
-
-    name: Literal["inverse-sqrt", "cosine", "linear", "wsd", "constant"] = "cosine"
-    warmup_steps: NonNegativeInt = 1000
-    decay_steps: NonNegativeInt = Field(
-        0, description="wsd: length of the final decay; 0 means a tenth of the run"
-    )
-    min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
-
-
 class ComputeConfig(Section):
     """How a step is computed. Weights, gradients' reduction and optimizer states are fp32 in every precision."""
 
@@ -162,13 +158,10 @@ class CheckpointConfig(Section):
     asynchronous: bool = True
 
 
-class LoggingConfig(Section):
+class LoggingConfig(LoggingSection):
     """Metrics always go to metrics.jsonl in the run folder; the rest is optional."""
 
-    every: PositiveInt = 10
-    tensorboard: bool = False
-    wandb: Literal["off", "offline", "online"] = "off"
-    wandb_project: str = "taixue"
+    sinks: tuple[SinkConfig, ...] = Field((), description="sinks of your own, by kind (docs/extending.md)")
 
 
 class RunConfig(Section):
@@ -187,9 +180,23 @@ class RunConfig(Section):
     knowledge: KnowledgeConfig = KnowledgeConfig()
     objective: ObjectiveConfig = SpanCorruptionConfig()
     batch: BatchConfig = BatchConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    optimizer: OptimizerConfig = AdamWRmsConfig()
+    schedule: ScheduleConfig = CosineConfig()
     compute: ComputeConfig = ComputeConfig()
     parallel: ParallelConfig = ParallelConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_names(cls, values: Any) -> Any:
+        """An optimizer or schedule without a name is the default one."""
+        if not isinstance(values, Mapping):
+            return values
+        defaults = {"optimizer": AdamWRmsConfig(), "schedule": CosineConfig()}
+        return {
+            key: {"name": defaults[key].name} | dict(value)
+            if key in defaults and isinstance(value, Mapping)
+            else value
+            for key, value in values.items()
+        }

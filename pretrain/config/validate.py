@@ -12,9 +12,12 @@ from pathlib import Path
 from taixue import UserError
 from taixue.parallel.stages import stage_count
 
+from ..objectives import OBJECTIVES
+from ..optim import SCHEDULES
 from .schema import MlmConfig, RunConfig
 
-OBJECTIVES_OF = {"t5": ("span-corruption", "prefix-lm", "ul2"), "bert": ("mlm",)}
+BATCHES = {"t5": "encoder-decoder", "bert": "encoder"}
+"""What feeds a model of a family: see ObjectiveKind.fits."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +122,17 @@ def _batch(facts: Facts) -> Iterator[str]:
 
 def _objective(facts: Facts) -> Iterator[str]:
     model, objective = facts.run.model, facts.run.objective
-    fits = OBJECTIVES_OF[model.family]
-    if objective.kind not in fits:
+    kind = OBJECTIVES.of(objective)
+    if BATCHES[model.family] not in kind.fits:
+        fits = [other.name for other in OBJECTIVES if BATCHES[model.family] in other.fits]
         yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {' or '.join(fits)}"
-    if objective.kind == "mlm":
-        yield from _mlm(objective)
+    yield from kind.problems(objective)
     if model.family == "bert" and objective.input_length > model.max_positions:
         yield (
             f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
             f"at most {model.max_positions}"
         )
-    if objective.kind == "mlm" and objective.sentence_order and getattr(model, "token_types", 2) < 2:
+    if isinstance(objective, MlmConfig) and objective.sentence_order and getattr(model, "token_types", 2) < 2:
         yield "model.token_types: 1 cannot tell two segments apart; set it to 2, or objective.sentence_order to false"
     if model.family == "t5" and not 4 <= model.relative_buckets <= 2 * model.relative_max_distance - 2:
         yield (
@@ -168,7 +171,7 @@ def _features(facts: Facts) -> Iterator[str]:
 
 def _heads(facts: Facts) -> Iterator[str]:
     model, objective = facts.run.model, facts.run.objective
-    if model.family != "bert" or objective.kind != "mlm":
+    if model.family != "bert" or not isinstance(objective, MlmConfig):
         return
     tagging, relation = bool(model.heads.pos or model.heads.ne), bool(model.heads.relation)
     if tagging != objective.tag_labels:
@@ -202,21 +205,6 @@ def _knowledge(facts: Facts) -> Iterator[str]:
         )
 
 
-def _mlm(objective: MlmConfig) -> Iterator[str]:
-    modes = (objective.masking,) if isinstance(objective.masking, str) else tuple(objective.masking)
-    if objective.documents == "separate" and objective.sentence_order:
-        yield (
-            "objective.sentence_order: true cuts windows anywhere, which objective.documents separate forbids; turn "
-            "one of them off"
-        )
-    if not modes:
-        yield "objective.masking: an empty mixture; name at least one, e.g. word"
-    if objective.relation_labels and "token" in modes:
-        yield "objective.relation_labels: true needs whole connectives; set objective.masking to word or discourse"
-    if objective.similar_words and modes != ("ngram",):
-        yield f"objective.similar_words: replaces n-grams; set objective.masking to ngram, not {' '.join(modes)}"
-
-
 def _vocabulary(facts: Facts) -> Iterator[str]:
     model, vocab = facts.run.model, facts.tokenizer_vocab
     if vocab is not None and vocab > model.vocab_size:
@@ -241,11 +229,8 @@ def _schedule(facts: Facts) -> Iterator[str]:
     schedule, steps = facts.run.schedule, facts.run.steps
     if schedule.warmup_steps >= steps:
         yield f"schedule.warmup_steps: {schedule.warmup_steps} leaves nothing of {steps} steps; at most {steps - 1}"
-    elif schedule.name == "wsd" and schedule.warmup_steps + schedule.decay_steps > steps:
-        yield (
-            f"schedule.decay_steps: {schedule.decay_steps} and {schedule.warmup_steps} of warm-up exceed {steps} "
-            f"steps; at most {steps - schedule.warmup_steps}"
-        )
+    else:
+        yield from SCHEDULES.of(schedule).problems(schedule, steps)
 
 
 def _folder(facts: Facts) -> Iterator[str]:

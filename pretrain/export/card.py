@@ -10,8 +10,8 @@ import taixue
 from taixue.base.files import sha256_of_file
 from taixue.data_tools.tokenizer.store import Tokenizer
 
-from ..config.schema import BertConfig, MlmConfig, PrefixLmConfig, RunConfig, T5Config, Ul2Config
-from ..objectives import build_objective
+from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..objectives import OBJECTIVES, build_objective
 from ..run.evaluation import WITHOUT_TAGS
 from .config import HF_CLASSES, model_type
 from .trained import Trained
@@ -99,7 +99,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         samples=trained.samples,
         sample=_sample(objective.shapes),
         tokens=trained.samples * objective.raw_length,
-        objective=_objective(run),
+        objective=OBJECTIVES.of(run.objective).describe(run.objective),
         origin=Path(run.init_from).name if run.init_from else f"random weights, seed {run.seed}",
         fingerprint=trained.fingerprint,
         tokenizer_sha256=tokenizer.sha256,
@@ -199,23 +199,6 @@ def _sample(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Words for the arrays of one sample."""
     source, target = shapes["input_ids"][0], shapes.get("decoder_input_ids")
     return f"{source} input and {target[0]} target tokens" if target else f"{source} tokens"
-
-
-def _objective(run: RunConfig) -> str:
-    objective = run.objective
-    if isinstance(objective, MlmConfig):
-        order = ", sentence order" if objective.sentence_order else ""
-        modes = objective.masking
-        units = f" by {modes if isinstance(modes, str) else ', '.join(modes)}" if modes != "token" else ""
-        return f"masked language model ({objective.mask_probability:g} of the tokens{units}){order}"
-    if isinstance(objective, PrefixLmConfig):
-        return f"prefix language model (target {objective.target_share:g})"
-    if isinstance(objective, Ul2Config):
-        return f"mixture of {len(objective.denoisers)} denoisers (UL2)"
-    kind = "" if objective.spans == "random" else f"{objective.spans} spans, "
-    return (
-        f"span corruption ({kind}noise {objective.noise_density:g}, mean span {objective.mean_span_length:g})"
-    )
 
 
 def _example(run: RunConfig) -> str:

@@ -10,8 +10,8 @@ from torch import Tensor
 from taixue.kernels.loss import IGNORE
 from taixue.parallel.runtime import Runtime
 
-from ..config.schema import ObjectiveConfig
 from ..data.feature_dropout import FEATURES
+from ..objectives import OBJECTIVES, ObjectiveSection
 
 LABELS = {
     "span": "labels",
@@ -35,9 +35,9 @@ def without_features(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.zeros_like(x) if name in FEATURES else x for name, x in batch.items()}
 
 
-def loss_weights(objective: ObjectiveConfig, loss_names: tuple[str, ...]) -> dict[str, float]:
+def loss_weights(objective: ObjectiveSection, loss_names: tuple[str, ...]) -> dict[str, float]:
     """What the mean of each loss is multiplied by."""
-    weights = objective.loss_weights.model_dump() if objective.kind == "mlm" else {}
+    weights = OBJECTIVES.of(objective).loss_weights(objective)
     return {name: weights.get(name, 1.0) for name in loss_names}
 
 

@@ -14,6 +14,7 @@ from rich.console import Console as RichConsole
 
 from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.observe.config import Start
 from taixue.pretrain.observe.console import Console, line
 from taixue.pretrain.observe.sinks import JsonLines, TensorBoard, WandB, evaluated, open_sinks
 
@@ -25,6 +26,10 @@ RECORD = {
     "grad_norm": 0.5,
     "tokens_per_second": 12345.6,
 }
+
+
+def start(folder: Path, step: int = 0) -> Start:
+    return Start("run", folder, step, 100, {})
 
 
 def steps(path: Path) -> list[int]:
@@ -103,7 +108,7 @@ def test_a_missing_package_is_named_with_the_way_out(
     monkeypatch.setattr(builtins, "__import__", without)
     run = RunConfig.model_validate({"logging": settings})
     with pytest.raises(UserError, match=rf"logging.{package}.*pip install {package}"):
-        open_sinks(run, tmp_path, 0, is_main=True)
+        open_sinks(run.logging, start(tmp_path), is_main=True)
 
 
 def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +118,7 @@ def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.
     run = RunConfig.model_validate({"logging": {"wandb": "offline"}})
     for name in ("one", "one", "other"):
         (tmp_path / name).mkdir(exist_ok=True)
-        WandB(run, tmp_path / name)
+        WandB(run.logging, start(tmp_path / name))
     assert ids[0] == ids[1] != ids[2]
     assert re.fullmatch("[0-9a-f]{16}", ids[0])
 
@@ -126,5 +131,5 @@ def test_evaluated_finds_the_losses_of_a_step(tmp_path: Path) -> None:
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:
-    assert open_sinks(RunConfig(), tmp_path, 0, is_main=False) == []
+    assert open_sinks(RunConfig().logging, start(tmp_path), is_main=False) == []
     assert not list(tmp_path.iterdir())
