@@ -6,10 +6,12 @@ with the field; checks that compare fields live in validate.py.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from taixue import UserError
 from taixue.base.section import Section
 
 from ..objectives import OBJECTIVES
@@ -64,6 +66,7 @@ __all__ = [
     "UnitCaps",
     "UnitWeights",
     "UnitsConfig",
+    "recorded_run",
 ]
 
 
@@ -200,3 +203,19 @@ class RunConfig(Section):
             else value
             for key, value in values.items()
         }
+
+
+def recorded_run(values: Mapping[str, Any], where: Path) -> RunConfig:
+    """The configuration that the checkpoint `where` holds. UserError when it is not one that can be read here."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] != "union_tag_invalid":
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise UserError(f"{where}: its configuration is not one this Taixue knows: {said}") from None
+        key, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
+        raise UserError(
+            f"{where}: its {first['loc'][0]} has the {key} {tag!r}, which is registered nowhere here: run it with the "
+            f"script that registers it; here are {first['ctx']['expected_tags']}"
+        ) from None

@@ -236,7 +236,10 @@ def _sentence(cls: type[BaseModel], tree: Tree, where: Where, problem: dict[str,
             return "is required"
         case "union_tag_invalid":
             key = context["discriminator"].strip("'")
-            return f"{key} is {context['tag']!r}; legal: {context['expected_tags']}"
+            return (
+                f"{key} is {context['tag']!r}; legal: {context['expected_tags']}; one of your own is there in the "
+                "script that registers it"
+            )
         case "union_tag_not_found":
             return f"{context['discriminator']} is missing"
         case "model_type" | "model_attributes_type" | "dict_type":
