@@ -196,9 +196,9 @@ class RunConfig(Section):
         """An optimizer or schedule without a name is the default one."""
         if not isinstance(values, Mapping):
             return values
-        defaults = {"optimizer": AdamWRmsConfig(), "schedule": CosineConfig()}
+        defaults = {"optimizer": AdamWRmsConfig().name, "schedule": CosineConfig().name}
         return {
-            key: {"name": defaults[key].name} | dict(value)
+            key: {"name": defaults[key]} | dict(value)
             if key in defaults and isinstance(value, Mapping)
             else value
             for key, value in values.items()

@@ -19,7 +19,8 @@ class Sink(Protocol):
 
     def write(self, record: Record) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nothing, unless a sink has something to finish."""
 
 
 @dataclass(frozen=True)
