@@ -1,17 +1,23 @@
 """The schema of a training run: one frozen tree of pydantic models; unknown keys are errors. No torch here.
 
 A run is one YAML file. Defaults are the values a T5 v1.1 pretraining run starts from; presets under configs/
-only say what differs. model.py and objective.py hold the sections of these names. Checks that look at one field are
-with the field; checks that compare fields live in validate.py.
+only say what differs. A room that builds something has its section: models/<family>/config.py, objectives/config.py.
+Checks that look at one field are with the field; checks that compare fields live in validate.py.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from taixue.base.section import Fraction, Section
 
+from ..models import FAMILIES
+from ..models.bert.config import BertConfig
+from ..models.bert.heads import HeadsConfig
+from ..models.linguistic_config import FeaturesConfig
+from ..models.t5.config import T5Config
 from ..objectives.config import (
+    DERIVED,
     UL2,
     Denoiser,
     LossWeights,
@@ -26,7 +32,6 @@ from ..objectives.config import (
     UnitsConfig,
     UnitWeights,
 )
-from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 
 __all__ = [
     "UL2",
@@ -60,6 +65,12 @@ __all__ = [
     "UnitWeights",
     "UnitsConfig",
 ]
+
+
+if TYPE_CHECKING:
+    ModelConfig = T5Config | BertConfig
+else:
+    ModelConfig = FAMILIES.union()
 
 
 class KnowledgeConfig(Section):
@@ -193,3 +204,16 @@ class RunConfig(Section):
     parallel: ParallelConfig = ParallelConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="after")
+    def _switches(self) -> "RunConfig":
+        """Switches of the objective that are null become what the model asks for."""
+        wanted = FAMILIES.of(self.model).switches(self.model)
+        switches = {
+            name: wanted[name].value if name in wanted else False
+            for name in DERIVED
+            if getattr(self.objective, name, False) is None
+        }
+        if switches:  # the section is frozen for its users, and not yet handed out
+            self.__dict__["objective"] = self.objective.model_copy(update=switches)
+        return self
