@@ -2,11 +2,13 @@
 
 from taixue.base.section import Section
 from taixue.data_tools.clean.config import MeasureKind
+from taixue.pretrain.models import Family
 from taixue.pretrain.objectives import Objective, ObjectiveKind, ObjectiveSection
 from taixue.pretrain.observe.config import Sink, SinkKind, Start
 from taixue.pretrain.optim import OptimizerKind, OptimizerSection, ScheduleKind, ScheduleSection
 
 __all__ = [
+    "Family",
     "MeasureKind",
     "Objective",
     "ObjectiveKind",

@@ -1,15 +1,19 @@
 """Taixue with kinds of our own: `python my_run.py train my.yaml`, and every other command. See docs/extending.md."""
 
+from dataclasses import replace
 from math import cos, pi
 from typing import Literal
 
 import taixue
 import taixue.extend as own
-from taixue.pretrain.objectives.config import SpanCorruptionConfig
-from taixue.pretrain.objectives.span import SpanCorruption
+from taixue.pretrain.models import t5
+from taixue.pretrain.objectives import span
 
+class CalmT5(t5.T5Config):
+    family: Literal["calm-t5"] = "calm-t5"
+    tie_embeddings: bool = True
 
-class LongSpans(SpanCorruptionConfig):
+class LongSpans(span.SpanCorruptionConfig):
     kind: Literal["long-spans"] = "long-spans"
     mean_span_length: float = 6.0
 
@@ -19,11 +23,9 @@ class LionConfig(own.OptimizerSection):
 
 def lion(config, groups):  # Chen et al. 2023
     from taixue.pretrain.optim.elementwise import Elementwise
-
     def update(weight, gradient, lr, decay, number, average):
         weight.mul_(1 - lr * decay).sub_(average.lerp(gradient, 0.1).sign_(), alpha=lr)
         average.lerp_(gradient, 0.01)
-
     return Elementwise(groups, config.lr, update, "average")
 
 class Restarts(own.ScheduleSection):
@@ -44,7 +46,9 @@ class Table(own.Sink):
     def write(self, record):
         print(record["step"], record.get("loss"), sep="\t", file=self.file, flush=True)
 
-taixue.register(own.ObjectiveKind("long-spans", LongSpans, SpanCorruption, ("encoder-decoder",)))
+CALM = replace(t5.FAMILY, name="calm-t5", config=CalmT5, init=lambda *what: t5.FAMILY.init(*what) / 2)
+taixue.register(CALM)
+taixue.register(own.ObjectiveKind("long-spans", LongSpans, span.SpanCorruption, ("encoder-decoder",)))
 taixue.register(own.OptimizerKind("lion", LionConfig, lion))
 taixue.register(own.ScheduleKind("restarts", Restarts, restarts))
 taixue.register(own.SinkKind("table", TableConfig, Table))

@@ -1,8 +1,8 @@
 """The schema of a training run: one frozen tree of pydantic models; unknown keys are errors. No torch here.
 
 A run is one YAML file. Defaults are the values a T5 v1.1 pretraining run starts from; presets under configs/
-only say what differs. model.py and objective.py hold the sections of these names. Checks that look at one field are
-with the field; checks that compare fields live in validate.py.
+only say what differs. A room that builds something has its section: models/<family>/config.py, objectives/config.py.
+Checks that look at one field are with the field; checks that compare fields live in validate.py.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,14 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 from taixue import UserError
 from taixue.base.section import Section
 
+from ..models import FAMILIES
+from ..models.bert.config import BertConfig
+from ..models.bert.heads import HeadsConfig
+from ..models.linguistic_config import FeaturesConfig
+from ..models.t5.config import T5Config
 from ..objectives import OBJECTIVES
 from ..objectives.config import (
+    DERIVED,
     UL2,
     Denoiser,
     LossWeights,
@@ -33,7 +39,6 @@ from ..objectives.config import (
 from ..observe.config import SINKS, LoggingSection
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim.config import AdamWRmsConfig, CosineConfig, OptimizerSection, ScheduleSection
-from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 
 __all__ = [
     "UL2",
@@ -72,11 +77,13 @@ __all__ = [
 
 # What is registered when this file is first imported; type checkers see what all variants have.
 if TYPE_CHECKING:
+    ModelConfig = T5Config | BertConfig
     ObjectiveConfig = ObjectiveSection
     OptimizerConfig = OptimizerSection
     ScheduleConfig = ScheduleSection
     SinkConfig = Section
 else:
+    ModelConfig = FAMILIES.union()
     ObjectiveConfig = OBJECTIVES.union()
     OptimizerConfig = OPTIMIZERS.union()
     ScheduleConfig = SCHEDULES.union()
@@ -189,6 +196,19 @@ class RunConfig(Section):
     parallel: ParallelConfig = ParallelConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="after")
+    def _switches(self) -> "RunConfig":
+        """Switches of the objective that are null become what the model asks for."""
+        wanted = FAMILIES.of(self.model).switches(self.model)
+        switches = {
+            name: wanted[name].value if name in wanted else False
+            for name in DERIVED
+            if getattr(self.objective, name, False) is None
+        }
+        if switches:  # the section is frozen for its users, and not yet handed out
+            self.__dict__["objective"] = self.objective.model_copy(update=switches)
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from taixue.base.section import Section, Share, Weight
 
+DERIVED = ("features", "tag_labels", "relation_labels")
+"""Switches that are null by default: a run sets them to what its model takes."""
+
 
 class UnitWeights(Section):
     """How readily a unit of each type is drawn, relative to a word; 0: never as a unit of its own."""
@@ -46,8 +49,9 @@ class ObjectiveSection(Section):
     documents: Literal["joined", "separate"] = Field(
         "joined", description="separate: attention stays inside each of the documents packed into a window"
     )
-    features: bool = Field(
-        False, description="give the model part of speech, roles, word and clause of each token"
+    features: bool | None = Field(
+        None,
+        description="give the model part of speech, roles, word and clause of each token; null: if it takes them",
     )
     hide_masked_tags: bool = Field(True, description="a masked token has no part of speech and no role")
     hide_masked_groups: bool = Field(False, description="a masked token belongs to no word and no clause")
@@ -149,7 +153,12 @@ class MlmConfig(ObjectiveSection):
     similar_words: str = Field(
         "", description="ngram: table term<TAB>similar terms, which take [MASK]'s place (MacBERT)"
     )
-    tag_labels: bool = Field(False, description="labels for heads that tag parts of speech and entities")
-    relation_labels: bool = Field(
-        False, description="label for a head that names the relation of a connective, which is masked"
+    tag_labels: bool | None = Field(
+        None,
+        description="labels for heads that tag parts of speech and entities; null: if the model has them",
+    )
+    relation_labels: bool | None = Field(
+        None,
+        description="label for a head that names the relation of a connective, which is masked; null: if the model "
+        "has it",
     )

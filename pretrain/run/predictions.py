@@ -13,17 +13,6 @@ from taixue.parallel.runtime import Runtime
 from ..data.feature_dropout import FEATURES
 from ..objectives import OBJECTIVES, ObjectiveSection
 
-LABELS = {
-    "span": "labels",
-    "mlm": "labels",
-    "sop": "sop_labels",
-    "pos": "pos_labels",
-    "ne": "ne_labels",
-    "relation": "relation_labels",
-    "answer": "answer_labels",
-}
-"""Name of a loss -> its labels in the batch. Batches without them make no such predictions."""
-
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """A batch of the data as CPU tensors that share its memory."""
@@ -41,12 +30,12 @@ def loss_weights(objective: ObjectiveSection, loss_names: tuple[str, ...]) -> di
     return {name: weights.get(name, 1.0) for name in loss_names}
 
 
-def predictions(batch: Mapping[str, Tensor], loss_names: tuple[str, ...]) -> Tensor:
-    """Labels that are not ignored, by loss: (n_losses,) int64. The batch is on the CPU."""
-    counts = [
-        int((batch[LABELS[name]] != IGNORE).sum()) if LABELS[name] in batch else 0 for name in loss_names
-    ]
-    return torch.tensor(counts)
+def predictions(batch: Mapping[str, Tensor], losses: Mapping[str, str]) -> Tensor:
+    """Labels that are not ignored, by loss: (n_losses,) int64, 0 where the batch has no such labels.
+
+    The batch is on the CPU. losses: see Family.losses.
+    """
+    return torch.tensor([int((batch[key] != IGNORE).sum()) if key in batch else 0 for key in losses.values()])
 
 
 def summed_over_data(counts: Tensor, runtime: Runtime) -> Tensor:

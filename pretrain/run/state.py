@@ -2,6 +2,7 @@
 elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from taixue.parallel.runtime import Runtime
 
 from .. import checkpoint
 from ..config.schema import RunConfig
+from ..models import FAMILIES
 from ..optim import LossScaler, TrainOptimizer, optimizer_tensors
 
 
@@ -33,6 +35,11 @@ class TrainState:
     fingerprint: str
     raw_length: int
     evaluation_due: bool = False
+
+    @property
+    def losses(self) -> Mapping[str, str]:
+        """The losses of the model, in order -> the key of their labels in a batch."""
+        return FAMILIES.of(self.run.model).losses(self.run.model)
 
     def tensors(self) -> dict[str, Tensor]:
         """Flat keys model.<name> and optim.<state>.<name>; not copies. Weights that several local stages hold
@@ -87,18 +94,15 @@ class TrainState:
         Raises UserError if its model is another one.
         """
         from ..export import from_hf
-        from ..export.mapping import is_extra
 
         config, tensors = from_hf(folder)
+        form = FAMILIES.of(self.run.model).hf
         theirs, ours = config.model_dump(), self.run.model.model_dump()
         for key in ours:
-            if (
-                key not in ("dropout", "features", "heads", "knowledge_width")
-                and theirs.get(key) != ours[key]
-            ):
+            if key not in form.free and theirs.get(key) != ours[key]:
                 raise UserError(
                     f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
                     f"set model.{key} to {theirs.get(key)!r}"
                 )
         init = self.runtime.spec.init
-        self.runtime.load(lambda name, shape: init(name, shape) if is_extra(name) else tensors[name])
+        self.runtime.load(lambda name, shape: init(name, shape) if form.is_extra(name) else tensors[name])

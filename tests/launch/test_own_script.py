@@ -24,7 +24,7 @@ base: run/t5-tiny-demo
 name: own
 steps: 4
 eval_every: 0
-model: {num_encoder_layers: 2, num_decoder_layers: 2}
+model: {family: calm-t5, vocab_size: 3200, d_model: 32, d_ff: 64, d_kv: 8, num_heads: 4, num_encoder_layers: 2, num_decoder_layers: 2}
 objective: {kind: long-spans, input_length: 32}
 batch: {global_size: 4, micro_size: 2}
 optimizer: {name: lion, weight_decay: 0.01}
@@ -111,9 +111,10 @@ def test_verify(home: Path) -> None:
 
 def test_export_and_its_refusal_elsewhere(home: Path) -> None:
     run(home, str(SCRIPT), "export", "runs/demo/own", "hf")
+    assert json.loads((home / "hf/config.json").read_text())["model_type"] == "t5"
     assert "| objective | long-spans |" in (home / "hf/README.md").read_text()
     said = run(home, *TAIXUE, "export", "runs/demo/own", "elsewhere", status=2)
-    assert "its objective has the kind 'long-spans', which is registered nowhere here" in said
+    assert "its model has the family 'calm-t5', which is registered nowhere here" in said
     said = run(home, *TAIXUE, "train", "run.yaml", status=2)
     assert "optimizer: name is 'lion'; legal: 'adamw', 'adamw-rms', 'adafactor'" in said
     assert "no sink is registered" in said
