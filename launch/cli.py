@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import parent_process
+from multiprocessing import current_process
 
 from taixue import UserError, __version__
 
@@ -44,11 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def main_of_script(arguments: Sequence[str] | None) -> int:
     """See taixue.main."""
+    if current_process().name != "MainProcess":
+        raise RuntimeError('call taixue.main() below `if __name__ == "__main__":`; workers import the script')
     script = sys.modules["__main__"].__file__
-    if parent_process() is not None:
-        raise RuntimeError(
-            f'{script}: call taixue.main() below `if __name__ == "__main__":`; workers import the script'
-        )
     assert script is not None
     local.rank_program = (script, "train")
     return main(arguments)

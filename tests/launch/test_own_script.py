@@ -24,7 +24,8 @@ base: run/t5-tiny-demo
 name: own
 steps: 4
 eval_every: 0
-model: {family: calm-t5, vocab_size: 3200, d_model: 32, d_ff: 64, d_kv: 8, num_heads: 4, num_encoder_layers: 2, num_decoder_layers: 2}
+model:
+  {family: calm-t5, vocab_size: 3200, d_model: 32, d_ff: 64, num_heads: 4, num_encoder_layers: 2, num_decoder_layers: 2}
 objective: {kind: long-spans, input_length: 32}
 batch: {global_size: 4, micro_size: 2}
 optimizer: {name: lion, weight_decay: 0.01}
@@ -124,9 +125,9 @@ def test_main_in_a_worker_is_refused(tmp_path: Path) -> None:
     script = tmp_path / "careless.py"
     script.write_text(
         "import multiprocessing, os, sys, taixue\n"
-        "if multiprocessing.parent_process():\n    taixue.main()\n"
+        "if multiprocessing.current_process().name != 'MainProcess':\n    taixue.main()\n"
         "if __name__ == '__main__':\n"
         "    worker = multiprocessing.get_context('spawn').Process(target=os.getpid)\n"
         "    worker.start()\n    worker.join()\n    sys.exit(worker.exitcode)\n"
     )
-    assert "taixue.main() belongs below" in run(tmp_path, str(script), status=1)
+    assert "call taixue.main() below" in run(tmp_path, str(script), status=1)
