@@ -14,9 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from taixue import UserError
-from taixue.pretrain.config.schema import ParallelConfig
+
+if TYPE_CHECKING:
+    from taixue.pretrain.config.schema import ParallelConfig
+
+rank_program: tuple[str, ...] = ("-m", "taixue.pretrain.train")
+"""What a rank of a run runs, before CONFIG: Taixue, or the user's script that called taixue.main()."""
 
 PREEMPTED = "PREEMPTED"
 """File a run leaves in its folder when it saved because of a signal; removed when it starts again."""
@@ -26,7 +32,7 @@ SHUTDOWN_SECONDS = 600
 """How long ranks may take to save after a signal before they are killed; torchrun's default, 30, cuts saves."""
 
 
-def world_size(parallel: ParallelConfig, device: str) -> int:
+def world_size(parallel: "ParallelConfig", device: str) -> int:
     """Ranks to start here for a layout; dp_shard 0 takes as many as there are GPUs. Raises UserError."""
     fixed = parallel.tp * parallel.pp * parallel.dp_replicate
     gpus = 0 if device == "cpu" else _gpus()

@@ -4,7 +4,15 @@
 # On several machines add a host file and say where rank 0 listens:
 #   MASTER_ADDR=node1 MASTER_PORT=29500 NPROC=16 MPIRUN_ARGS="--hostfile hosts --map-by ppr:8:node" \
 #       launch/mpirun.sh CONFIG
+# With a script of your own (docs/extending.md): launch/mpirun.sh my_run.py CONFIG
 set -euo pipefail
+
+# What ranks run: Taixue, or a script that registers kinds of its own and calls taixue.main().
+PROGRAM=(-m taixue.pretrain.train)
+if [[ "${1:-}" == *.py ]]; then
+    PROGRAM=("$1" train)
+    shift
+fi
 
 OPTIONS=()
 if [ "$(id -u)" = 0 ]; then
@@ -16,4 +24,4 @@ done
 
 # shellcheck disable=SC2086  # MPIRUN_ARGS is a list of words
 exec mpirun -n "${NPROC:-2}" --bind-to none "${OPTIONS[@]}" ${MPIRUN_ARGS:-} \
-    python -m taixue.pretrain.train "$@"
+    python "${PROGRAM[@]}" "$@"

@@ -3,6 +3,7 @@
 #   launch/torchrun.sh CONFIG [--section.key VALUE ...]
 # On N machines, the same command on each; HEAD is a host of the run that all can reach:
 #   NNODES=2 HEAD=node1:29500 launch/torchrun.sh CONFIG
+# With a script of your own (docs/extending.md): launch/torchrun.sh my_run.py CONFIG
 # NPROC: ranks on this machine (default: its GPUs, or one).
 set -euo pipefail
 
@@ -10,9 +11,16 @@ NNODES=${NNODES:-1}
 HEAD=${HEAD:-localhost:0}
 NPROC=${NPROC:-$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')}
 
+# What ranks run: Taixue, or a script that registers kinds of its own and calls taixue.main().
+PROGRAM=(-m taixue.pretrain.train)
+if [[ "${1:-}" == *.py ]]; then
+    PROGRAM=("$1" train)
+    shift
+fi
+
 # SIGUSR1 and SIGUSR2 are not forwarded unless listed; ranks get 600 s to save before they are killed.
 exec python -m torch.distributed.run \
     --nnodes "$NNODES" --nproc-per-node "$NPROC" \
     --rdzv-backend c10d --rdzv-endpoint "$HEAD" --rdzv-id "${RUN_ID:-taixue}" \
     --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2 --shutdown-timeout 600 \
-    -m taixue.pretrain.train "$@"
+    "${PROGRAM[@]}" "$@"

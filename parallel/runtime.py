@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
@@ -42,6 +42,8 @@ class Spec(Protocol):
     def init(self) -> Callable[[str, tuple[int, ...]], Tensor]: ...
     @property
     def loss_names(self) -> tuple[str, ...]: ...
+    @property
+    def pad(self) -> Callable[[Mapping[str, Tensor], int], dict[str, Tensor]]: ...
 
 
 class Runtime:
@@ -213,9 +215,9 @@ class Runtime:
     # -- inside a step ------------------------------------------------------------------------------------------------
 
     def _prepare(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """On the device; target lengths padded with ignored labels where sequence shards need it."""
+        """On the device; lengths padded where sequence shards need it."""
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        return pad_targets(moved, self.layout.tp) if self.layout.sharded_sequence else moved
+        return self.spec.pad(moved, self.layout.tp) if self.layout.sharded_sequence else moved
 
     def _accumulate(self, batch: Mapping[str, Tensor], should_stop: Callable[[], bool] | None) -> bool:
         part = self.parts[0]
@@ -270,16 +272,6 @@ def _chunk(tensor: Tensor, dimension: int, count: int, index: int) -> Tensor:
     """torch.chunk, with empty parts where the dimension is too short."""
     parts = tensor.chunk(count, dimension)
     return parts[index] if index < len(parts) else tensor.narrow(dimension, 0, 0)
-
-
-def pad_targets(batch: dict[str, Tensor], multiple: int) -> dict[str, Tensor]:
-    """Extend decoder inputs and labels (B, T) to a multiple of `multiple`; what is added is causal and ignored."""
-    if "decoder_input_ids" not in batch:
-        return batch
-    missing = -batch["decoder_input_ids"].shape[1] % multiple
-    pad: Callable[[Tensor, int], Any] = lambda x, value: torch.nn.functional.pad(x, (0, missing), value=value)  # noqa: E731
-    filling = {"decoder_input_ids": 0, "labels": -100, "decoder_segments": 0}
-    return batch | {name: pad(batch[name], value) for name, value in filling.items() if name in batch}
 
 
 def _micro_batches(batch: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:

@@ -34,7 +34,7 @@ from .data import Loader, TrainingData, check_digests, open_data
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
 from .objectives.facts import facts_of
-from .observe import Meter, evaluated, open_sinks, show_messages
+from .observe import Meter, SinkStart, evaluated, open_sinks, show_messages
 from .optim import LossScaler, build_optimizer
 from .run.folder import held
 from .run.history import History, Origin, Start
@@ -127,7 +127,8 @@ def _train(
     log.info("%s; mesh: %s", size, layout)
 
     from_main(saving, lambda: _claim(folder, run))
-    sinks = agreed(saving, lambda: open_sinks(run, folder, start, is_main))
+    told = SinkStart(run.name, folder, start, run.steps, run.model_dump(mode="json"))
+    sinks = agreed(saving, lambda: open_sinks(run.logging, told, is_main))
     loader = Loader(
         data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
     )

@@ -1,6 +1,11 @@
-"""Taixue (太学): pretraining of encoder-decoder (T5-style) and BERT-style language models, Chinese first."""
+"""Taixue (太学): pretraining of encoder-decoder (T5-style) and BERT-style language models, Chinese first.
+
+`register` and `main` make a program of a user's own script: docs/extending.md.
+"""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -16,3 +21,24 @@ class UserError(Exception):
     The message says what is wrong, where, both numbers, and what would be legal. Every entry point prints it
     without a traceback and exits with status 2. Bugs of ours raise anything else.
     """
+
+
+def register(record: Any) -> None:
+    """Make a record of your own (Family, ObjectiveKind, OptimizerKind, ScheduleKind, SinkKind, MeasureKind) one that
+    configurations can name. At the top of a script, before anything else: worker processes run that part, too.
+
+    TypeError or ValueError, with what is wrong, when it cannot be registered.
+    """
+    from .base.registry import register
+
+    register(record)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The `taixue` command in a script of your own, whose ranks run that script again; returns the exit status.
+
+    To be called below `if __name__ == "__main__":`. RuntimeError in a worker process, which imports the script.
+    """
+    from .launch.cli import main_of_script
+
+    return main_of_script(arguments)

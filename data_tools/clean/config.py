@@ -1,14 +1,17 @@
 """Configuration of what happens to a document's text: normalise and filter."""
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
+from taixue.base.registry import Registry
 from taixue.base.section import Section
 
 Personal = Literal["url", "email", "id", "card", "mobile", "landline", "ip"]
 Preset = Literal["pangu-alpha", "chinese-webtext", "mnbvc", "c4"]
-Measure = Literal[
+BuiltInMeasure = Literal[
     "characters",
     "bytes",
     "lines",
@@ -34,6 +37,41 @@ Measure = Literal[
     "keywords",
     "keywords_per_line",
 ]
+
+
+@dataclass(frozen=True)
+class MeasureKind:
+    """A measure of your own, by its name in rules.
+
+    of(texts): a number for each of the texts (documents, or lines in line_rules), which depends on that text alone.
+    version: any text; change it whenever `of` gives other numbers, for corpora built with the old ones differ.
+    """
+
+    name: str
+    version: str
+    of: Callable[[Sequence[str]], Sequence[float]]
+
+
+class _Measures(Registry[MeasureKind]):
+    def add(self, entry: MeasureKind) -> MeasureKind:
+        if entry.name in get_args(BuiltInMeasure):
+            raise ValueError(f"measure {entry.name!r} is built in")
+        return super().add(entry)
+
+
+MEASURES = _Measures("measure", MeasureKind)
+
+
+def _known(measure: str) -> str:
+    known = (*get_args(BuiltInMeasure), *MEASURES.names())
+    if measure not in known:
+        raise ValueError(
+            f"should be one of {', '.join(known)}; one of your own is there in the script that registers it"
+        )
+    return measure
+
+
+Measure = Annotated[str, AfterValidator(_known)]
 Language = Literal["zh", "zh-hant", "ja", "ko", "latin", "other"]
 
 
@@ -77,7 +115,7 @@ class FilterRule(Section):
     def _complete(self) -> "FilterRule":
         if self.minimum is None and self.maximum is None:
             raise ValueError(f"rule {self.name!r} has neither minimum nor maximum: it removes nothing")
-        if self.measure.startswith("keywords") != bool(self.words or self.word_list):
+        if (self.measure in ("keywords", "keywords_per_line")) != bool(self.words or self.word_list):
             raise ValueError(
                 f"rule {self.name!r}: words or word_list go with measures keywords and keywords_per_line, "
                 f"and only with them; its measure is {self.measure}"

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from taixue import UserError
+
 from .. import native
 from ..read.word_list import read_terms
-from .config import FilterConfig, FilterRule, Language, Preset
+from .config import MEASURES, FilterConfig, FilterRule, Language, Preset
 
 _PANGU = "PanGu-alpha as described for CodePanGu2.6B (App. F): at least 60 % hanzi and 150 characters"
 _WEBTEXT = "ChineseWebText (CASIA-LM, preprocess.py)"
@@ -77,6 +79,8 @@ class Measures:
     def of(self, rule: FilterRule) -> np.ndarray:
         """What the rule looks at."""
         stats, name = self.stats, rule.measure
+        if name in MEASURES.names():
+            return _measured(name, native.strings(self._texts))
         if name.startswith("keywords"):
             found = _matcher(rule).counts(self._texts).astype(np.float64)
             return found if name == "keywords" else found / np.maximum(stats["lines"], 1)
@@ -140,6 +144,19 @@ _LINE_SHARES = {
 }
 
 
+def _measured(name: str, texts: list[str]) -> np.ndarray:
+    """A user's measure of texts. UserError when it does not give a number for each."""
+    try:
+        values = np.asarray(MEASURES[name].of(texts), np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"measure {name}: {error}") from error
+    if values.shape != (len(texts),):
+        raise UserError(
+            f"measure {name}: gave shape {values.shape} for {len(texts)} texts; ({len(texts)},) is needed"
+        )
+    return values
+
+
 @lru_cache(maxsize=64)
 def _matcher(rule: FilterRule) -> Any:
     return native.KeywordMatcher(rule_words(rule))
@@ -179,7 +196,9 @@ def kept_lines(
 
 
 def described(rules: Sequence[FilterRule]) -> dict[str, Mapping[str, Any]]:
-    """Rules as the report shows them."""
+    """Rules as the report shows them; with the version of a user's measure."""
     return {
-        rule.name: rule.model_dump(mode="json", exclude={"name"}, exclude_defaults=True) for rule in rules
+        rule.name: rule.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        | ({"version": MEASURES[rule.measure].version} if rule.measure in MEASURES.names() else {})
+        for rule in rules
     }

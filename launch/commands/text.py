@@ -1,7 +1,36 @@
-"""Commands around text that take no CONFIG: reports, other vocabularies, speed. See cli.py."""
+"""Commands around text: vocabularies, corpora, their reports and speed. See cli.py."""
 
 import argparse
 from pathlib import Path
+
+from .arguments import configured
+
+
+def train_tokenizer(words: list[str]) -> int:
+    from taixue.data_tools.config import TokenizerTrainConfig
+
+    config = configured(TokenizerTrainConfig, "tokenizer train", words)
+    if config is not None:
+        from taixue.data_tools.tokenizer.store import train
+
+        train(config)
+    return 0
+
+
+def build_corpus(words: list[str]) -> int:
+    from taixue.data_tools.config import CorpusBuildConfig
+
+    config = configured(CorpusBuildConfig, "corpus build", words, example="corpus/demo")
+    if config is not None:
+        from taixue.data_tools.build.builder import build
+
+        from ..place import corpus_place, workers_per_rank
+
+        rank, world, local = corpus_place()
+        if not config.workers:
+            config = config.model_copy(update={"workers": workers_per_rank(local)})
+        build(config, rank, world)
+    return 0
 
 
 def extend_tokenizer(words: list[str]) -> int:

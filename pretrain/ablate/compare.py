@@ -14,11 +14,11 @@ from taixue.base import files
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
-from ..config.schema import FeaturesConfig, HeadsConfig, KnowledgeConfig, ParallelConfig, RunConfig
+from ..config.schema import KnowledgeConfig, ParallelConfig, RunConfig
 from ..config.validate import run_folder
 from ..data import open_data
 from ..export.trained import read_trained
-from ..models import build_model
+from ..models import FAMILIES, build_model
 from ..objectives import build_objective
 from ..train import PREEMPTED
 from ..train import main as train
@@ -83,13 +83,10 @@ def variants(run: RunConfig) -> dict[str, RunConfig]:
         )
     name, plain = masks[objective.kind]
     configured = getattr(objective, name)
-    switched_off = {"features": False}
-    bare: dict[str, Any] = {"features": FeaturesConfig()}
-    if model.family == "bert":
-        switched_off |= {"tag_labels": False, "relation_labels": False}
-        bare |= {"heads": HeadsConfig(), "knowledge_width": 0}
+    family = FAMILIES.of(model)
+    switched_off = dict.fromkeys(family.switches(model), False)
     shared = {
-        "model": model.model_copy(update=bare),
+        "model": family.bare(model),
         "parallel": ParallelConfig(),
         "knowledge": KnowledgeConfig(),
     }

@@ -23,13 +23,12 @@ from taixue.parallel import group
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
 
-from ..config.schema import OptimizerConfig, T5Config
+from ..config.schema import T5Config
 from ..models import model_spec
 from ..optim import build_optimizer
+from ..optim.config import AdamWConfig
 
-OPTIMIZER = OptimizerConfig(
-    name="adamw", lr=1e-4, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.0, clip_norm=1.0
-)
+OPTIMIZER = AdamWConfig(lr=1e-4, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.0, clip_norm=1.0)
 
 Step = Callable[[Mapping[str, Tensor]], float]
 """One full step on a batch; the mean loss before it, nats."""

@@ -120,8 +120,7 @@ def bench_train(
 
 
 def _case(preset: str, samples: int, source: int, target: int) -> Case:
-    model = load(RunConfig, f"model/{preset}").model
-    assert isinstance(model, T5Config)
+    model = T5Config.model_validate(load(RunConfig, f"model/{preset}").model.model_dump())
     name = f"{preset} {samples} x {source}/{target}"
     return Case(name, model, samples, source, target, warmup=5, steps=20, device="cuda")
 

@@ -1,23 +1,33 @@
 """The schema of a training run: one frozen tree of pydantic models; unknown keys are errors. No torch here.
 
 A run is one YAML file. Defaults are the values a T5 v1.1 pretraining run starts from; presets under configs/
-only say what differs. model.py and objective.py hold the sections of these names. Checks that look at one field are
-with the field; checks that compare fields live in validate.py.
+only say what differs. A room that builds something has its section: models/<family>/config.py, objectives/config.py.
+Checks that look at one field are with the field; checks that compare fields live in validate.py.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from taixue.base.section import Decisive, Fraction, Section
+from taixue import UserError
+from taixue.base.section import Decisive, Section
 
+from ..models import FAMILIES
+from ..models.bert.config import BertConfig
+from ..models.bert.heads import HeadsConfig
+from ..models.linguistic_config import FeaturesConfig
+from ..models.t5.config import T5Config
+from ..objectives import OBJECTIVES
 from ..objectives.config import (
+    DERIVED,
     UL2,
     Denoiser,
     LossWeights,
     Masking,
     MlmConfig,
-    ObjectiveConfig,
+    ObjectiveSection,
     PrefixLmConfig,
     SpanCorruptionConfig,
     SpanKind,
@@ -26,7 +36,9 @@ from ..objectives.config import (
     UnitsConfig,
     UnitWeights,
 )
-from .model import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
+from ..observe.config import SINKS, LoggingSection
+from ..optim import OPTIMIZERS, SCHEDULES
+from ..optim.config import AdamWRmsConfig, CosineConfig, OptimizerSection, ScheduleSection
 
 __all__ = [
     "UL2",
@@ -59,7 +71,23 @@ __all__ = [
     "UnitCaps",
     "UnitWeights",
     "UnitsConfig",
+    "recorded_run",
 ]
+
+
+# What is registered when this file is first imported; type checkers see what all variants have.
+if TYPE_CHECKING:
+    ModelConfig = T5Config | BertConfig
+    ObjectiveConfig = ObjectiveSection
+    OptimizerConfig = OptimizerSection
+    ScheduleConfig = ScheduleSection
+    SinkConfig = Section
+else:
+    ModelConfig = FAMILIES.union()
+    ObjectiveConfig = OBJECTIVES.union()
+    OptimizerConfig = OPTIMIZERS.union()
+    ScheduleConfig = SCHEDULES.union()
+    SinkConfig = SINKS.union()
 
 
 class KnowledgeConfig(Section):
@@ -104,28 +132,6 @@ class BatchConfig(Section):
     micro_size: PositiveInt = 8
 
 
-class OptimizerConfig(Section):
-    """adamw: decoupled AdamW. adamw-rms: AdamW whose step is scaled by the RMS of the parameter. adafactor: T5's."""
-
-    name: Literal["adamw", "adamw-rms", "adafactor"] = "adamw-rms"
-    lr: PositiveFloat = Field(0.02, description="peak learning rate")
-    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
-    eps: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.0
-    clip_norm: NonNegativeFloat = Field(1.0, description="global gradient norm; 0 turns clipping off")
-
-
-class ScheduleConfig(Section):
-    """Learning rate over steps; warm-up is linear from 0."""
-
-    name: Literal["inverse-sqrt", "cosine", "linear", "wsd", "constant"] = "cosine"
-    warmup_steps: NonNegativeInt = 1000
-    decay_steps: NonNegativeInt = Field(
-        0, description="wsd: length of the final decay; 0 means a tenth of the run"
-    )
-    min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
-
-
 class ComputeConfig(Section):
     """How a step is computed. Weights, gradients' reduction and optimizer states are fp32 in every precision."""
 
@@ -162,13 +168,10 @@ class CheckpointConfig(Section):
     asynchronous: bool = True
 
 
-class LoggingConfig(Section):
+class LoggingConfig(LoggingSection):
     """Metrics always go to metrics.jsonl in the run folder; the rest is optional."""
 
-    every: PositiveInt = 10
-    tensorboard: bool = False
-    wandb: Literal["off", "offline", "online"] = "off"
-    wandb_project: str = "taixue"
+    sinks: tuple[SinkConfig, ...] = Field((), description="sinks of your own, by kind (docs/extending.md)")
 
 
 class RunConfig(Section):
@@ -187,9 +190,52 @@ class RunConfig(Section):
     knowledge: KnowledgeConfig = KnowledgeConfig()
     objective: Annotated[ObjectiveConfig, Decisive()] = SpanCorruptionConfig()
     batch: BatchConfig = BatchConfig()
-    optimizer: Annotated[OptimizerConfig, Decisive(only="name")] = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    optimizer: Annotated[OptimizerConfig, Decisive(only="name")] = AdamWRmsConfig()
+    schedule: ScheduleConfig = CosineConfig()
     compute: ComputeConfig = ComputeConfig()
     parallel: ParallelConfig = ParallelConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="after")
+    def _switches(self) -> "RunConfig":
+        """Switches of the objective that are null become what the model asks for."""
+        wanted = FAMILIES.of(self.model).switches(self.model)
+        switches = {
+            name: wanted[name].value if name in wanted else False
+            for name in DERIVED
+            if getattr(self.objective, name, False) is None
+        }
+        if switches:  # the section is frozen for its users, and not yet handed out
+            self.__dict__["objective"] = self.objective.model_copy(update=switches)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_names(cls, values: Any) -> Any:
+        """An optimizer or schedule without a name is the default one."""
+        if not isinstance(values, Mapping):
+            return values
+        defaults = {"optimizer": AdamWRmsConfig().name, "schedule": CosineConfig().name}
+        return {
+            key: {"name": defaults[key]} | dict(value)
+            if key in defaults and isinstance(value, Mapping)
+            else value
+            for key, value in values.items()
+        }
+
+
+def recorded_run(values: Mapping[str, Any], where: Path) -> RunConfig:
+    """The configuration that the checkpoint `where` holds. UserError when it is not one that can be read here."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] != "union_tag_invalid":
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise UserError(f"{where}: its configuration is not one this Taixue knows: {said}") from None
+        key, tag = first["ctx"]["discriminator"].strip("'"), first["ctx"]["tag"]
+        raise UserError(
+            f"{where}: its {first['loc'][0]} has the {key} {tag!r}, which is registered nowhere here: run it with the "
+            f"script that registers it; here are {first['ctx']['expected_tags']}"
+        ) from None

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from taixue import UserError
 from taixue.parallel.stages import stage_count
 
+from ..models import FAMILIES, Family
+from ..models.family import Setting
+from ..objectives import OBJECTIVES, ObjectiveKind
+from ..optim import SCHEDULES
 from .schema import MlmConfig, RunConfig
-
-OBJECTIVES_OF = {"t5": ("span-corruption", "prefix-lm", "ul2"), "bert": ("mlm",)}
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,9 @@ class Facts:
         return self.world // (layout.tp * layout.pp) if self.world else None
 
     @property
-    def layers(self) -> int:
-        """Transformer layers that pipeline stages share out."""
-        model = self.run.model
-        if model.family == "t5":
-            return model.num_encoder_layers + model.num_decoder_layers
-        return model.num_layers
+    def family(self) -> Family[Any]:
+        """The record of the model."""
+        return FAMILIES.of(self.run.model)
 
 
 def validate(run: RunConfig, world: int | None, tokenizer_vocab: int | None = None) -> None:
@@ -98,11 +98,11 @@ def _tensor_parallel(facts: Facts) -> Iterator[str]:
 
 def _pipeline(facts: Facts) -> Iterator[str]:
     pp, schedule = facts.run.parallel.pp, facts.run.parallel.pipeline_schedule
-    stages = stage_count(schedule, pp)
-    if pp > 1 and facts.layers < stages:
+    stages, layers = stage_count(schedule, pp), facts.family.costs.layers(facts.run.model)
+    if pp > 1 and layers < stages:
         yield (
-            f"parallel.pp: {facts.layers} layers are fewer than the {stages} stages of pp {pp} with schedule "
-            f"{schedule}; pp may be at most {facts.layers // stage_count(schedule, 1)}"
+            f"parallel.pp: {layers} layers are fewer than the {stages} stages of pp {pp} with schedule "
+            f"{schedule}; pp may be at most {layers // stage_count(schedule, 1)}"
         )
 
 
@@ -118,103 +118,38 @@ def _batch(facts: Facts) -> Iterator[str]:
 
 
 def _objective(facts: Facts) -> Iterator[str]:
-    model, objective = facts.run.model, facts.run.objective
-    fits = OBJECTIVES_OF[model.family]
-    if objective.kind not in fits:
-        yield f"objective.kind: {objective.kind} does not train a {model.family} model; set it to {' or '.join(fits)}"
-    if objective.kind == "mlm":
-        yield from _mlm(objective)
-    if model.family == "bert" and objective.input_length > model.max_positions:
-        yield (
-            f"objective.input_length: {objective.input_length} exceeds model.max_positions {model.max_positions}; "
-            f"at most {model.max_positions}"
-        )
-    if objective.kind == "mlm" and objective.sentence_order and getattr(model, "token_types", 2) < 2:
-        yield "model.token_types: 1 cannot tell two segments apart; set it to 2, or objective.sentence_order to false"
-    if model.family == "t5" and not 4 <= model.relative_buckets <= 2 * model.relative_max_distance - 2:
-        yield (
-            f"model.relative_buckets: {model.relative_buckets} with relative_max_distance "
-            f"{model.relative_max_distance}; legal: 4 to {2 * model.relative_max_distance - 2}"
-        )
-    if model.family == "bert" and model.d_model % model.num_heads:
-        yield f"model.num_heads: d_model {model.d_model} is not divisible by num_heads {model.num_heads}"
+    family, objective = facts.family, facts.run.objective
+    kind = OBJECTIVES.of(objective)
+    if not _trains(kind, family):
+        fits = " or ".join(other.name for other in OBJECTIVES if _trains(other, family))
+        yield f"objective.kind: {kind.name} does not train a {family.name} model; set it to {fits}"
+    yield from kind.problems(objective)
+    for name, switch in family.switches(facts.run.model).items():
+        chosen = getattr(objective, name, None)
+        if chosen not in (None, switch.value):
+            legal = str(switch.value).lower()
+            yield f"objective.{name}: {str(chosen).lower()}, but {switch.because}; set it to {legal}, or leave it out"
 
 
-def _features(facts: Facts) -> Iterator[str]:
-    model, tp = facts.run.model, facts.run.parallel.tp
-    features = model.features
-    layers = model.num_encoder_layers if model.family == "t5" else model.num_layers
-    heads = features.bias_heads
-    if features.bias_layers and max(features.bias_layers) >= layers:
-        yield (
-            f"model.features.bias_layers: {max(features.bias_layers)} is no layer of {layers}; "
-            f"legal: 0 to {layers - 1}"
-        )
-    if heads and (model.num_heads % heads or heads % tp):
-        legal = [n for n in range(tp, model.num_heads + 1, tp) if model.num_heads % n == 0]
-        yield (
-            f"model.features.bias_heads: {heads} should divide the {model.num_heads} heads and be a multiple of "
-            f"parallel.tp {tp}; legal: {', '.join(map(str, legal))}"
-        )
-    if (heads or features.bias_layers) and not (features.word_bias or features.clause_bias):
-        yield "model.features: bias_layers and bias_heads without word_bias or clause_bias; set one of these to true"
-    takes = bool(features.pos_tags or features.roles or features.word_bias or features.clause_bias)
-    if takes != facts.run.objective.features:
-        yield (
-            f"objective.features: {str(not takes).lower()}, but model.features takes "
-            f"{'some' if takes else 'none'}; set it to {str(takes).lower()}"
-        )
+def _trains(kind: ObjectiveKind, family: Family[Any]) -> bool:
+    """Those that the family names do, and those whose batches are like its usual objective's."""
+    return kind.name in family.objectives or not set(kind.fits).isdisjoint(
+        OBJECTIVES[family.objectives[0]].fits
+    )
 
 
-def _heads(facts: Facts) -> Iterator[str]:
-    model, objective = facts.run.model, facts.run.objective
-    if model.family != "bert" or objective.kind != "mlm":
-        return
-    tagging, relation = bool(model.heads.pos or model.heads.ne), bool(model.heads.relation)
-    if tagging != objective.tag_labels:
-        yield (
-            f"objective.tag_labels: {str(not tagging).lower()}, but model.heads.pos is {model.heads.pos} and ne "
-            f"{model.heads.ne}; set it to {str(tagging).lower()}"
-        )
-    if relation != objective.relation_labels:
-        yield (
-            f"objective.relation_labels: {str(not relation).lower()}, but model.heads.relation is "
-            f"{model.heads.relation}; set it to {str(relation).lower()}"
-        )
-
-
-def _knowledge(facts: Facts) -> Iterator[str]:
-    run, knowledge, tp = facts.run, facts.run.knowledge, facts.run.parallel.tp
-    if run.model.family != "bert":
-        if knowledge.vectors:
-            yield f"knowledge.vectors: a {run.model.family} model takes none; leave it empty"
-        return
-    if run.model.knowledge_width and not knowledge.vectors:
-        yield (
-            f"model.knowledge_width: {run.model.knowledge_width} without knowledge.vectors; name the folder that "
-            "`taixue knowledge transe` wrote, or set it to 0"
-        )
-    states = knowledge.mentions * knowledge.answer_tokens
-    if knowledge.vectors and run.parallel.sequence_parallel and states % tp:
-        yield (
-            f"knowledge.mentions {knowledge.mentions} x answer_tokens {knowledge.answer_tokens} = {states} is not "
-            f"divisible by parallel.tp {tp}; set answer_tokens to {-(-knowledge.answer_tokens // tp) * tp}"
-        )
-
-
-def _mlm(objective: MlmConfig) -> Iterator[str]:
-    modes = (objective.masking,) if isinstance(objective.masking, str) else tuple(objective.masking)
-    if objective.documents == "separate" and objective.sentence_order:
-        yield (
-            "objective.sentence_order: true cuts windows anywhere, which objective.documents separate forbids; turn "
-            "one of them off"
-        )
-    if not modes:
-        yield "objective.masking: an empty mixture; name at least one, e.g. word"
-    if objective.relation_labels and "token" in modes:
-        yield "objective.relation_labels: true needs whole connectives; set objective.masking to word or discourse"
-    if objective.similar_words and modes != ("ngram",):
-        yield f"objective.similar_words: replaces n-grams; set objective.masking to ngram, not {' '.join(modes)}"
+def _model(facts: Facts) -> Iterator[str]:
+    run = facts.run
+    setting = Setting(
+        input_length=run.objective.input_length,
+        sentence_order=isinstance(run.objective, MlmConfig) and run.objective.sentence_order,
+        tp=run.parallel.tp,
+        sequence_parallel=run.parallel.sequence_parallel,
+        knowledge=run.knowledge.vectors,
+        mentions=run.knowledge.mentions,
+        answer_tokens=run.knowledge.answer_tokens,
+    )
+    return facts.family.problems(run.model, setting)
 
 
 def _vocabulary(facts: Facts) -> Iterator[str]:
@@ -227,12 +162,9 @@ def _vocabulary(facts: Facts) -> Iterator[str]:
 
 
 def _precision(facts: Facts) -> Iterator[str]:
-    compute = facts.run.compute
-    if compute.precision == "fp16" and facts.run.model.family == "t5" and not compute.allow_fp16:
-        yield (
-            "compute.precision: fp16 with a T5 overflows: its activations pass fp16's largest number, 65504, and its "
-            "authors trained in bfloat16; set bf16, or compute.allow_fp16 true to insist"
-        )
+    compute, reason = facts.run.compute, facts.family.fp16
+    if compute.precision == "fp16" and reason and not compute.allow_fp16:
+        yield f"compute.precision: fp16: {reason}; set bf16, or compute.allow_fp16 true to insist"
     if compute.float64 and compute.precision != "fp32":
         yield f"compute.float64: true contradicts compute.precision {compute.precision}; set precision to fp32"
 
@@ -241,11 +173,8 @@ def _schedule(facts: Facts) -> Iterator[str]:
     schedule, steps = facts.run.schedule, facts.run.steps
     if schedule.warmup_steps >= steps:
         yield f"schedule.warmup_steps: {schedule.warmup_steps} leaves nothing of {steps} steps; at most {steps - 1}"
-    elif schedule.name == "wsd" and schedule.warmup_steps + schedule.decay_steps > steps:
-        yield (
-            f"schedule.decay_steps: {schedule.decay_steps} and {schedule.warmup_steps} of warm-up exceed {steps} "
-            f"steps; at most {steps - schedule.warmup_steps}"
-        )
+    else:
+        yield from SCHEDULES.of(schedule).problems(schedule, steps)
 
 
 def _folder(facts: Facts) -> Iterator[str]:
@@ -269,9 +198,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _pipeline,
     _batch,
     _objective,
-    _features,
-    _heads,
-    _knowledge,
+    _model,
     _vocabulary,
     _precision,
     _schedule,

@@ -18,7 +18,9 @@ from taixue.data_tools.tokenizer.base import Tokenizer
 
 from ..config.schema import ObjectiveConfig, RunConfig, SourceConfig
 from ..knowledge import open_knowledge
+from ..models import FAMILIES
 from ..objectives.base import Objective
+from ..objectives.config import DERIVED
 from .annotation import Annotation, restored
 from .feature_dropout import FeatureDropout, check_tables
 from .order import Mixture, permute
@@ -205,7 +207,7 @@ def open_data(
     }
     if annotation is not None and objective.needs_annotation:
         objective.annotated(annotation.schema)
-        check_tables(run.model, annotation.schema)
+        check_tables(FAMILIES.of(run.model).tables(run.model), annotation.schema)
     data = TrainingData(sources, objective, run.seed, run.eval_windows, identity, annotation)
     if run.knowledge.vectors:
         knowledge = open_knowledge(run, tokenizer, data.windows(range(_COUNTED))[0])
@@ -220,7 +222,7 @@ def open_data(
 def _identity(objective: ObjectiveConfig) -> dict[str, object]:
     """What an objective's configuration says. Keys that came later count only where they are not at their default, so
     that what a run was before they came still is the same."""
-    defaults = type(objective)().model_dump()
+    defaults = type(objective)().model_dump() | dict.fromkeys(DERIVED, False)
     return {
         name: value
         for name, value in objective.model_dump().items()

@@ -8,7 +8,7 @@ import numpy as np
 from taixue import UserError
 from taixue.base import rng
 
-from ..config.schema import BertConfig, T5Config
+from ..models.family import Table
 
 _STREAM = 12  # of a sample's key
 FEATURES = ("pos_ids", "role_ids", "word_groups", "clause_groups")
@@ -33,19 +33,9 @@ class FeatureDropout:
         }
 
 
-def check_tables(model: T5Config | BertConfig, schema: Mapping[str, Any]) -> None:
-    """UserError when a table or head of the model is too small for the names in the sidecars (0: none of it)."""
-    wanted = {
-        "features.pos_tags": ("pos", "parts of speech", model.features.pos_tags),
-        "features.roles": ("role", "roles", model.features.roles),
-    }
-    if isinstance(model, BertConfig):
-        wanted |= {
-            "heads.pos": ("pos", "parts of speech", model.heads.pos),
-            "heads.ne": ("entity", "entity types", model.heads.ne),
-            "heads.relation": ("relation", "relations", model.heads.relation),
-        }
-    for key, (names, words, rows) in wanted.items():
+def check_tables(tables: Mapping[str, Table], schema: Mapping[str, Any]) -> None:
+    """UserError when a table or head of the model (Family.tables) is too small for the names in the sidecars."""
+    for key, (names, words, rows) in tables.items():
         count = len(schema.get(names, [""]))
         if rows and count < 2:
             raise UserError(

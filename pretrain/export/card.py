@@ -11,10 +11,11 @@ from taixue.base import charts
 from taixue.base.files import sha256_of_file
 from taixue.data_tools.tokenizer.store import Tokenizer
 
-from ..config.schema import BertConfig, MlmConfig, RunConfig, T5Config
+from ..config.schema import MlmConfig, RunConfig
+from ..models import FAMILIES
 from ..observe.names import WITHOUT_TAGS
 from . import provenance
-from .config import HF_CLASSES, model_type
+from .config import hf_class, model_type
 from .trained import Trained
 
 Curve = Sequence[tuple[int, float]]
@@ -65,19 +66,6 @@ those of the training code: largest difference {difference:.1e}.
 {settings}```
 """
 
-_T5_EXAMPLE = """\
-Blanks in the text are `<extra_id_0>`, `<extra_id_1>`, ...; the model writes what belongs into them:
-
-```python
-inputs = tokenizer("今天天气很<extra_id_0>,我们去公园散步。", return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))
-```
-
-{dropout}"""
-
-_BERT_EXAMPLE = """\
-`prediction_logits` are the masked-language-model scores; `seq_relationship_logits` are {sop}."""
-
 
 def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str, difference: float) -> None:
     """Write README.md, and loss.svg when the run's losses are known. difference: what verify_folder measured."""
@@ -87,7 +75,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         (folder / "loss.svg").write_text(loss_svg(trained.losses), encoding="utf-8")
     card = _CARD.format(
         kind=kind,
-        hf_class=HF_CLASSES[kind],
+        hf_class=hf_class(config),
         name=run.name,
         version=taixue.__version__,
         parameters=sum(tensor.numel() for tensor in trained.weights.values()),
@@ -143,24 +131,8 @@ def distances(held_out: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def left_out(config: T5Config | BertConfig) -> list[str]:
-    """What a model of `config` was trained with and an exported folder lacks, in words."""
-    features = config.features
-    found = {
-        "part-of-speech embeddings": features.pos_tags,
-        "semantic-role embeddings": features.roles,
-        "word bias in attention": features.word_bias,
-        "clause bias in attention": features.clause_bias,
-    }
-    if isinstance(config, BertConfig):
-        names = {"pos": "part-of-speech", "ne": "entity", "relation": "connective-relation"}
-        found |= {"entity knowledge": config.knowledge_width}
-        found |= {f"{names[name]} head": count for name, count in config.heads.model_dump().items()}
-    return [name for name, present in found.items() if present]
-
-
 def _left_out_section(trained: Trained) -> str:
-    parts = left_out(trained.run.model)
+    parts = FAMILIES.of(trained.run.model).hf.left_out(trained.run.model)
     if not parts:
         return ""
     rows = "".join(f"| {name} | {gap:+.4f} |\n" for name, gap in distances(trained.held_out).items())
@@ -171,18 +143,8 @@ def _left_out_section(trained: Trained) -> str:
 
 
 def _example(run: RunConfig) -> str:
-    if isinstance(run.model, T5Config):
-        note = "`dropout_rate` in config.json is what pretraining used"
-        advice = "; fine-tuning usually wants 0.1." if run.model.dropout == 0 else "."
-        return _T5_EXAMPLE.format(dropout=note + advice)
-    assert isinstance(run.model, BertConfig)
-    trained = isinstance(run.objective, MlmConfig) and run.objective.sentence_order
-    sop = (
-        "sentence order (0 in order, 1 swapped)"
-        if trained
-        else "untrained: the run had no sentence-order task"
-    )
-    return _BERT_EXAMPLE.format(sop=sop)
+    ordered = isinstance(run.objective, MlmConfig) and run.objective.sentence_order
+    return FAMILIES.of(run.model).hf.example(run.model, ordered)
 
 
 def _corpora(run: RunConfig) -> str:

@@ -14,33 +14,30 @@ from torch import Tensor
 from taixue import UserError
 from taixue.base import files
 
-from ..config.schema import BertConfig, T5Config
+from ..config.schema import ModelConfig
+from ..models import FAMILIES
 from .config import config_from_hf
 from .mapping import state_from_hf
 
 SHARD_BYTES = 5 * 1000**3
 
 
-def from_hf(folder: str | Path) -> tuple[T5Config | BertConfig, dict[str, Tensor]]:
-    """Config and fp32 weights by our names of a T5, mT5, BERT or Megatron-BERT folder, on the CPU.
+def from_hf(folder: str | Path) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Config and fp32 weights by our names of a folder of any family, on the CPU.
 
-    Heads that BERT folders often lack (pooler, sop_head) start as in a new run. Raises UserError.
+    What folders often lack (pooler and sop_head of a BERT) starts as in a new run. Raises UserError.
     """
     config, state, _ = read_hf(Path(folder))
     return config, state
 
 
-def read_hf(folder: Path) -> tuple[T5Config | BertConfig, dict[str, Tensor], list[str]]:
+def read_hf(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], list[str]]:
     """As `from_hf`, and the names of the parameters that the folder lacked."""
     raw = _read_json(folder / "config.json")
     tensors = read_tensors(folder)
-    head, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
-    own_lm_head = head is not None and shared is not None and not torch.equal(head, shared)
-    config = config_from_hf(raw, own_lm_head, str(folder / "config.json"))
-    if isinstance(config, T5Config) and not config.tie_embeddings and head is None and shared is not None:
-        # transformers 5 ties T5 v1.1 until training unties it, and then writes one tensor for both.
-        tensors["lm_head.weight"] = shared.clone()
-    return config, *state_from_hf(config, tensors, str(folder))
+    config = config_from_hf(raw, tensors, str(folder / "config.json"))
+    complete = FAMILIES.of(config).hf.complete(config, tensors)
+    return config, *state_from_hf(config, complete, str(folder))
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ from taixue import UserError
 from taixue.base import files
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
-from ..config.schema import BertConfig, T5Config
+from ..config.schema import ModelConfig
+from ..models import FAMILIES
 from .config import model_type
 from .hf_folder import read_hf
 from .proof import verify_tokenizer
@@ -26,9 +27,9 @@ def import_hf(folder: Path, out: Path) -> Path:
         raise UserError(f"{out}: exists; choose another folder")
     config, state, fresh = read_hf(folder)
     tokenizer = load_tokenizer(folder)
-    kind = "t5" if isinstance(config, T5Config) else "bert"
-    if tokenizer.kind != kind:
-        raise UserError(f"{folder}: a {kind} model with a {tokenizer.kind} tokenizer")
+    family = FAMILIES.of(config)
+    if tokenizer.kind != family.tokenizer:
+        raise UserError(f"{folder}: a {family.name} model with a {tokenizer.kind} tokenizer")
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the embedding only {config.vocab_size} rows"
@@ -37,7 +38,7 @@ def import_hf(folder: Path, out: Path) -> Path:
     (out / "tokenizer").mkdir(parents=True)
     copy_tokenizer(folder, out / "tokenizer")
     preset = out / "model.yaml"
-    files.write(preset, _preset(folder, out, config, kind).encode())
+    files.write(preset, _preset(folder, out, config).encode())
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     parameters = sum(tensor.numel() for tensor in state.values())
@@ -54,10 +55,11 @@ def import_hf(folder: Path, out: Path) -> Path:
     return preset
 
 
-def _preset(folder: Path, out: Path, config: T5Config | BertConfig, kind: str) -> str:
-    objective: dict[str, str | int] = {"kind": "span-corruption" if kind == "t5" else "mlm"}
-    if isinstance(config, BertConfig):
-        objective["input_length"] = config.max_positions
+def _preset(folder: Path, out: Path, config: ModelConfig) -> str:
+    family = FAMILIES.of(config)
+    objective: dict[str, str | int] = {"kind": family.objectives[0]}
+    if longest := family.longest(config):
+        objective["input_length"] = longest
     values = {
         "init_from": str(folder.resolve()),
         "model": config.model_dump(mode="json"),

@@ -10,21 +10,22 @@ from torch import Tensor
 from taixue import UserError
 from taixue.data_tools.tokenizer.store import Tokenizer
 
-from ..config.schema import BertConfig, T5Config
-from ..models import build_model
+from ..config.schema import ModelConfig
+from ..models import FAMILIES, build_model
 
 SAMPLE = (
     "太学设于京师,是古代中国的最高学府。",
     "今天天气很好,我们一起去公园散步,看见许多孩子在草地上放风筝。",
     "Pretraining 从 2018 年起改变了自然语言处理。",
 )
+LONGEST = 512
+"""Tokens of a row, where the model itself has no limit."""
+
 ABSOLUTE_LIMIT, RELATIVE_LIMIT = 1e-4, 1e-5
 """fp32 logits may differ by the first, or by the second times the largest logit where logits are large."""
 
 
-def verify_folder(
-    folder: Path, config: T5Config | BertConfig, state: dict[str, Tensor], tokenizer: Tokenizer
-) -> float:
+def verify_folder(folder: Path, config: ModelConfig, state: dict[str, Tensor], tokenizer: Tokenizer) -> float:
     """Load `folder` with transformers; return the largest difference of fp32 logits on tokenized, padded text.
 
     state: our weights as they were written. Raises UserError when the tokenizers differ, RuntimeError when logits
@@ -80,25 +81,19 @@ def verify_tokenizer(folder: Path, ours: Tokenizer) -> list[list[int]]:
     return rows
 
 
-def _batch(tokenizer: Tokenizer, rows: list[list[int]], config: T5Config | BertConfig) -> dict[str, Tensor]:
+def _batch(tokenizer: Tokenizer, rows: list[list[int]], config: ModelConfig) -> dict[str, Tensor]:
     """Arguments that our models and transformers' share: the rows, padded on the right."""
-    limit = config.max_positions if isinstance(config, BertConfig) else 512
-    rows = [row[:limit] for row in rows]
+    family = FAMILIES.of(config)
+    rows = [row[: family.longest(config) or LONGEST] for row in rows]
     length = max(map(len, rows))
     ids = torch.tensor([row + [tokenizer.pad_id] * (length - len(row)) for row in rows])
     mask = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in rows])
-    batch = {"input_ids": ids, "attention_mask": mask}
-    if isinstance(config, BertConfig):
-        return batch | {
-            "token_type_ids": (torch.arange(length) > length // 2).long().expand_as(ids).contiguous()
-        }
-    start = torch.tensor([tokenizer.pad_id, tokenizer.sentinel_ids[0]]).expand(len(rows), 2)
-    return batch | {"decoder_input_ids": torch.cat((start, ids[:, :8]), dim=1)}
+    return {"input_ids": ids, "attention_mask": mask} | family.hf.proof_inputs(ids, tokenizer)
 
 
 @torch.no_grad()
 def _our_logits(
-    config: T5Config | BertConfig, state: dict[str, Tensor], batch: dict[str, Tensor]
+    config: ModelConfig, state: dict[str, Tensor], batch: dict[str, Tensor]
 ) -> tuple[Tensor, ...]:
     with torch.device("meta"):
         model = build_model(config)
@@ -108,24 +103,18 @@ def _our_logits(
 
 
 @torch.no_grad()
-def _their_logits(
-    folder: Path, config: T5Config | BertConfig, batch: dict[str, Tensor]
-) -> tuple[Tensor, ...]:
-    from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM
+def _their_logits(folder: Path, config: ModelConfig, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    import transformers
 
-    auto = AutoModelForSeq2SeqLM if isinstance(config, T5Config) else AutoModelForPreTraining
-    model, info = auto.from_pretrained(
+    form = FAMILIES.of(config).hf
+    model, info = getattr(transformers, form.auto_class).from_pretrained(
         folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
     )
     wrong = {kind: names for kind, names in info.items() if names}
     if wrong:
         raise RuntimeError(f"{folder}: transformers does not find its tensors: {wrong}")
     out = model.eval()(**batch | {"attention_mask": batch["attention_mask"].long()})
-    return (
-        (out.logits,)
-        if isinstance(config, T5Config)
-        else (out.prediction_logits, out.seq_relationship_logits)
-    )
+    return tuple(getattr(out, name) for name in form.outputs)
 
 
 @contextmanager

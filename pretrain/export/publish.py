@@ -12,8 +12,9 @@ from taixue import UserError
 from taixue.base import files
 from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer
 
-from ..config.schema import BertConfig, T5Config
-from .card import distances, left_out, write_card
+from ..config.schema import ModelConfig
+from ..models import FAMILIES
+from .card import distances, write_card
 from .config import config_to_hf
 from .hf_folder import SHARD_BYTES, sync_folder, write_json, write_tensors
 from .mapping import state_to_hf
@@ -63,7 +64,7 @@ def to_hf(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     console.print(f"{out}: step {trained.step:,} of {trained.run.name}, {dtype}")
-    if parts := left_out(trained.run.model):
+    if parts := FAMILIES.of(trained.run.model).hf.left_out(trained.run.model):
         console.print(f"left out, for pretraining only: {', '.join(parts)}")
     for name, distance in distances(trained.held_out).items():
         console.print(f"held-out loss without tags, {name}: {distance:+.4f} nats per prediction")
@@ -79,31 +80,23 @@ def _check_overwrite(out: Path, overwrite: bool) -> None:
 
 def write_model(
     folder: Path,
-    config: T5Config | BertConfig,
+    config: ModelConfig,
     state: dict[str, Tensor],
     tokenizer: Tokenizer,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Weights, config.json and, for T5, generation_config.json. state: our names, all of one dtype."""
+    """Weights, config.json and, for a family that generates, generation_config.json. state: our names, one dtype."""
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocabulary only {config.vocab_size} rows; "
             "this is not the tokenizer the model was trained with"
         )
     write_tensors(state_to_hf(config, state), folder, shard_bytes)
+    pad_id, eos_id = tokenizer.pad_id, tokenizer.eos_id
     dtype = str(next(iter(state.values())).dtype).removeprefix("torch.")
-    eos_id = tokenizer.eos_id if isinstance(config, T5Config) else None
-    write_json(
-        config_to_hf(config, pad_id=tokenizer.pad_id, eos_id=eos_id, dtype=dtype), folder / "config.json"
-    )
-    if isinstance(config, T5Config):
-        generation = {
-            "decoder_start_token_id": tokenizer.pad_id,
-            "eos_token_id": tokenizer.eos_id,
-            "pad_token_id": tokenizer.pad_id,
-            # transformers makes as many caches as the encoder has layers and fails in a deeper decoder
-            "use_cache": config.num_decoder_layers <= config.num_encoder_layers,
-        }
+    write_json(config_to_hf(config, pad_id=pad_id, eos_id=eos_id, dtype=dtype), folder / "config.json")
+    generation = FAMILIES.of(config).hf.generation(config, pad_id, eos_id)
+    if generation is not None:
         write_json(generation, folder / "generation_config.json")
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 from torch import Tensor
 
 from taixue import UserError
 
 from ..checkpoint import layout, read_state, read_tensors
-from ..config.schema import RunConfig
+from ..config.schema import RunConfig, recorded_run
 from ..objectives.facts import ObjectiveFacts
 from ..run.history import Start, leading_to, read_history
 
@@ -43,12 +42,7 @@ def read_trained(source: Path) -> Trained:
     """Read a checkpoint folder, or the newest intact one of a run folder. Verifies every byte. Raises UserError."""
     path = _choose(source)
     state = read_state(path)
-    try:
-        run = RunConfig.model_validate(state["config"])
-    except ValidationError as error:
-        raise UserError(
-            f"{path}: its configuration is not one this Taixue knows: {error.errors()[0]['msg']}"
-        ) from None
+    run = recorded_run(state["config"], path)
     step = int(state["step"])
     folder = path.parent.parent
     losses, held_out = _losses(folder / "metrics.jsonl", step)

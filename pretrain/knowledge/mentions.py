@@ -15,6 +15,7 @@ from taixue.data_tools import native
 from taixue.data_tools.tokenizer.base import Tokenizer
 
 from ..config.schema import KnowledgeConfig, RunConfig
+from ..models import FAMILIES
 from ..objectives.base import IGNORED
 from .vectors import Vectors, load_vectors
 
@@ -162,7 +163,7 @@ class Mentions:
 def open_knowledge(run: RunConfig, tokenizer: Tokenizer, windows: np.ndarray) -> Mentions:
     """The knowledge of a run; windows (N, S) of its training text tell how rare entities are. UserError."""
     vectors = load_vectors(run.knowledge.vectors)
-    wanted = run.model.knowledge_width if run.model.family == "bert" else 0
+    wanted = FAMILIES.of(run.model).knowledge_width(run.model)
     if vectors.width != wanted:
         raise UserError(
             f"model.knowledge_width: {wanted}, but the vectors in {run.knowledge.vectors} have width {vectors.width}; "

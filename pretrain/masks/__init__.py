@@ -9,10 +9,10 @@ from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
-from ..config.schema import MlmConfig, PrefixLmConfig, RunConfig, SpanCorruptionConfig
+from ..config.schema import RunConfig
 from ..config.validate import run_folder
 from ..data import TrainingData, open_data
-from ..objectives import build_objective
+from ..objectives import OBJECTIVES, build_objective
 from ..objectives.unit_rules import special_ids
 from . import terminal
 from .drawn import masker, packing, rivals
@@ -61,7 +61,8 @@ def _facts(run: RunConfig, data: TrainingData, tokenizer: Tokenizer, windows: in
     tags = run.objective.units.idiom_tags
     idioms = [number for number, name in enumerate(schema.get("pos", ())) if name in tags]
     maskers = {"this run": masker(data.objective)}
-    maskers |= rivals(data.objective.raw_length, tokenizer, _share(run))
+    masked = OBJECTIVES.of(run.objective).masked(run.objective)
+    maskers |= rivals(data.objective.raw_length, tokenizer, masked)
     measures = {name: Measures() for name in maskers}
     by_source = {name: Measures() for name in data.source_names}
     for begin in range(0, windows, _BATCH):
@@ -93,16 +94,6 @@ def _facts(run: RunConfig, data: TrainingData, tokenizer: Tokenizer, windows: in
         "sources": {name: found.facts() for name, found in by_source.items() if found.windows},
         "packing": packing(data.objective, lengths),
     }
-
-
-def _share(run: RunConfig) -> float:
-    """What part of a window the rivals mask."""
-    config = run.objective
-    if isinstance(config, MlmConfig):
-        return config.mask_probability
-    if isinstance(config, SpanCorruptionConfig):
-        return config.noise_density
-    return config.target_share if isinstance(config, PrefixLmConfig) else 0.15
 
 
 def _samples(data: TrainingData, tokenizer: Tokenizer, count: int) -> list[list[dict[str, Any]]]:

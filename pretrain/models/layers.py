@@ -4,7 +4,7 @@ Letters: B batch, S sequence length, T length of what is attended to, D model wi
 feed-forward width, V vocabulary. Blocks work on however many heads or hidden units their weights hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -163,3 +163,10 @@ class LMHead(nn.Module):
         if labels is None:
             return F.linear(x, weight, self.bias)
         return linear_cross_entropy_sum(x, weight, self.bias, labels)
+
+
+def known(keys: Iterable[str], *tables: Container[str]) -> None:
+    """TypeError when a batch has a key that none of the tables names: it would be ignored silently."""
+    unknown = [key for key in keys if not any(key in table for table in tables)]
+    if unknown:
+        raise TypeError(f"a batch of this model has no {', '.join(unknown)}; see inputs.py")

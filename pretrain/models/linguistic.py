@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config.schema import FeaturesConfig
+from .linguistic_config import FeaturesConfig
 
 
 class LinguisticFeatures(nn.Module):
@@ -70,16 +70,13 @@ class GroupBias(nn.Module):
 
 def group_bias(config: FeaturesConfig, layer: int, heads: int) -> GroupBias | None:
     """The group bias of layer number `layer` with so many heads; None where the configuration wants none."""
-    kinds = config.word_bias + config.clause_bias
-    if not kinds or (config.bias_layers and layer not in config.bias_layers):
-        return None
-    return GroupBias(kinds, config.bias_heads or heads, heads)
+    return GroupBias(config.kinds, config.bias_heads or heads, heads) if config.biases(layer) else None
 
 
 def group_ids(
     config: FeaturesConfig, word_groups: Tensor | None, clause_groups: Tensor | None
 ) -> Tensor | None:
     """(B, S) each -> (B, G, S) for `attention_bias`; None without groups, when nothing is biased."""
-    wanted = [word_groups] * config.word_bias + [clause_groups] * config.clause_bias
-    given = [groups for groups in wanted if groups is not None]
-    return torch.stack(given, 1) if given and len(given) == len(wanted) else None
+    wanted = ((config.word_bias, word_groups), (config.clause_bias, clause_groups))
+    given = [groups for bias, groups in wanted if bias and groups is not None]
+    return torch.stack(given, 1) if given and len(given) == config.kinds else None

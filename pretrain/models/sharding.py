@@ -1,9 +1,10 @@
-"""How each model may be split over tensor-parallel ranks, as data: parameter-owning module -> role.
+"""How a model may be split over tensor-parallel ranks, as data: parameter-owning module -> role.
 
-Keys are module paths, `*` stands for one path component. The roles are those of parallel/tensor.py.
+Keys are module paths, `*` stands for one path component. The roles are those of parallel/tensor.py. Here are the parts
+that families share; each has its own sharding.py.
 """
 
-_ATTENTION_AND_FFN = {
+LAYER = {
     "self_attention": "region",
     "cross_attention": "region",
     "attention": "region",
@@ -21,49 +22,17 @@ _ATTENTION_AND_FFN = {
     "attention_norm": "replicated",
     "ffn_norm": "replicated",
 }
+"""Of one transformer layer."""
 
-_FEATURES = {
+FEATURES = {
     "features.pos": "split",
     "features.pos_scale": "replicated",
     "features.roles": "split",
     "features.roles_scale": "replicated",
 }
+"""Of linguistic inputs."""
 
-T5_PLAN = {
-    "shared": "vocabulary-embedding",
-    **_FEATURES,
-    "encoder.relative_bias": "heads",
-    "decoder.relative_bias": "heads",
-    "encoder.final_norm": "replicated",
-    "decoder.final_norm": "replicated",
-    "memory": "enter",
-    "lm_head": "vocabulary-head",
-    "encoder.layers.*.group_bias": "heads",
-    **{f"encoder.layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
-    **{f"decoder.layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
-}
 
-BERT_PLAN = {
-    "embeddings.word": "vocabulary-embedding",
-    "embeddings.position": "split",
-    "embeddings.token_type": "split",
-    "embeddings.norm": "replicated",
-    **{f"embeddings.{name}": role for name, role in _FEATURES.items()},
-    "final_norm": "replicated",
-    "mlm_transform.dense": "replicated",
-    "mlm_transform.norm": "replicated",
-    "lm_head": "vocabulary-head",
-    "pooler": "gather",
-    "sop_head": "whole",
-    "tagged": "gather",
-    "embeddings.knowledge.project": "split",
-    "embeddings.knowledge.inside": "split",
-    "relational.memory": "assemble",
-    "relational.relation": "replicated",
-    "relational.norm": "replicated",
-    "relational.step": "replicated",
-    "relational.answers": "split",
-    "heads.*": "whole",
-    "layers.*.group_bias": "heads",
-    **{f"layers.*.{name}": role for name, role in _ATTENTION_AND_FFN.items()},
-}
+def below(prefix: str, roles: dict[str, str]) -> dict[str, str]:
+    """The same roles of modules below `prefix`."""
+    return {f"{prefix}.{name}": role for name, role in roles.items()}

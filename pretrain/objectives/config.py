@@ -6,6 +6,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from taixue.base.section import Section, Share, Weight
 
+DERIVED = ("features", "tag_labels", "relation_labels")
+"""Switches that are null by default: a run sets them to what its model takes."""
+
 
 class UnitWeights(Section):
     """How readily a unit of each type is drawn, relative to a word; 0: never as a unit of its own."""
@@ -37,15 +40,18 @@ class UnitsConfig(Section):
     idiom_tags: tuple[str, ...] = Field(("i",), description="parts of speech that are idioms")
 
 
-class _ObjectiveSection(Section):
+class ObjectiveSection(Section):
     """What every objective has."""
 
+    kind: str = ""
+    input_length: PositiveInt = 512
     units: UnitsConfig = UnitsConfig()
     documents: Literal["joined", "separate"] = Field(
         "joined", description="separate: attention stays inside each of the documents packed into a window"
     )
-    features: bool = Field(
-        False, description="give the model part of speech, roles, word and clause of each token"
+    features: bool | None = Field(
+        None,
+        description="give the model part of speech, roles, word and clause of each token; null: if it takes them",
     )
     hide_masked_tags: bool = Field(True, description="a masked token has no part of speech and no role")
     hide_masked_groups: bool = Field(False, description="a masked token belongs to no word and no clause")
@@ -54,11 +60,10 @@ class _ObjectiveSection(Section):
 SpanKind = Literal["random", "geometric", "words", "knowledge"]
 
 
-class SpanCorruptionConfig(_ObjectiveSection):
+class SpanCorruptionConfig(ObjectiveSection):
     """T5 span corruption. The raw window and the target length follow from the first three numbers."""
 
     kind: Literal["span-corruption"] = "span-corruption"
-    input_length: PositiveInt = 512
     noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     mean_span_length: Annotated[float, Field(ge=1.0)] = 3.0
     free_edges: bool = Field(
@@ -74,11 +79,10 @@ class SpanCorruptionConfig(_ObjectiveSection):
     longest_span: PositiveInt = Field(10, description="of geometric spans")
 
 
-class PrefixLmConfig(_ObjectiveSection):
+class PrefixLmConfig(ObjectiveSection):
     """Prefix language modelling: the input is the window's first part, the target its last."""
 
     kind: Literal["prefix-lm"] = "prefix-lm"
-    input_length: PositiveInt = 512
     target_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
 
 
@@ -104,7 +108,7 @@ UL2 = (
 )
 
 
-class Ul2Config(_ObjectiveSection):
+class Ul2Config(ObjectiveSection):
     """A mixture of denoisers (UL2, Tay et al. 2022): every sample has one stretch of text for each, side by side."""
 
     kind: Literal["ul2"] = "ul2"
@@ -130,11 +134,10 @@ class LossWeights(Section):
 Masking = Literal["token", "word", "ngram", "entity", "discourse", "knowledge"]
 
 
-class MlmConfig(_ObjectiveSection):
+class MlmConfig(ObjectiveSection):
     """BERT masked-language modelling: mask_probability of the real tokens, 80 % [MASK], 10 % random, 10 % kept."""
 
     kind: Literal["mlm"] = "mlm"
-    input_length: PositiveInt = 512
     mask_probability: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
     sentence_order: bool = Field(True, description="sentence-order prediction on two consecutive segments")
     loss_weights: LossWeights = LossWeights()
@@ -150,12 +153,12 @@ class MlmConfig(_ObjectiveSection):
     similar_words: str = Field(
         "", description="ngram: table term<TAB>similar terms, which take [MASK]'s place (MacBERT)"
     )
-    tag_labels: bool = Field(False, description="labels for heads that tag parts of speech and entities")
-    relation_labels: bool = Field(
-        False, description="label for a head that names the relation of a connective, which is masked"
+    tag_labels: bool | None = Field(
+        None,
+        description="labels for heads that tag parts of speech and entities; null: if the model has them",
     )
-
-
-ObjectiveConfig = Annotated[
-    SpanCorruptionConfig | PrefixLmConfig | Ul2Config | MlmConfig, Field(discriminator="kind")
-]
+    relation_labels: bool | None = Field(
+        None,
+        description="label for a head that names the relation of a connective, which is masked; null: if the model "
+        "has it",
+    )

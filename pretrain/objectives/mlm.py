@@ -77,7 +77,8 @@ class MaskedLanguageModel:
     @property
     def needs_annotation(self) -> bool:
         config = self._config
-        return self._modes != ("token",) or config.features or config.tag_labels or config.relation_labels
+        asks = config.features or config.tag_labels or config.relation_labels
+        return self._modes != ("token",) or bool(asks)
 
     def annotated(self, schema: Mapping[str, Any]) -> None:
         """See Objective."""
@@ -90,7 +91,9 @@ class MaskedLanguageModel:
         for mode in self._modes:
             if mode != "token":
                 ngrams = config.ngrams if mode == "ngram" else ()
-                self._rules[mode] = unit_rules(config.units, mode, schema, ngrams, config.relation_labels)
+                self._rules[mode] = unit_rules(
+                    config.units, mode, schema, ngrams, bool(config.relation_labels)
+                )
 
     def __call__(
         self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None = None
@@ -108,7 +111,7 @@ class MaskedLanguageModel:
             self._ordinary,
             self._ids,
             self._per_unit,
-            with_index=config.features or config.tag_labels,
+            with_index=bool(config.features or config.tag_labels),
         )
         arrays = {name: made[name] for name in ("input_ids", "token_type_ids", "labels")}
         if config.sentence_order:

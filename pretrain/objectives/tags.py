@@ -12,7 +12,7 @@ import numpy as np
 from taixue.data_tools.shards import sidecar
 
 from .base import IGNORED
-from .config import MlmConfig, ObjectiveConfig
+from .config import MlmConfig, ObjectiveSection
 from .unit_rules import require
 
 ROLES = ("role1", "role2", "role3")
@@ -21,7 +21,7 @@ ROLES = ("role1", "role2", "role3")
 class Features:
     """Arrays of objective.features. shapes is final once the schema is known."""
 
-    def __init__(self, config: ObjectiveConfig, length: int) -> None:
+    def __init__(self, config: ObjectiveSection, length: int) -> None:
         self._config, self._length = config, length
         self._has_roles = False
 

@@ -1,7 +1,19 @@
 """What is seen of a run: metrics with names and units, and the places they go to."""
 
+from .config import SINKS, Record, Sink, SinkKind, SinkStart
 from .console import show_messages
 from .metrics import METRICS, Meter
-from .sinks import Record, Sink, evaluated, open_sinks
+from .sinks import evaluated, open_sinks
 
-__all__ = ["METRICS", "Meter", "Record", "Sink", "evaluated", "open_sinks", "show_messages"]
+__all__ = [
+    "METRICS",
+    "SINKS",
+    "Meter",
+    "Record",
+    "Sink",
+    "SinkKind",
+    "SinkStart",
+    "evaluated",
+    "open_sinks",
+    "show_messages",
+]

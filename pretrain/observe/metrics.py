@@ -4,10 +4,12 @@ import resource
 import sys
 from dataclasses import dataclass, field
 from time import perf_counter
-
-import torch
+from typing import TYPE_CHECKING
 
 from .peak import peak_flops
+
+if TYPE_CHECKING:
+    import torch
 
 METRICS = {
     "step": "updates done so far; a checkpoint of that number holds the weights after it",
@@ -41,7 +43,7 @@ class Meter:
     raw_length: int
     forward_flops: float
     world: int
-    device: torch.device
+    device: "torch.device"
     precision: str
     _steps: int = 0
     _seconds: float = 0.0
@@ -81,9 +83,11 @@ class Meter:
         return metrics
 
 
-def memory(device: torch.device) -> float:
+def memory(device: "torch.device") -> float:
     """GiB: peak allocated on a CUDA device, peak resident size of this process otherwise."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

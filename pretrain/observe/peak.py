@@ -1,6 +1,9 @@
 """Peak arithmetic of known devices, as their makers state it: dense matrix products, no sparsity."""
 
-import torch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 # Part of the device's name -> TFLOP/s by precision; fp32 means TF32-less vector units. More special names
 # first.
@@ -24,10 +27,12 @@ PEAK_TFLOPS: dict[str, dict[str, float]] = {
 }
 
 
-def peak_flops(device: torch.device, precision: str) -> float | None:
+def peak_flops(device: "torch.device", precision: str) -> float | None:
     """FLOP/s that `device` can reach in `precision` ("bf16", "fp16", "fp32"); None when it is not in the table."""
     if device.type != "cuda":
         return None
+    import torch
+
     return lookup(torch.cuda.get_device_name(device), precision)
 
 

@@ -1,48 +1,93 @@
-"""Where metrics go: always metrics.jsonl, the console, and TensorBoard or Weights & Biases when asked for."""
+"""Where metrics go: metrics.jsonl and the console always; TensorBoard, Weights & Biases and a user's own on request.
 
+A sink that fails does not end the run: it is said once, and what it missed is counted.
+"""
+
+import logging
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import orjson
 
 from taixue import UserError
 from taixue.base import files
 
-from ..config.schema import RunConfig
+from .config import SINKS, LoggingSection, Record, Sink, SinkStart
 from .console import Console
 
-Record = dict[str, Any]
+log = logging.getLogger("taixue")
 
 METRICS_FILE, WANDB_ID = "metrics.jsonl", "wandb_id"
 
 
-class Sink(Protocol):
-    """Takes records (names of metrics.METRICS -> numbers; "step" is always there), in order."""
-
-    def write(self, record: Record) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def open_sinks(run: RunConfig, folder: Path, start: int, is_main: bool) -> list[Sink]:
-    """The sinks of a run that (re)starts after `start` updates; none except on the main rank.
+def open_sinks(config: LoggingSection, start: SinkStart, is_main: bool) -> list[Sink]:
+    """The sinks of a run that (re)starts; none except on the main rank.
 
     Raises UserError if a package that was asked for is missing.
     """
     if not is_main:
         return []
-    sinks: list[Sink] = [JsonLines(folder / METRICS_FILE, start), Console(run.name, run.steps, start)]
-    if run.logging.tensorboard:
-        sinks.append(TensorBoard(folder / "tensorboard", start))
-    if run.logging.wandb != "off":
-        sinks.append(WandB(run, folder))
-    return sinks
+    openers: dict[str, Callable[[], Sink]] = {
+        METRICS_FILE: lambda: JsonLines(start.folder / METRICS_FILE, start.step),
+        "console": lambda: Console(start.name, start.steps, start.step),
+    }
+    if config.tensorboard:
+        openers["logging.tensorboard"] = lambda: TensorBoard(start.folder / "tensorboard", start.step)
+    if config.wandb != "off":
+        openers["logging.wandb"] = lambda: WandB(config, start)
+    for number, sink in enumerate(config.sinks):
+        kind = SINKS.of(sink)
+        openers[f"logging.sinks.{number} ({kind.name})"] = partial(kind.open, sink, start)
+    return [Guarded(name, opener) for name, opener in openers.items()]
+
+
+class Guarded:
+    """A sink whose failures are told once and counted. UserError passes while it is opened: nothing has begun yet."""
+
+    def __init__(self, name: str, opener: Callable[[], Sink]) -> None:
+        self._name, self._records, self._missed = name, 0, 0
+        self._sink: Sink | None = None
+        try:
+            self._sink = opener()
+        except UserError:
+            raise
+        except Exception as error:
+            log.warning("%s cannot be opened (%s); training goes on without it", name, _words(error))
+
+    def write(self, record: Record) -> None:
+        self._records += 1
+        try:
+            if self._sink is not None:
+                self._sink.write(record)
+                return
+        except Exception as error:
+            if not self._missed:
+                log.warning(
+                    "%s missed the record of step %s (%s); training goes on, further ones are counted",
+                    *(self._name, record["step"], _words(error)),
+                )
+        self._missed += 1
+
+    def close(self) -> None:
+        try:
+            if self._sink is not None:
+                self._sink.close()
+        except Exception as error:
+            log.warning("%s cannot be closed (%s)", self._name, _words(error))
+        if self._missed:
+            log.warning("%s missed %d of %d records", self._name, self._missed, self._records)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class JsonLines:
-    """One JSON object per line. On resume, lines of later steps (and a torn last line) are dropped first."""
+    """One JSON object per line. On resume, lines of later steps (and a torn last line) are dropped first. A line that
+    the disk had no room for leaves no trace, or half a line that readers skip."""
 
     def __init__(self, path: Path, start: int) -> None:
         if path.exists():
@@ -50,11 +95,15 @@ class JsonLines:
                 line for line in path.read_bytes().splitlines(keepends=True) if _keep(line, start)
             )
             files.write(path, kept)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
+        self._torn = False
 
     def write(self, record: Record) -> None:
-        self._file.write(orjson.dumps(record) + b"\n")
-        self._file.flush()
+        line = b"\n" * self._torn + orjson.dumps(record) + b"\n"
+        written = self._file.write(line)
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError(f"{written} of {len(line)} bytes written: no space left?")
 
     def close(self) -> None:
         self._file.close()
@@ -105,7 +154,7 @@ class WandB:
     the one it was: its folder keeps a random id, since many runs of a project may share a name.
     """
 
-    def __init__(self, run: RunConfig, folder: Path) -> None:
+    def __init__(self, config: LoggingSection, start: SinkStart) -> None:
         try:
             import wandb
         except ImportError:
@@ -113,13 +162,13 @@ class WandB:
                 "logging.wandb: the package wandb is missing; pip install wandb, or set it to off"
             ) from None
         self._run = wandb.init(
-            project=run.logging.wandb_project,
-            name=run.name,
-            id=_wandb_id(folder),
-            dir=str(folder),
-            mode=run.logging.wandb,
+            project=config.wandb_project,
+            name=start.name,
+            id=_wandb_id(start.folder),
+            dir=str(start.folder),
+            mode=config.wandb,
             resume="allow",
-            config=run.model_dump(mode="json"),
+            config=dict(start.config),
         )
 
     def write(self, record: Record) -> None:

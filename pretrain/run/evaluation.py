@@ -1,5 +1,7 @@
 """Loss on held-out windows, by source: the same windows, masks and numbers whatever the layout."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from taixue.parallel.stop import StopRequest
 from ..data import TrainingData
 from ..data.feature_dropout import FEATURES
 from ..observe.names import WITHOUT_TAGS
-from .predictions import LABELS, as_tensors, predictions, summed_over_data, without_features
+from .predictions import as_tensors, predictions, summed_over_data, without_features
 from .state import TrainState
 
 
@@ -44,9 +46,9 @@ def _source_losses(
         if stop.agreed():
             return None
         first = begin + share * runtime.mesh.dp_rank
-        batch = _padded(data, source, np.arange(first, first + share), windows)
+        batch = _padded(data, source, np.arange(first, first + share), windows, state.losses)
         sums += runtime.evaluate(batch, micro_batches)
-        counts += predictions(batch, names)
+        counts += predictions(batch, state.losses)
         if tagged := not batch.keys().isdisjoint(FEATURES):
             plain_sums += runtime.evaluate(without_features(batch), micro_batches)
     total = summed_over_data(counts, runtime)
@@ -55,13 +57,15 @@ def _source_losses(
     return results | ({f"{names[0]}{WITHOUT_TAGS}": plain[0]} if tagged else {})
 
 
-def _padded(data: TrainingData, source: str, indices: np.ndarray, windows: int) -> dict[str, Tensor]:
+def _padded(
+    data: TrainingData, source: str, indices: np.ndarray, windows: int, losses: Mapping[str, str]
+) -> dict[str, Tensor]:
     """Windows `indices`; those past the last one repeat it and are not counted, so that shapes never
     change.
     """
     arrays = data.validation_batch(source, np.minimum(indices, windows - 1))
     batch = as_tensors(arrays)
     surplus = torch.from_numpy(indices >= windows)
-    for name in set(LABELS.values()) & batch.keys():
+    for name in set(losses.values()) & batch.keys():
         batch[name][surplus] = IGNORE
     return batch

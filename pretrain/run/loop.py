@@ -52,7 +52,7 @@ class Loop:
         """
         runtime = self.state.runtime
         batch = as_tensors(self.data.batch(self.loader.samples(step)))
-        counts = summed_over_data(predictions(batch, runtime.spec.loss_names), runtime)
+        counts = summed_over_data(predictions(batch, self.state.losses), runtime)
         runtime.forward_backward(batch, counts)
         runtime.zero_grad()
 
@@ -92,7 +92,7 @@ class Loop:
         scale = 1.0 if scaler is None else scaler.scale
         runtime.seed(run.seed, step)
         names = runtime.spec.loss_names
-        counts = summed_over_data(predictions(batch, names), runtime)
+        counts = summed_over_data(predictions(batch, self.state.losses), runtime)
         weights = loss_weights(run.objective, names)
         factors = torch.tensor(list(weights.values()), dtype=torch.float64)
         means = runtime.forward_backward(batch, counts, factors, scale=scale, should_stop=self._should_stop())

@@ -10,19 +10,8 @@ from torch import Tensor
 from taixue.kernels.loss import IGNORE
 from taixue.parallel.runtime import Runtime
 
-from ..config.schema import ObjectiveConfig
 from ..data.feature_dropout import FEATURES
-
-LABELS = {
-    "span": "labels",
-    "mlm": "labels",
-    "sop": "sop_labels",
-    "pos": "pos_labels",
-    "ne": "ne_labels",
-    "relation": "relation_labels",
-    "answer": "answer_labels",
-}
-"""Name of a loss -> its labels in the batch. Batches without them make no such predictions."""
+from ..objectives import OBJECTIVES, ObjectiveSection
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -35,18 +24,18 @@ def without_features(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.zeros_like(x) if name in FEATURES else x for name, x in batch.items()}
 
 
-def loss_weights(objective: ObjectiveConfig, loss_names: tuple[str, ...]) -> dict[str, float]:
+def loss_weights(objective: ObjectiveSection, loss_names: tuple[str, ...]) -> dict[str, float]:
     """What the mean of each loss is multiplied by."""
-    weights = objective.loss_weights.model_dump() if objective.kind == "mlm" else {}
+    weights = OBJECTIVES.of(objective).loss_weights(objective)
     return {name: weights.get(name, 1.0) for name in loss_names}
 
 
-def predictions(batch: Mapping[str, Tensor], loss_names: tuple[str, ...]) -> Tensor:
-    """Labels that are not ignored, by loss: (n_losses,) int64. The batch is on the CPU."""
-    counts = [
-        int((batch[LABELS[name]] != IGNORE).sum()) if LABELS[name] in batch else 0 for name in loss_names
-    ]
-    return torch.tensor(counts)
+def predictions(batch: Mapping[str, Tensor], losses: Mapping[str, str]) -> Tensor:
+    """Labels that are not ignored, by loss: (n_losses,) int64, 0 where the batch has no such labels.
+
+    The batch is on the CPU. losses: see Family.losses.
+    """
+    return torch.tensor([int((batch[key] != IGNORE).sum()) if key in batch else 0 for key in losses.values()])
 
 
 def summed_over_data(counts: Tensor, runtime: Runtime) -> Tensor:

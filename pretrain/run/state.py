@@ -2,6 +2,7 @@
 elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from taixue.parallel.runtime import Runtime
 
 from .. import checkpoint
 from ..config.schema import RunConfig
+from ..models import FAMILIES
 from ..objectives.facts import ObjectiveFacts
 from ..optim import LossScaler, TrainOptimizer, optimizer_tensors
 
@@ -33,6 +35,11 @@ class TrainState:
     fingerprint: str
     objective: ObjectiveFacts
     evaluation_due: bool = False
+
+    @property
+    def losses(self) -> Mapping[str, str]:
+        """The losses of the model, in order -> the key of their labels in a batch."""
+        return FAMILIES.of(self.run.model).losses(self.run.model)
 
     def tensors(self) -> dict[str, Tensor]:
         """Flat keys model.<name> and optim.<state>.<name>; not copies. Weights that several local stages hold

@@ -10,7 +10,7 @@ from taixue.parallel.runtime import Runtime
 
 from ..config.schema import ModelConfig
 from ..export import from_hf
-from ..export.mapping import is_extra
+from ..models.hugging_face import is_extra
 from ..run.history import Origin
 
 
@@ -29,7 +29,7 @@ def take(folder: str, model: ModelConfig, runtime: Runtime) -> None:
                 f"set model.{key} to {theirs.get(key)!r}"
             )
     init = runtime.spec.init
-    runtime.load(lambda name, shape: init(name, shape) if is_extra(name) else tensors[name])
+    runtime.load(lambda name, shape: init(name, shape) if is_extra(type(model), name) else tensors[name])
 
 
 def origin(folder: str) -> Origin:

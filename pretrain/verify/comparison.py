@@ -7,7 +7,6 @@ With kernels "interpret" the layouts compute in fp32 with the Triton kernels, in
 float64 without them; the tolerances are those of fp32.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, lcm
@@ -19,19 +18,18 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from taixue import UserError
 from taixue.kernels import dispatch
 from taixue.kernels.dispatch.interpreter import prepare as prepare_interpreter
-from taixue.kernels.loss import IGNORE
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
-from taixue.parallel.stages import SCHEDULES
 
-from ..config.schema import BertConfig, RunConfig, T5Config
-from ..models import ModelSpec, build_model, model_spec
-from ..run.predictions import LABELS
+from ..config.schema import ModelConfig, RunConfig
+from ..models import FAMILIES, ModelSpec, build_model, model_spec
+from ..models.family import Small
+from ..run.predictions import predictions
 from .batch import TARGET, random_batch
+from .layouts import describe, parse_layout
 
 LAYOUTS = ("tp2", "pp2", "dp2", "tp2xpp2", "tp2xdp2", "pp2xdp2", "tp2xpp2xdp2", "hsdp2x2")
 """What is verified when nothing is named."""
@@ -111,85 +109,13 @@ def verify(run: RunConfig, layouts: list[str] | None = None, kernels: str = "ref
     return not failed
 
 
-def parse_layout(name: str) -> list[Layout]:
-    """Layouts meant by a name: parts tpN, ppN, dpN or hsdpRxS joined by x, then optional :schedule, :sp or :nosp."""
-    axes, *options = name.split(":")
-    pattern = r"(?:(?:tp\d+|pp\d+|dp\d+|hsdp\d+x\d+)(?:x|$))+"
-    schedules = [option for option in options if option in SCHEDULES]
-    sequence = [option == "sp" for option in options if option in ("sp", "nosp")]
-    if (
-        not re.fullmatch(pattern, axes)
-        or axes.endswith("x")
-        or len(schedules) + len(sequence) != len(options)
-    ):
-        raise UserError(
-            f"layout {name!r} is not understood: join tpN, ppN, dpN or hsdpRxS by x, then add :1f1b, :interleaved, "
-            f":v, :sp or :nosp, for example tp2xpp2:v:sp or hsdp2x2"
-        )
-    size, (replicate, shard) = dict[str, int](), (1, 0)
-    for part in re.finditer(r"hsdp(\d+)x(\d+)|(tp|pp|dp)(\d+)", axes):
-        if part[1]:
-            replicate, shard = int(part[1]), int(part[2])
-        else:
-            size[part[3]] = int(part[4])
-    base = Layout(
-        pp=size.get("pp", 1),
-        dp_replicate=replicate,
-        dp_shard=shard or size.get("dp", 1),
-        tp=size.get("tp", 1),
-    )
-    return [
-        replace(base, schedule=schedule, sequence_parallel=sharded)
-        for schedule in (schedules or SCHEDULES if base.pp > 1 else ("auto",))
-        for sharded in (sequence or (True, False) if base.tp > 1 else (False,))
-    ]
-
-
-def describe(layout: Layout) -> str:
-    """The name of one layout, as parse_layout reads it."""
-    sizes = [f"tp{layout.tp}"] * (layout.tp > 1) + [f"pp{layout.pp}"] * (layout.pp > 1)
-    if layout.dp_replicate > 1:
-        sizes.append(f"hsdp{layout.dp_replicate}x{layout.dp_shard}")
-    elif layout.dp_shard > 1 or not sizes:
-        sizes.append(f"dp{layout.dp_shard}")
-    options = [layout.schedule] * (layout.pp > 1) + [("sp" if layout.sequence_parallel else "nosp")] * (
-        layout.tp > 1
-    )
-    return ":".join(["x".join(sizes), *options])
-
-
-def small(model: T5Config | BertConfig, layouts: Sequence[Layout]) -> T5Config | BertConfig:
+def small(model: ModelConfig, layouts: Sequence[Layout]) -> ModelConfig:
     """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of every layout."""
-    pp = max(layout.pp for layout in layouts)
     every_second = 2 if model.features.bias_heads else 1  # some heads with a group bias on every rank
-    all_heads = lcm(4, *(layout.tp * every_second for layout in layouts))
-    features = {name: min(getattr(model.features, name), 6) for name in ("pos_tags", "roles")}
-    features |= {"bias_heads": all_heads // 2} if model.features.bias_heads else {}
-    features |= {"bias_layers": (1,)} if model.features.bias_layers else {}
-    shape = {
-        "features": model.features.model_copy(update=features),
-        "vocab_size": 24 * all_heads,
-        "d_model": 8 * all_heads,
-        "d_ff": 12 * all_heads,
-        "num_heads": all_heads,
-        "dropout": 0.0,
-    }
-    if isinstance(model, T5Config):
-        encoder, decoder = (min(n, max(2, pp)) for n in (model.num_encoder_layers, model.num_decoder_layers))
-        if (
-            encoder + decoder < 2 * pp
-        ):  # the run itself has too few layers for two stages a rank: verify as if not
-            encoder = decoder = pp
-        layers = {"num_encoder_layers": encoder, "num_decoder_layers": decoder, "d_kv": 4}
-        return model.model_copy(
-            update={**shape, **layers, "relative_buckets": 8, "relative_max_distance": 12}
-        )
+    heads = lcm(4, *(layout.tp * every_second for layout in layouts))
+    ranks = max(layout.pp for layout in layouts)
     positions = max(_source_length(layout) for layout in layouts)
-    classes = {name: min(count, 5) for name, count in model.heads.model_dump().items()}
-    heads = model.heads.model_copy(update=classes)
-    knowledge = {"knowledge_width": min(model.knowledge_width, 6)}
-    layers = {"num_layers": max(4, 2 * pp), "max_positions": positions}
-    return model.model_copy(update={**shape, **layers, **knowledge, "heads": heads})
+    return FAMILIES.of(model).small(model, Small(ranks, heads, positions))
 
 
 def _source_length(layout: Layout) -> int:
@@ -197,7 +123,7 @@ def _source_length(layout: Layout) -> int:
     return -(-16 // layout.tp) * layout.tp
 
 
-def compare(model: T5Config | BertConfig, layout: Layout, kernels: str = "reference") -> Difference:
+def compare(model: ModelConfig, layout: Layout, kernels: str = "reference") -> Difference:
     """Run `layout` on local gloo ranks; every rank compares all it holds with its own single-process reference."""
     findings = run_ranks(_compare, layout.world, model, layout, kernels, deadline=_DEADLINE)
     held = {name for _, names in findings for name in names}
@@ -209,12 +135,12 @@ def compare(model: T5Config | BertConfig, layout: Layout, kernels: str = "refere
     return replace(worst, **{name: max(getattr(d, name) for d in differences) for name in fields})
 
 
-def _names(model: T5Config | BertConfig) -> list[str]:
+def _names(model: ModelConfig) -> list[str]:
     with torch.device("meta"):
         return [name for name, _ in build_model(model).named_parameters()]
 
 
-def _compare(model: T5Config | BertConfig, layout: Layout, kernels: str) -> tuple[Difference, list[str]]:
+def _compare(model: ModelConfig, layout: Layout, kernels: str) -> tuple[Difference, list[str]]:
     """On one rank of a started group: the differences of what it holds, and the names of that."""
     lengths = (_source_length(layout), TARGET)
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
@@ -226,7 +152,7 @@ def _compare(model: T5Config | BertConfig, layout: Layout, kernels: str) -> tupl
 
 
 def _beside(
-    expected: "_Reference", model: T5Config | BertConfig, layout: Layout, batches: list[dict[str, Tensor]]
+    expected: "_Reference", model: ModelConfig, layout: Layout, batches: list[dict[str, Tensor]]
 ) -> tuple[Difference, list[str]]:
     kernels, lengths = dispatch.mode(), (_source_length(layout), TARGET)
     samples = len(batches[0]["labels"])
@@ -241,7 +167,9 @@ def _beside(
     for step, batch in enumerate(batches):
         size = samples // runtime.mesh.dp_size
         block = slice(runtime.mesh.dp_rank * size, (runtime.mesh.dp_rank + 1) * size)
-        mean = runtime.forward_backward({name: value[block] for name, value in batch.items()}, _counts(batch))
+        mean = runtime.forward_backward(
+            {name: value[block] for name, value in batch.items()}, counts(model, batch)
+        )
         assert mean is not None
         losses.append(mean.sum().item())
         norm = max(norm, _relative(runtime.grad_norm(), expected.norms[step]))
@@ -261,7 +189,7 @@ def _full(tensor: Tensor | None) -> Tensor:
     return tensor.full_tensor()
 
 
-def _spec(model: T5Config | BertConfig, lengths: tuple[int, int]) -> ModelSpec:
+def _spec(model: ModelConfig, lengths: tuple[int, int]) -> ModelSpec:
     """The model's, with scales that training starts at 0 at a half: what they multiply has a gradient at once."""
     spec = model_spec(model, 1, lengths)
 
@@ -275,27 +203,27 @@ def _spec(model: T5Config | BertConfig, lengths: tuple[int, int]) -> ModelSpec:
 class _Reference:
     """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
 
-    def __init__(self, config: T5Config | BertConfig, batches: list[dict[str, Tensor]]) -> None:
-        spec = _spec(config, (1, 1))
-        model = build_model(config).double()
+    def __init__(self, model: ModelConfig, batches: list[dict[str, Tensor]]) -> None:
+        spec = _spec(model, (1, 1))
+        module = build_model(model).double()
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
+            for name, parameter in module.named_parameters():
                 parameter.copy_(spec.init(name, tuple(parameter.shape)))
-        optimizer = _adamw(model.parameters())
+        optimizer = _adamw(module.parameters())
         self.losses: list[float] = []
         self.norms: list[Tensor] = []
         self.grads: dict[str, Tensor] = {}
         for batch in batches:
             optimizer.zero_grad()
-            loss = (model(**batch) / _counts(batch)).sum()
+            loss = (module(**batch) / counts(model, batch)).sum()
             loss.backward()
             self.grads = self.grads or {
-                n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
+                n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None
             }
             self.losses.append(loss.item())
-            self.norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+            self.norms.append(torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0))
             optimizer.step()
-        self.weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        self.weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
 
 
 def worst_difference(
@@ -323,10 +251,9 @@ def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
 
 
-def _counts(batch: dict[str, Tensor]) -> Tensor:
-    """Predictions in the batch, one count for each loss."""
-    keys = [key for key in dict.fromkeys(LABELS.values()) if key in batch]
-    return torch.stack([(batch[key] != IGNORE).sum() for key in keys]).double()
+def counts(model: ModelConfig, batch: Mapping[str, Tensor]) -> Tensor:
+    """Predictions in the batch, one count for each loss, float64."""
+    return predictions(batch, FAMILIES.of(model).losses(model)).double()
 
 
 def _table(family: str, differences: list[Difference]) -> Table:

@@ -19,10 +19,13 @@ from pydantic.fields import FieldInfo
 from taixue import UserError
 
 from . import files
-from .tree import DISCRIMINATORS, Tree, Where, dump_yaml, find, parse_yaml, read_tree
+from .tree import DISCRIMINATORS as REPLACING
+from .tree import Tree, Where, dump_yaml, find, parse_yaml, read_tree
 
 Config = TypeVar("Config", bound=BaseModel)
 COMMAND_LINE = "command line"
+DISCRIMINATORS = (*REPLACING, "name")
+"""Keys that say which variant of a section is meant."""
 
 
 def load(cls: type[Config], name: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -38,6 +41,7 @@ def load(cls: type[Config], name: str | Path, overrides: Sequence[str] = ()) -> 
         if isinstance(value, str) and _is_list(cls, tree.values, where):
             value = [value]
         tree.merge(_nest(tree.values, where, value), COMMAND_LINE)
+    _leave_out_inherited(cls, tree)
     try:
         return cls.model_validate(tree.values)
     except ValidationError as error:
@@ -133,6 +137,19 @@ def _default_variants(cls: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def _leave_out_inherited(cls: type[BaseModel], tree: Tree) -> None:
+    """Where `name` chose another variant than the file that gave a key had in mind, keys it does not know go."""
+    for section in cls.model_fields:
+        values = tree.values.get(section)
+        fields = _fields_at(cls, tree.values, (section,))
+        if not isinstance(values, dict) or "name" not in values or "name" not in fields:
+            continue
+        chosen_by = tree.said_by((section, "name"))
+        for key in [key for key in values if key not in fields]:
+            if chosen_by and tree.said_by((section, key)) != chosen_by:
+                del values[key]
+
+
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
     """Every pydantic class named inside a type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -189,17 +206,18 @@ def _all_paths(cls: type[BaseModel], above: Where = ()) -> Iterator[Where]:
 
 def _explain(cls: type[BaseModel], tree: Tree, error: ValidationError, path: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        where = _without_tags(problem["loc"], tree.values)
+        where = _without_tags(cls, problem["loc"], tree)
         source = tree.said_by(where) or path
         yield f"{source}: {dotted(where)}: {_sentence(cls, tree, where, dict(problem))}"
 
 
-def _without_tags(location: Where, values: Any) -> Where:
+def _without_tags(cls: type[BaseModel], location: Where, tree: Tree) -> Where:
     """pydantic puts the name of the chosen variant into the location: ("model", "t5", "d_ff"). Drop it."""
+    values: Any = tree.values
     where: list[str | int] = []
     for part in location:
         tag = isinstance(values, dict) and part not in values and part in map(values.get, DISCRIMINATORS)
-        if tag:
+        if tag and part not in _fields_at(cls, tree.values, tuple(where)):
             continue
         where.append(part)
         try:
@@ -218,7 +236,10 @@ def _sentence(cls: type[BaseModel], tree: Tree, where: Where, problem: dict[str,
             return "is required"
         case "union_tag_invalid":
             key = context["discriminator"].strip("'")
-            return f"{key} is {context['tag']!r}; legal: {context['expected_tags']}"
+            return (
+                f"{key} is {context['tag']!r}; legal: {context['expected_tags']}; one of your own is there in the "
+                "script that registers it"
+            )
         case "union_tag_not_found":
             return f"{context['discriminator']} is missing"
         case "model_type" | "model_attributes_type" | "dict_type":

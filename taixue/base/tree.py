@@ -17,7 +17,9 @@ from taixue import UserError
 
 MAX_BYTES = 1_000_000
 DISCRIMINATORS = ("family", "kind")
-"""A section where one of these keys changes describes something else: it is replaced, not merged."""
+"""A section where one of these keys changes describes something else: it is replaced, not merged.
+
+Those told apart by `name` (optimizer, schedule) are merged: what two have in common goes on."""
 
 Where = tuple[str | int, ...]
 """Path of a value inside the tree: ("model", "d_ff"), ("data", "sources", 0, "corpus")."""

@@ -11,7 +11,7 @@ from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
-from taixue.pretrain.verify.comparison import _counts, small, worst_difference
+from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
 T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 1, "num_decoder_layers": 1})
 BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})
@@ -34,7 +34,7 @@ def gradients(
             **options,  # type: ignore[arg-type]
         )
         block = slice(runtime.mesh.dp_rank * 2, runtime.mesh.dp_rank * 2 + 2)
-        runtime.forward_backward({name: x[block] for name, x in batch.items()}, _counts(batch))
+        runtime.forward_backward({name: x[block] for name, x in batch.items()}, counts(model, batch))
         return {name: p.grad.full_tensor() for name, p in runtime.named_parameters() if p.grad is not None}
 
 

@@ -7,7 +7,8 @@ from taixue.kernels import dispatch
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model, model_spec
 from taixue.pretrain.verify.batch import random_batch
-from taixue.pretrain.verify.comparison import _counts, compare, parse_layout, small
+from taixue.pretrain.verify.comparison import compare, counts, small
+from taixue.pretrain.verify.layouts import parse_layout
 
 from .attention.calls import DEVICE, KERNELS
 
@@ -32,7 +33,7 @@ def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list
     with dispatch.using(mode):
         for step in range(20):
             batch = {name: value.to(DEVICE) for name, value in random_batch(config, 1, step, 20).items()}
-            loss = (model(**batch) / _counts(batch).to(DEVICE).clamp(min=1)).sum()
+            loss = (model(**batch) / counts(config, batch).to(DEVICE).clamp(min=1)).sum()
             found.append(loss.item())
             optimizer.zero_grad()
             loss.backward()

@@ -54,6 +54,17 @@ def test_mpirun_passes_everything_on(tmp_path: Path) -> None:
     assert {"ppr:8:node", "MASTER_ADDR"} <= set(words)
 
 
+@pytest.mark.parametrize(("program", "script"), [("python", "torchrun.sh"), ("mpirun", "mpirun.sh")])
+def test_ranks_run_the_script_that_comes_first(tmp_path: Path, program: str, script: str) -> None:
+    stand_in(tmp_path, program, 'printf "%s\\n" "$@"')
+    command = [LAUNCH / script, "my run.py", "run.yaml", "--seed", "2"]
+    values = environment(tmp_path, NPROC="2")
+    done = subprocess.run(command, env=values, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()
+    assert words[-5:] == ["my run.py", "train", "run.yaml", "--seed", "2"]
+    assert "taixue.pretrain.train" not in words
+
+
 @pytest.mark.parametrize(
     ("number", "requeued", "status"),
     [(signal.SIGUSR1, True, 0), (signal.SIGTERM, False, 1), (None, False, 0)],

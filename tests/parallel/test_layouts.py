@@ -8,15 +8,15 @@ import torch
 from taixue import UserError
 from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
+from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.verify.comparison import (
     LAYOUTS,
     Difference,
     compare,
-    describe,
-    parse_layout,
     small,
     worst_difference,
 )
+from taixue.pretrain.verify.layouts import describe, parse_layout
 
 ALL = [layout for name in LAYOUTS for layout in parse_layout(name)]
 SOME = [
@@ -52,10 +52,8 @@ CASES = [
 def _name(value: object) -> str:
     if isinstance(value, Layout):
         return describe(value)
-    assert isinstance(value, T5Config | BertConfig)
-    kind = value.ffn if isinstance(value, T5Config) else value.norm
-    tags = "-linguistic" * (value.features != FeaturesConfig())
-    return f"{value.family}-{kind}{tags}"
+    tags = "-linguistic" if value.features != FeaturesConfig() else ""
+    return f"{FAMILIES.of(value).hf.model_type(value)}{tags}"
 
 
 @pytest.mark.parametrize(("model", "layout"), CASES, ids=_name)

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from taixue.parallel.mesh import Layout
-from taixue.parallel.runtime import Runtime, pad_targets
+from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
-from taixue.pretrain.verify.comparison import _counts, small, worst_difference
+from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
 T5 = small(T5Config(), [Layout(pp=2, tp=2)])
 BERT = small(BertConfig(), [Layout(pp=2, tp=2)])
@@ -25,7 +25,7 @@ def _runtime(model: T5Config | BertConfig, layout: Layout, **options: object) ->
 
 def _gradients(runtime: Runtime, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
-    runtime.forward_backward({name: x[block] for name, x in batch.items()}, _counts(batch))
+    runtime.forward_backward({name: x[block] for name, x in batch.items()}, counts(T5, batch))
     return {name: parameter.grad.full_tensor() for name, parameter in runtime.named_parameters()}
 
 
@@ -80,9 +80,9 @@ def _evaluate(model: T5Config | BertConfig, layout: Layout) -> tuple[float, floa
     runtime = _runtime(model, layout)
     block = slice(runtime.mesh.dp_rank * 4, runtime.mesh.dp_rank * 4 + 4)
     mine = {name: x[block] for name, x in batch.items()}
-    trained = runtime.forward_backward(mine, _counts(batch))
-    evaluated = runtime.evaluate(mine, micro_batches=2) / _counts(batch)
-    again = runtime.forward_backward(mine, _counts(batch))
+    trained = runtime.forward_backward(mine, counts(model, batch))
+    evaluated = runtime.evaluate(mine, micro_batches=2) / counts(model, batch)
+    again = runtime.forward_backward(mine, counts(model, batch))
     assert trained is not None
     assert again is not None
     return (trained - evaluated).abs().max().item(), (trained - again).abs().max().item()
@@ -104,13 +104,13 @@ def _dropout(layout: Layout) -> tuple[list[float], list[float]]:
     norms, masks = [], []
     for step in (1, 2, 1):
         runtime.seed(step)
-        runtime.forward_backward(batch, _counts(batch))
+        runtime.forward_backward(batch, counts(model, batch))
         norms.append(runtime.grad_norm().item())
     for module in runtime.parts[0].modules():
         if type(module).__name__ == "BertLayer":
             module.register_forward_hook(lambda _, args, out: masks.append(out.sum().item()))
     runtime.seed(1)
-    runtime.forward_backward(batch, _counts(batch))
+    runtime.forward_backward(batch, counts(model, batch))
     return norms, masks
 
 
@@ -125,19 +125,9 @@ def _stops() -> tuple[bool, bool]:
     runtime = _runtime(T5, Layout())
     batch = random_batch(T5, 4, 0, 16)
     asked = iter([False, True])
-    given_up = runtime.forward_backward(batch, _counts(batch), should_stop=lambda: next(asked)) is None
+    given_up = runtime.forward_backward(batch, counts(T5, batch), should_stop=lambda: next(asked)) is None
     return given_up, all(parameter.grad is None for _, parameter in runtime.named_parameters())
 
 
 def test_a_step_can_be_given_up_between_micro_batches() -> None:
     assert run_ranks(_stops, 1) == [(True, True)]
-
-
-def test_padding_of_targets_is_ignored_by_the_loss() -> None:
-    batch = {
-        "decoder_input_ids": torch.ones(2, 5, dtype=torch.long),
-        "labels": torch.ones(2, 5, dtype=torch.long),
-    }
-    padded = pad_targets(batch, 4)
-    assert padded["labels"].shape == padded["decoder_input_ids"].shape == (2, 8)
-    assert (padded["labels"][:, 5:] == -100).all()

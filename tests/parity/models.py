@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from taixue.pretrain.config.schema import BertConfig, T5Config
-from taixue.pretrain.export.config import HF_CLASSES, config_to_hf, model_type
+from taixue.pretrain.export.config import config_to_hf, hf_class
 from taixue.pretrain.export.mapping import parameter_shapes, state_to_hf
 
 T5_V1_0 = T5Config(
@@ -54,9 +54,7 @@ def hf_model(config: T5Config | BertConfig, state: dict[str, Tensor], attention:
     """HF's model with the weights `state` (our names), in evaluation mode."""
     raw: dict[str, Any] = config_to_hf(config, pad_id=0, eos_id=1, dtype="float32")
     hf_config = AutoConfig.for_model(**raw)
-    model = getattr(transformers, HF_CLASSES[model_type(config)])._from_config(
-        hf_config, attn_implementation=attention
-    )
+    model = getattr(transformers, hf_class(config))._from_config(hf_config, attn_implementation=attention)
     if isinstance(config, T5Config) and not config.tie_embeddings:
         model.lm_head.weight = nn.Parameter(
             torch.empty(config.vocab_size, config.d_model)

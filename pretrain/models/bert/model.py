@@ -7,21 +7,22 @@ Any contiguous slice of the layers is a module of its own with the same paramete
 Letters: B batch, S sequence length, D model width, V vocabulary.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
 from taixue.kernels.gated_ffn import ACTIVATIONS
-from taixue.kernels.loss import IGNORE, cross_entropy_sum
+from taixue.kernels.loss import IGNORE
 
-from ...config.schema import BertConfig
-from ..layers import Attention, FeedForward, LayerNorm, LMHead
+from ..layers import Attention, FeedForward, LayerNorm, LMHead, known
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
+from .config import BertConfig
+from .heads import SENTENCE_ORDER, auxiliary, losses
+from .inputs import INPUTS, LABELS
 from .knowledge import KnowledgeInjection, RelationalDecoder
-
-SMOOTHING = 0.1
-"""Label smoothing of the auxiliary heads: their labels are another model's guesses."""
 
 
 class Bert(nn.Module):
@@ -31,6 +32,7 @@ class Bert(nn.Module):
         super().__init__()
         layers = range(config.num_layers) if layers is None else layers
         self.config = config
+        self._classifiers = (SENTENCE_ORDER, *(head for head, _ in auxiliary(config.heads)))
         self.is_first, self.is_last = layers.start == 0, layers.stop == config.num_layers
         if self.is_first or self.is_last:  # the last slice needs the word embeddings for its tied MLM head
             self.embeddings = BertEmbeddings(config, only_words=not self.is_first)
@@ -48,56 +50,27 @@ class Bert(nn.Module):
                 )
             self.tagged = nn.Identity()  # the states that taggers see: one place for all
             self.heads = nn.ModuleDict(
-                {name: nn.Linear(config.d_model, classes) for name, classes in head_classes(config).items()}
+                {head.name: nn.Linear(config.d_model, classes) for head, classes in auxiliary(config.heads)}
             )
 
-    def forward(
-        self,
-        *hidden: Tensor,
-        input_ids: Tensor,
-        token_type_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        segments: Tensor | None = None,
-        labels: Tensor | None = None,
-        sop_labels: Tensor | None = None,
-        pos_labels: Tensor | None = None,
-        ne_labels: Tensor | None = None,
-        relation_labels: Tensor | None = None,
-        pos_ids: Tensor | None = None,
-        role_ids: Tensor | None = None,
-        word_groups: Tensor | None = None,
-        clause_groups: Tensor | None = None,
-        mentions: Tensor | None = None,
-        knowledge: Tensor | None = None,
-        mention_relations: Tensor | None = None,
-        answer_labels: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, *hidden: Tensor, **batch: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
-        hidden: the states (B, S, D) of the slice before, nothing for the first slice. input_ids, token_type_ids (B, S);
-        attention_mask (B, S) bool (False: padding); segments (B, S): a position attends to those of the same number
-        only, and positions count from 0 in each; labels (B, S) with IGNORE where nothing is predicted; sop_labels
-        (B,) 0 in order, 1 swapped; pos_labels, ne_labels (B, S) and relation_labels (B,) for the auxiliary heads.
-        Linguistic inputs, 0 for none, used where config.features has them: pos_ids (B, S), role_ids (B, S, P),
-        word_groups and clause_groups (B, S), the number of the word or clause that holds the position. Knowledge of
-        entities, where config.knowledge_width is not 0: mentions (B, S), knowledge (B, S, K), mention_relations
-        (B, W, K), answer_labels (B, W, L), as in knowledge.py.
-
-        Returns states (B, S, D); the last slice returns (MLM logits (B, S, V), SOP logits (B, 2)), or with labels the
-        sums of cross-entropies, in the order of loss_names(config); 0 where labels are not given.
+        hidden: the states (B, S, D) of the slice before, nothing for the first slice. batch: see inputs.py. Returns
+        states (B, S, D); the last slice returns (MLM logits (B, S, V), SOP logits (B, 2)), or with labels the sums of
+        cross-entropies, in the order of heads.losses; 0 where labels are not given. TypeError for a key that is not
+        in inputs.py.
         """
-        if self.is_first:
-            x = self.embeddings(input_ids, token_type_ids, segments, pos_ids, role_ids, mentions, knowledge)
-        else:
-            x = hidden[0]
-        length = input_ids.shape[1]
+        known(batch, INPUTS, LABELS)
+        x = self.embeddings(batch) if self.is_first else hidden[0]
+        length, segments = batch["input_ids"].shape[1], batch.get("segments")
         bias = attention_bias(
             length,
             length,
-            key_mask=attention_mask,
+            key_mask=batch.get("attention_mask"),
             query_segments=segments,
             key_segments=segments,
-            groups=group_ids(self.config.features, word_groups, clause_groups),
+            groups=group_ids(self.config.features, batch.get("word_groups"), batch.get("clause_groups")),
             dtype=x.dtype,
             device=x.device,
         )
@@ -106,39 +79,34 @@ class Bert(nn.Module):
         if not self.is_last:
             return x
         x = self.final_norm(x) if hasattr(self, "final_norm") else x
-        mlm = self.lm_head(self.mlm_transform(x), self.embeddings.word.weight, labels)
-        if labels is None:
-            return mlm, self.sop_head(self.pooler(x))
-        given = {"pos": pos_labels, "ne": ne_labels, "relation": relation_labels}
-        losses = {name: mlm.new_zeros(()) for name in loss_names(self.config)} | {"mlm": mlm}
-        wanted = {name: tags for name in self.heads if (tags := given[name]) is not None}
-        pooled = self.pooler(x) if sop_labels is not None or "relation" in wanted else None
-        tagged = self.tagged(x) if wanted.keys() & {"pos", "ne"} else None
-        if sop_labels is not None:
-            losses["sop"] = cross_entropy_sum(self.sop_head(pooled), sop_labels)
-        for name, classes in wanted.items():
-            logits = self.heads[name](pooled if name == "relation" else tagged)
-            losses[name] = smoothed_cross_entropy_sum(logits, classes)
-        if mentions is not None and mention_relations is not None and answer_labels is not None:
-            states = self.relational(x, mentions, mention_relations, answer_labels.shape[2])
-            transformed = self.mlm_transform(states)
-            losses["answer"] = self.lm_head(
-                transformed, self.embeddings.word.weight, answer_labels.flatten(1)
-            )
-        return torch.stack(tuple(losses.values()))
+        if "labels" in batch:
+            return self.losses(x, batch)
+        return self._lm(x, None), self.sop_head(self.pooler(x))
+
+    def losses(self, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Final states (B, S, D) and labels -> sums of cross-entropies (n_losses,), in the order of heads.losses."""
+        mlm = self._lm(x, batch["labels"])
+        found = dict.fromkeys(losses(self.config.heads, self.config.knowledge_width > 0), mlm.new_zeros(()))
+        found["mlm"] = mlm
+        heads = [head for head in self._classifiers if head.labels in batch]
+        # Shared by the heads: each of these is one exchange between tensor-parallel ranks.
+        pooled = self.pooler(x) if any(head.reads == "pooled" for head in heads) else None
+        tagged = self.tagged(x) if any(head.reads == "tokens" for head in heads) else None
+        for head in heads:
+            logits = self.get_submodule(head.module)(pooled if head.reads == "pooled" else tagged)
+            found[head.name] = class_cross_entropy_sum(logits, batch[head.labels], head.smoothing)
+        if {"mentions", "mention_relations", "answer_labels"} <= batch.keys():
+            answers = batch["answer_labels"]
+            states = self.relational(x, batch["mentions"], batch["mention_relations"], answers.shape[2])
+            found["answer"] = self._lm(states, answers.flatten(1))
+        return torch.stack(tuple(found.values()))
+
+    def _lm(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """The masked-language-model head; see LMHead."""
+        return self.lm_head(self.mlm_transform(x), self.embeddings.word.weight, labels)
 
 
-def head_classes(config: BertConfig) -> dict[str, int]:
-    """Auxiliary heads of the model and their numbers of classes."""
-    return {name: classes for name, classes in config.heads.model_dump().items() if classes}
-
-
-def loss_names(config: BertConfig) -> tuple[str, ...]:
-    """The losses that the last slice returns, in order."""
-    return ("mlm", "sop", *head_classes(config), *["answer"] * (config.knowledge_width > 0))
-
-
-def smoothed_cross_entropy_sum(logits: Tensor, labels: Tensor) -> Tensor:
+def class_cross_entropy_sum(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """Sum of cross-entropies with label smoothing; logits (..., C), labels (...) with IGNORE; 0-dim, at least fp32."""
     wide = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
     return F.cross_entropy(
@@ -146,7 +114,7 @@ def smoothed_cross_entropy_sum(logits: Tensor, labels: Tensor) -> Tensor:
         labels.flatten(),
         ignore_index=IGNORE,
         reduction="sum",
-        label_smoothing=SMOOTHING,
+        label_smoothing=smoothing,
     )
 
 
@@ -166,29 +134,19 @@ class BertEmbeddings(nn.Module):
             self.features = LinguisticFeatures(config.features, config.d_model)
             self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        token_type_ids: Tensor,
-        segments: Tensor | None,
-        pos_ids: Tensor | None,
-        role_ids: Tensor | None,
-        mentions: Tensor | None,
-        knowledge: Tensor | None,
-    ) -> Tensor:
-        """(B, S), (B, S), the rest as in Bert -> (B, S, D). Positions count from the start of each run of equal
-        segments.
-        """
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """A batch, see inputs.py -> (B, S, D). Positions count from the start of each run of equal segments."""
+        input_ids, segments = batch["input_ids"], batch.get("segments")
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
         if segments is not None:
             starts = torch.ones_like(segments, dtype=torch.bool)
             starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
             positions = positions - (positions * starts).cummax(dim=1).values
         words = self.word(input_ids)
-        if mentions is not None and knowledge is not None:
-            words = self.knowledge(words, mentions, knowledge)
-        x = words + self.position(positions) + self.token_type(token_type_ids)
-        x = self.features(x, pos_ids, role_ids)
+        if "mentions" in batch and "knowledge" in batch:
+            words = self.knowledge(words, batch["mentions"], batch["knowledge"])
+        x = words + self.position(positions) + self.token_type(batch["token_type_ids"])
+        x = self.features(x, batch.get("pos_ids"), batch.get("role_ids"))
         return self.dropout(self.norm(x) if hasattr(self, "norm") else x)
 
 

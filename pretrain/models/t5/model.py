@@ -6,21 +6,22 @@ with the same parameter names, so that slices can be chained: (encoder states, d
 Letters: B batch, S source length, T target length, D model width, V vocabulary.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
 
-from ...config.schema import T5Config
-from ..layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm
+from ..layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm, known
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
+from .config import T5Config
+from .inputs import INPUTS, LABELS
 
 
 class T5(nn.Module):
     """The layers of `config` in the range `layers` (default: all of them)."""
-
-    loss_names = ("span",)
 
     def __init__(self, config: T5Config, layers: range | None = None) -> None:
         super().__init__()
@@ -43,48 +44,44 @@ class T5(nn.Module):
         if self.is_last:
             self.lm_head = LMHead(config.d_model, config.vocab_size, tied=config.tie_embeddings, bias=False)
 
-    def forward(
-        self,
-        *hidden: Tensor,
-        input_ids: Tensor,
-        decoder_input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        segments: Tensor | None = None,
-        decoder_segments: Tensor | None = None,
-        labels: Tensor | None = None,
-        pos_ids: Tensor | None = None,
-        role_ids: Tensor | None = None,
-        word_groups: Tensor | None = None,
-        clause_groups: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, *hidden: Tensor, **batch: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Run the slice.
 
-        hidden: what the slice before returned, nothing for the first slice. input_ids (B, S), decoder_input_ids (B, T),
-        attention_mask (B, S) bool (False: padding), labels (B, T) with IGNORE where nothing is predicted. segments
-        (B, S), decoder_segments (B, T): a position attends to those of the same number only (packed samples).
-        Linguistic inputs of the source, 0 for none, used where config.features has them: pos_ids (B, S), role_ids
-        (B, S, P), word_groups and clause_groups (B, S), the number of the word or clause that holds the position.
-        Returns (encoder states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with
-        labels a (1,) tensor: the sum of cross-entropies.
+        hidden: what the slice before returned, nothing for the first slice. batch: see inputs.py. Returns (encoder
+        states (B, S, D), decoder states (B, T, D)); the last slice returns logits (B, T, V), or with labels a (1,)
+        tensor: the sum of cross-entropies. TypeError for a key that is not in inputs.py.
         """
+        known(batch, INPUTS, LABELS)
+        source_ids, target_ids = batch["input_ids"], batch["decoder_input_ids"]
+        mask, segments = batch.get("attention_mask"), batch.get("segments")
         if self.is_first:
-            source = self.dropout(self.features(self.shared(input_ids), pos_ids, role_ids))
-            target = self.dropout(self.shared(decoder_input_ids))
+            words = self.features(self.shared(source_ids), batch.get("pos_ids"), batch.get("role_ids"))
+            source, target = self.dropout(words), self.dropout(self.shared(target_ids))
         else:
             source, target = hidden
         if self.encoder is not None:
-            groups = group_ids(self.config.features, word_groups, clause_groups)
-            source = self.encoder(source, input_ids.shape[1], attention_mask, segments, groups)
+            groups = group_ids(self.config.features, batch.get("word_groups"), batch.get("clause_groups"))
+            source = self.encoder(source, source_ids.shape[1], mask, segments, groups)
         if self.decoder is not None:
-            length, memory = decoder_input_ids.shape[1], self.memory(source)
-            target = self.decoder(target, memory, length, attention_mask, decoder_segments, segments)
+            length, memory = target_ids.shape[1], self.memory(source)
+            target = self.decoder(target, memory, length, mask, batch.get("decoder_segments"), segments)
         if not self.is_last:
             return source, target
-        if self.config.tie_embeddings:
-            out = self.lm_head(target * self.config.d_model**-0.5, self.shared.weight, labels)
-        else:
-            out = self.lm_head(target, None, labels)
-        return out if labels is None else torch.stack((out,))
+        return self.losses(target, batch) if "labels" in batch else self.logits(target)
+
+    def logits(self, target: Tensor) -> Tensor:
+        """Final decoder states (B, T, D) -> (B, T, V)."""
+        return self.lm_head(self._scaled(target), self._tied_weight(), None)
+
+    def losses(self, target: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Final decoder states (B, T, D) and labels -> the sum of cross-entropies, (1,)."""
+        return torch.stack((self.lm_head(self._scaled(target), self._tied_weight(), batch["labels"]),))
+
+    def _scaled(self, target: Tensor) -> Tensor:
+        return target * self.config.d_model**-0.5 if self.config.tie_embeddings else target
+
+    def _tied_weight(self) -> Tensor | None:
+        return self.shared.weight if self.config.tie_embeddings else None
 
 
 class T5Encoder(nn.Module):

@@ -7,7 +7,7 @@ from transformers import AutoConfig
 
 from taixue import UserError
 from taixue.pretrain.config.schema import BertConfig, T5Config
-from taixue.pretrain.export.config import HF_CLASSES, config_from_hf, config_to_hf, model_type
+from taixue.pretrain.export.config import config_from_hf, config_to_hf, hf_class
 from taixue.pretrain.export.mapping import name_map, parameter_shapes, state_to_hf
 
 from ...parity.models import random_state
@@ -28,7 +28,7 @@ def test_same_parameters_as_transformers(size: str) -> None:
     config = SIZES[size]
     raw = config_to_hf(config, pad_id=0, eos_id=1, dtype="float32")
     with torch.device("meta"):
-        model = getattr(transformers, HF_CLASSES[model_type(config)])(AutoConfig.for_model(**raw))
+        model = getattr(transformers, hf_class(config))(AutoConfig.for_model(**raw))
     theirs = {name: tuple(value.shape) for name, value in model.named_parameters()}
     if isinstance(config, T5Config) and not config.tie_embeddings:
         theirs["lm_head.weight"] = theirs["shared.weight"]  # transformers ties it until weights are loaded
@@ -42,9 +42,9 @@ def test_same_parameters_as_transformers(size: str) -> None:
 def test_configs_go_both_ways(size: str) -> None:
     config = SIZES[size]
     raw = config_to_hf(config, pad_id=0, eos_id=1, dtype="float32")
-    assert config_from_hf(raw, own_lm_head=False, where="config.json") == config
+    assert config_from_hf(raw, tensors={}, where="config.json") == config
     resaved = AutoConfig.for_model(**raw).to_dict()  # as transformers writes it after loading
-    assert config_from_hf(resaved, own_lm_head=False, where="config.json") == config
+    assert config_from_hf(resaved, tensors={}, where="config.json") == config
 
 
 def test_a_state_that_does_not_fit_is_refused() -> None:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.data.feature_dropout import FEATURES
-from taixue.pretrain.export.mapping import is_extra, state_to_hf
+from taixue.pretrain.export.mapping import state_to_hf
 from taixue.pretrain.models import build_model, model_spec
+from taixue.pretrain.models.hugging_face import is_extra
 from taixue.pretrain.models.linguistic import GroupBias
 from taixue.pretrain.run.predictions import without_features
 from taixue.pretrain.verify.batch import random_batch
@@ -99,7 +100,7 @@ def test_an_export_holds_the_tensors_of_the_plain_model(config: T5Config | BertC
         state_to_hf(wanted, state).keys()
         == state_to_hf(config, dict(started(config).named_parameters())).keys()
     )
-    assert any(is_extra(name) for name in state)
+    assert any(is_extra(type(wanted), name) for name in state)
 
 
 def test_auxiliary_losses_are_smoothed_and_only_where_there_are_labels() -> None:
@@ -110,7 +111,7 @@ def test_auxiliary_losses_are_smoothed_and_only_where_there_are_labels() -> None
     assert losses.shape == (5,)
     assert (losses > 0).all()
     plain = build_model(config.model_copy(update={"heads": HeadsConfig()})).double()
-    plain.load_state_dict({n: p for n, p in model.state_dict().items() if not is_extra(n)})
+    plain.load_state_dict({n: p for n, p in model.state_dict().items() if not is_extra(type(config), n)})
     labels = ("pos_labels", "ne_labels", "relation_labels")
     assert (plain(**{n: x for n, x in batch.items() if n not in labels}) == losses[:2]).all()
     without = batch | {"pos_labels": torch.full_like(batch["pos_labels"], IGNORE)}
@@ -118,7 +119,7 @@ def test_auxiliary_losses_are_smoothed_and_only_where_there_are_labels() -> None
     del without["pos_labels"]
     assert (model(**without)[[0, 1, 3, 4]] == losses[[0, 1, 3, 4]]).all()
     # smoothing 0.1: a prediction that is sure and right still pays
-    from taixue.pretrain.models.bert.model import smoothed_cross_entropy_sum
+    from taixue.pretrain.models.bert.model import class_cross_entropy_sum
 
     sure = torch.tensor([[40.0, 0, 0, 0]])
-    assert smoothed_cross_entropy_sum(sure, torch.tensor([0])).item() == pytest.approx(40 * 0.1 * 3 / 4)
+    assert class_cross_entropy_sum(sure, torch.tensor([0]), 0.1).item() == pytest.approx(40 * 0.1 * 3 / 4)

@@ -2,8 +2,13 @@
 
 import builtins
 import io
+import logging
 import re
+import resource
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +19,9 @@ from rich.console import Console as RichConsole
 
 from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.observe.config import Record, Sink, SinkStart
 from taixue.pretrain.observe.console import Console, line
-from taixue.pretrain.observe.sinks import JsonLines, TensorBoard, WandB, evaluated, open_sinks
+from taixue.pretrain.observe.sinks import Guarded, JsonLines, TensorBoard, WandB, evaluated, open_sinks
 
 RECORD = {
     "step": 20,
@@ -25,6 +31,22 @@ RECORD = {
     "grad_norm": 0.5,
     "tokens_per_second": 12345.6,
 }
+
+
+def start(folder: Path, step: int = 0) -> SinkStart:
+    return SinkStart("run", folder, step, 100, {})
+
+
+@contextmanager
+def told() -> Iterator[list[str]]:
+    """What Taixue logs meanwhile."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("taixue")
+    log.addHandler(handler)
+    yield said
+    log.removeHandler(handler)
 
 
 def steps(path: Path) -> list[int]:
@@ -103,7 +125,7 @@ def test_a_missing_package_is_named_with_the_way_out(
     monkeypatch.setattr(builtins, "__import__", without)
     run = RunConfig.model_validate({"logging": settings})
     with pytest.raises(UserError, match=rf"logging.{package}.*pip install {package}"):
-        open_sinks(run, tmp_path, 0, is_main=True)
+        open_sinks(run.logging, start(tmp_path), is_main=True)
 
 
 def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +135,7 @@ def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.
     run = RunConfig.model_validate({"logging": {"wandb": "offline"}})
     for name in ("one", "one", "other"):
         (tmp_path / name).mkdir(exist_ok=True)
-        WandB(run, tmp_path / name)
+        WandB(run.logging, start(tmp_path / name))
     assert ids[0] == ids[1] != ids[2]
     assert re.fullmatch("[0-9a-f]{16}", ids[0])
 
@@ -126,5 +148,70 @@ def test_evaluated_finds_the_losses_of_a_step(tmp_path: Path) -> None:
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:
-    assert open_sinks(RunConfig(), tmp_path, 0, is_main=False) == []
+    assert open_sinks(RunConfig().logging, start(tmp_path), is_main=False) == []
     assert not list(tmp_path.iterdir())
+
+
+class Broken:
+    """Fails at every other record, and at the end."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def write(self, record: Record) -> None:
+        if record["step"] % 2:
+            raise OSError("no space")
+        self.seen.append(record["step"])
+
+    def close(self) -> None:
+        raise OSError("still none")
+
+
+def test_a_failing_sink_is_told_once_and_counted() -> None:
+    broken = Broken()
+    with told() as said:
+        sink = Guarded("mine", lambda: broken)
+        for step in range(1, 8):
+            sink.write({"step": step})
+        sink.close()
+    assert broken.seen == [2, 4, 6]
+    assert said == [
+        "mine missed the record of step 1 (OSError: no space); training goes on, further ones are counted",
+        "mine cannot be closed (OSError: still none)",
+        "mine missed 4 of 7 records",
+    ]
+
+
+def test_a_sink_that_cannot_be_opened_misses_all() -> None:
+    def fails() -> Sink:
+        raise ConnectionError("nobody there")
+
+    with told() as said:
+        sink = Guarded("wandb", fails)
+        sink.write({"step": 1})
+        sink.close()
+    assert said == [
+        "wandb cannot be opened (ConnectionError: nobody there); training goes on without it",
+        "wandb missed 1 of 1 records",
+    ]
+
+
+def test_a_full_disk_leaves_readable_metrics(tmp_path: Path) -> None:
+    """A limit on the size of files cuts one line in two and refuses the next; later ones are whole."""
+    path = tmp_path / "cut.jsonl"
+    line = orjson.dumps({"step": 1}) + b"\n"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    sink = Guarded("cut.jsonl", lambda: JsonLines(path, 0))
+    sink.write({"step": 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(line) + 4, before[1]))
+    try:
+        sink.write({"step": 2})
+        sink.write({"step": 3})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    sink.write({"step": 4})
+    assert [row for row in path.read_bytes().splitlines() if row.endswith(b"}")] == [
+        b'{"step":1}',
+        b'{"step":4}',
+    ]

@@ -11,8 +11,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
-from taixue.pretrain.config.schema import OptimizerConfig
-from taixue.pretrain.optim import build_optimizer, optimizer_tensors
+from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.optim import OptimizerSection, build_optimizer, optimizer_tensors
 
 from ...dist import run_ranks
 
@@ -36,8 +36,9 @@ def gradients(step: int) -> dict[str, Tensor]:
     }
 
 
-def settings(name: str, decay: float = 0.1) -> OptimizerConfig:
-    return OptimizerConfig.model_validate({"name": name, "lr": 0.02, "weight_decay": decay, "eps": 1e-7})
+def settings(name: str, decay: float = 0.1) -> OptimizerSection:
+    values = {"name": name, "lr": 0.02, "weight_decay": decay, "eps": 1e-7}
+    return RunConfig.model_validate({"optimizer": values}).optimizer
 
 
 def train(name: str, parameters: dict[str, nn.Parameter]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

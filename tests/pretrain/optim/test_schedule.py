@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taixue.pretrain.config.schema import ScheduleConfig
-from taixue.pretrain.optim import learning_rate
+from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.optim import ScheduleSection, learning_rate
 
 NAMES = ("inverse-sqrt", "cosine", "linear", "wsd", "constant")
 
 
-def config(name: str, **values: float) -> ScheduleConfig:
-    return ScheduleConfig.model_validate({"name": name} | values)
+def config(name: str, **values: float) -> ScheduleSection:
+    return RunConfig.model_validate({"schedule": {"name": name} | values}).schedule
 
 
 @pytest.mark.parametrize("name", NAMES)

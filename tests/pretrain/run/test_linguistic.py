@@ -17,6 +17,7 @@ from taixue.pretrain.data.feature_dropout import FEATURES, FeatureDropout, check
 from taixue.pretrain.export import to_hf
 from taixue.pretrain.knowledge import Graph, Vectors
 from taixue.pretrain.knowledge.vectors import save_vectors
+from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.objectives import build_objective
 
 from ...dist import run_ranks
@@ -185,4 +186,5 @@ def test_tables_that_are_too_small_for_the_annotation(annotated: dict[str, str],
         run = RunConfig.model_validate(values | {"model": values["model"] | change})
         with pytest.raises(UserError, match=message):
             open_data(run, tokenizer, build_objective(run.objective, tokenizer))
-    check_tables(run.model.model_copy(update={"heads": type(run.model.heads)()}), {"pos": ["", "n"]})
+    bare = run.model.model_copy(update={"heads": type(run.model.heads)()})
+    check_tables(FAMILIES.of(bare).tables(bare), {"pos": ["", "n"]})

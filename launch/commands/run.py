@@ -1,0 +1,126 @@
+"""Commands around a run: what it is fed, training, proofs, comparisons. See cli.py."""
+
+import argparse
+import os
+from pathlib import Path
+
+from taixue import UserError
+
+from .arguments import configured, split
+
+
+def preview(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    options, rest = split(
+        words,
+        "data preview",
+        lambda parser: parser.add_argument(
+            "--samples", metavar="N", type=int, default=3, help="how many to show"
+        ),
+    )
+    run = configured(RunConfig, "data preview", rest)
+    if run is not None:
+        from taixue.pretrain.data.preview import preview
+
+        preview(run, options.samples)
+    return 0
+
+
+def masks(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--samples", metavar="N", type=int, default=3, help="how many to show")
+        parser.add_argument("--windows", metavar="N", type=int, default=2000, help="how many are counted")
+        parser.add_argument("--out", metavar="DIR", type=Path, help="where masks.html and masks.json go")
+
+    options, rest = split(words, "masks", add)
+    run = configured(RunConfig, "masks", rest)
+    if run is not None:
+        from taixue.pretrain.masks import report_masks
+
+        print(report_masks(run, options.samples, options.windows, options.out))
+    return 0
+
+
+def train(words: list[str]) -> int:
+    from taixue.parallel.ranks import from_environment
+    from taixue.pretrain.config.schema import RunConfig
+
+    if not {"-h", "--help"} & set(words) and from_environment():
+        from taixue.pretrain.train import command
+
+        return command(words)
+    run = configured(RunConfig, "train", words)
+    if run is None:
+        return 0
+    from taixue.data_tools.tokenizer.store import load_tokenizer
+    from taixue.pretrain.config.validate import run_folder, validate
+
+    from .. import local
+
+    if not run.data.tokenizer:
+        raise UserError("data.tokenizer: names no folder; `taixue tokenizer train` makes one")
+    if not run.data.sources:
+        raise UserError("data.sources: names no corpus; `taixue corpus build` makes one")
+    tokenizer = load_tokenizer(run.data.tokenizer)
+    world = local.world_size(run.parallel, run.compute.device)
+    validate(run, world, tokenizer.vocab_size)
+    if world == 1:
+        from taixue.pretrain.train import main
+
+        main(run)
+        return 0
+    from taixue.pretrain.data import open_data
+    from taixue.pretrain.objectives import build_objective
+
+    # Bad shards are refused before ranks start.
+    open_data(run, tokenizer, build_objective(run.objective, tokenizer))
+    return local.start([*local.rank_program, *words], world, run_folder(run))
+
+
+def verify(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--layouts",
+            metavar="L",
+            nargs="+",
+            help="such as tp2xpp2xdp2, hsdp2x2, pp2:v, tp2:nosp; default: all",
+        )
+        parser.add_argument(
+            "--kernels",
+            choices=("reference", "interpret"),
+            default="reference",
+            help="interpret: the fused kernels in Triton's interpreter, fp32, beside the reference",
+        )
+
+    options, rest = split(words, "verify", add)
+    run = configured(RunConfig, "verify", rest)
+    if run is None:
+        return 0
+    if options.kernels == "interpret":
+        os.environ["TRITON_INTERPRET"] = "1"  # for this process and its ranks, before they import triton
+    from taixue.pretrain.verify.comparison import verify
+
+    return 0 if verify(run, options.layouts, options.kernels) else 1
+
+
+def ablate(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--seeds", metavar="N", type=int, default=3, help="runs of each kind")
+        parser.add_argument("--cases", metavar="N", type=int, default=300, help="of each probe")
+        parser.add_argument("--chid", metavar="DIR", default="", help="FewCLUE's chid: idioms in context")
+        parser.add_argument("--out", metavar="DIR", type=Path, help="where the page and the JSON go")
+
+    options, rest = split(words, "ablate", add)
+    run = configured(RunConfig, "ablate", rest)
+    if run is not None:
+        from taixue.pretrain.ablate import ablate
+
+        ablate(run, **vars(options))
+    return 0

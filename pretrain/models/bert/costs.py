@@ -1,0 +1,76 @@
+"""What a BERT costs, as formulas. No torch here.
+
+Letters: D model width, F feed-forward width, V vocabulary, S sequence length, K width of entity vectors.
+"""
+
+from ..family import Step
+from ..kept import Kept
+from .config import BertConfig
+from .heads import SENTENCE_ORDER, auxiliary
+
+
+def layers(config: BertConfig) -> int:
+    """Transformer layers."""
+    return config.num_layers
+
+
+def parameters(config: BertConfig, part: range) -> int:
+    """Elements of the slice `part`. The last slice holds a replica of the word embedding, for its head.
+
+    Layer: 4 (D D + D) + 2 D F + F + D + 4 D, two norms of 2 D. Head: dense D D + D, norm 2 D, bias V; pooler D D + D;
+    classifiers D C + C.
+    """
+    d, ffn, features = config.d_model, config.d_ff, config.features
+    is_first, is_last = part.start == 0, part.stop == config.num_layers
+    count = len(part) * (4 * (d * d + d) + 2 * d * ffn + ffn + d + 4 * d)
+    group_scales = features.kinds * (features.bias_heads or config.num_heads)
+    count += group_scales * sum(features.biases(layer) for layer in part)
+    if is_first or is_last:
+        count += config.vocab_size * d
+    if is_first:
+        count += (config.max_positions + config.token_types + config.knowledge_width) * d
+        count += 2 * d if config.norm == "post" else 0
+        count += sum(rows * d + 1 for rows in (features.pos_tags, features.roles) if rows)
+    if is_last:
+        count += 2 * d if config.norm == "pre" else 0
+        count += (d * d + d) + 2 * d + config.vocab_size + (d * d + d)
+        count += sum((d + 1) * classes for classes in (2, *(count for _, count in auxiliary(config.heads))))
+        if config.knowledge_width:
+            count += config.knowledge_width * d + d + 2 * d + d * d
+    return count
+
+
+def forward_flops(config: BertConfig, lengths: tuple[int, int]) -> tuple[float, ...]:
+    """See Costs.forward_flops. Layer: S (8 D D + 4 D F) + 4 S^2 D. Head: 2 S D (D + V); pooler and classifiers, which
+    see one position or have few classes, are not counted."""
+    length, d = lengths[0], config.d_model
+    layer = length * (8 * d * d + 4 * d * config.d_ff) + 4 * length * length * d
+    costs = [float(layer)] * config.num_layers
+    costs[-1] += float(2 * length * d * (d + config.vocab_size))
+    return tuple(costs)
+
+
+def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
+    """See Costs.kept_bytes and ../kept.py; linguistic inputs and entity knowledge are not counted.
+
+    Norms before or after a region keep the same. First slice: the positions (8 S), and the norm of a post-LN model.
+    Last: the final norm of a pre-LN model; the input, the product and the norm of the transform (S, D); the LM head;
+    the pooled state, and the probabilities of every classifier in fp32.
+    """
+    kept, d, length = Kept(step), config.d_model, step.lengths[0]
+    norm = kept.layer_norm(length, d)
+    attention = kept.attention(length, length, d, config.num_heads, biased=False)
+    ffn = kept.ffn(length, config.d_ff, config.activation)
+    total = len(part) * kept.layer(length, d, [norm] * 2, [attention, ffn])
+    if part.start == 0:
+        total += 8 * length + (norm if config.norm == "post" else 0)
+    if part.stop == config.num_layers:
+        product = 0 if config.activation == "relu" else kept.residual(length, d)
+        total += (norm if config.norm == "pre" else 0) + kept.residual(length, d) + product + norm
+        total += kept.lm_head(length, d, config.vocab_size, bias=True)
+        total += step.samples * d * step.element_bytes
+        wide = max(4, step.element_bytes)
+        for head, classes in ((SENTENCE_ORDER, 2), *auxiliary(config.heads)):
+            rows = length if head.reads == "tokens" else 1
+            total += (step.samples * rows * classes + 1) * wide  # and the number of labels
+    return total

@@ -1,0 +1,143 @@
+"""T5 and mT5 in Hugging Face's form. No torch here.
+
+tie_word_embeddings needs care. In the format it says two things: one weight for embedding and LM head, and logits
+scaled by D^-0.5. transformers 5 reads it only as "scaled?" (and writes scale_decoder_outputs), ties always, and unties
+when the file holds two different tensors. mT5 never scales there. Ours is one switch for both, as in the papers.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from taixue import UserError
+
+from .. import linguistic_config
+from ..hugging_face import HuggingFace, NameMap, SpecialTokens, ours, theirs, validated
+from .config import T5Config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAMES = NameMap(
+    {
+        "shared.weight": "shared.weight",
+        "lm_head.weight": "lm_head.weight",
+        "encoder.relative_bias.weight": "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+        "encoder.layers.{i}.self_attention_norm.weight": "encoder.block.{i}.layer.0.layer_norm.weight",
+        "encoder.layers.{i}.self_attention.{x}.weight": "encoder.block.{i}.layer.0.SelfAttention.{x}.weight",
+        "encoder.layers.{i}.ffn_norm.weight": "encoder.block.{i}.layer.1.layer_norm.weight",
+        "encoder.layers.{i}.ffn.{x}.weight": "encoder.block.{i}.layer.1.DenseReluDense.{x}.weight",
+        "encoder.final_norm.weight": "encoder.final_layer_norm.weight",
+        "decoder.relative_bias.weight": "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+        "decoder.layers.{i}.self_attention_norm.weight": "decoder.block.{i}.layer.0.layer_norm.weight",
+        "decoder.layers.{i}.self_attention.{x}.weight": "decoder.block.{i}.layer.0.SelfAttention.{x}.weight",
+        "decoder.layers.{i}.cross_attention_norm.weight": "decoder.block.{i}.layer.1.layer_norm.weight",
+        "decoder.layers.{i}.cross_attention.{x}.weight": "decoder.block.{i}.layer.1.EncDecAttention.{x}.weight",
+        "decoder.layers.{i}.ffn_norm.weight": "decoder.block.{i}.layer.2.layer_norm.weight",
+        "decoder.layers.{i}.ffn.{x}.weight": "decoder.block.{i}.layer.2.DenseReluDense.{x}.weight",
+        "decoder.final_norm.weight": "decoder.final_layer_norm.weight",
+    },
+    copies={
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+        "lm_head.weight": "shared.weight",
+    },
+    # the published t5-* files hold a bias table of cross-attention that T5 never had
+    unused=frozenset({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}),
+)
+
+_FIELDS = (
+    ("vocab_size", "vocab_size", 32128),
+    ("d_model", "d_model", 512),
+    ("d_kv", "d_kv", 64),
+    ("d_ff", "d_ff", 2048),
+    ("num_heads", "num_heads", 8),
+    ("num_encoder_layers", "num_layers", 6),
+    ("num_decoder_layers", "num_decoder_layers", None),
+    ("ffn", "feed_forward_proj", "relu"),
+    ("relative_buckets", "relative_attention_num_buckets", 32),
+    ("relative_max_distance", "relative_attention_max_distance", 128),
+    ("layer_norm_eps", "layer_norm_epsilon", 1e-6),
+    ("dropout", "dropout_rate", 0.1),
+)
+
+_EXAMPLE = """\
+Blanks in the text are `<extra_id_0>`, `<extra_id_1>`, ...; the model writes what belongs into them:
+
+```python
+inputs = tokenizer("今天天气很<extra_id_0>,我们去公园散步。", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))
+```
+
+`dropout_rate` in config.json is what pretraining used"""
+
+
+def _to_config(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
+    return theirs(config, _FIELDS) | {
+        "tie_word_embeddings": config.tie_embeddings,
+        "is_encoder_decoder": True,
+        "decoder_start_token_id": pad_id,
+        "eos_token_id": eos_id,
+    }
+
+
+def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> T5Config:
+    values = ours(raw, _FIELDS)
+    values["num_decoder_layers"] = values["num_decoder_layers"] or values["num_encoder_layers"]
+    if raw["model_type"] == "mt5":
+        scaled = False
+        values["ffn"] = raw.get("feed_forward_proj", "gated-gelu")
+    else:
+        scaled = raw.get("scale_decoder_outputs", raw.get("tie_word_embeddings") is not False)
+    head, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
+    if scaled and head is not None and shared is not None and not head.equal(shared):
+        raise UserError(
+            f"{where}: logits are scaled (tie_word_embeddings is not false) and lm_head.weight differs from "
+            "shared.weight; T5 v1.0 has scaled logits and one weight, v1.1 unscaled logits and two. "
+            'For v1.1, write "tie_word_embeddings": false'
+        )
+    return validated(T5Config, {**values, "tie_embeddings": scaled}, where)
+
+
+def _complete(config: T5Config, tensors: Mapping[str, "Tensor"]) -> Mapping[str, "Tensor"]:
+    """transformers 5 ties T5 v1.1 until training unties it, and then writes one tensor for both."""
+    if config.tie_embeddings or "lm_head.weight" in tensors or "shared.weight" not in tensors:
+        return tensors
+    return {**tensors, "lm_head.weight": tensors["shared.weight"].clone()}
+
+
+def _generation(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
+    return {
+        "decoder_start_token_id": pad_id,
+        "eos_token_id": eos_id,
+        "pad_token_id": pad_id,
+        # transformers makes as many caches as the encoder has layers and fails in a deeper decoder
+        "use_cache": config.num_decoder_layers <= config.num_encoder_layers,
+    }
+
+
+def _proof_inputs(ids: "Tensor", tokens: SpecialTokens) -> dict[str, "Tensor"]:
+    import torch
+
+    start = torch.tensor([tokens.pad_id, tokens.sentinel_ids[0]]).expand(len(ids), 2)
+    return {"decoder_input_ids": torch.cat((start, ids[:, :8]), dim=1)}
+
+
+def _example(config: T5Config, sentence_order: bool) -> str:
+    return _EXAMPLE + ("; fine-tuning usually wants 0.1." if config.dropout == 0 else ".")
+
+
+HF = HuggingFace(
+    reads=("t5", "mt5"),
+    model_type=lambda config: "t5",
+    classes={"t5": "T5ForConditionalGeneration"},
+    auto_class="AutoModelForSeq2SeqLM",
+    names=lambda config: NAMES,
+    to_config=_to_config,
+    from_config=_from_config,
+    complete=_complete,
+    generation=_generation,
+    proof_inputs=_proof_inputs,
+    outputs=("logits",),
+    left_out=lambda config: linguistic_config.left_out(config.features),
+    example=_example,
+)

@@ -1,0 +1,17 @@
+"""How a T5 is split over tensor-parallel ranks; see ../sharding.py."""
+
+from ..sharding import FEATURES, LAYER, below
+
+PLAN = {
+    "shared": "vocabulary-embedding",
+    **FEATURES,
+    "encoder.relative_bias": "heads",
+    "decoder.relative_bias": "heads",
+    "encoder.final_norm": "replicated",
+    "decoder.final_norm": "replicated",
+    "memory": "enter",
+    "lm_head": "vocabulary-head",
+    "encoder.layers.*.group_bias": "heads",
+    **below("encoder.layers.*", LAYER),
+    **below("decoder.layers.*", LAYER),
+}

@@ -1,0 +1,83 @@
+"""How gradients become weights: sections of the configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+
+from taixue.base.section import Fraction, Section
+
+
+class OptimizerSection(Section):
+    """What every optimizer has. Matrices alone are decayed: norms, biases and attention-bias tables are spared."""
+
+    name: str = ""
+    lr: PositiveFloat = Field(0.02, description="peak learning rate")
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: NonNegativeFloat = Field(1.0, description="global gradient norm; 0 turns clipping off")
+
+
+class _Moments(OptimizerSection):
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    eps: PositiveFloat = 1e-8
+
+
+class AdamWConfig(_Moments):
+    """Decoupled AdamW."""
+
+    name: Literal["adamw"] = "adamw"
+
+
+class AdamWRmsConfig(_Moments):
+    """AdamW whose step is scaled by the RMS of the parameter."""
+
+    name: Literal["adamw-rms"] = "adamw-rms"
+
+
+class AdafactorConfig(_Moments):
+    """T5's Adafactor. It takes no notice of betas and eps, which configurations of it may have."""
+
+    name: Literal["adafactor"] = "adafactor"
+
+
+class ScheduleSection(Section):
+    """What every schedule has: a linear warm-up from 0, and a last learning rate."""
+
+    name: str = ""
+    warmup_steps: NonNegativeInt = 1000
+    min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
+
+
+class _Decay(ScheduleSection):
+    decay_steps: NonNegativeInt = Field(
+        0, description="wsd: length of the final decay; 0 means a tenth of the run"
+    )
+
+
+class InverseSqrtConfig(_Decay):
+    """As the inverse square root of the step: T5's."""
+
+    name: Literal["inverse-sqrt"] = "inverse-sqrt"
+
+
+class CosineConfig(_Decay):
+    """Half a period of a cosine."""
+
+    name: Literal["cosine"] = "cosine"
+
+
+class LinearConfig(_Decay):
+    """A line."""
+
+    name: Literal["linear"] = "linear"
+
+
+class WsdConfig(_Decay):
+    """Warm-up, stable, decay."""
+
+    name: Literal["wsd"] = "wsd"
+
+
+class ConstantConfig(_Decay):
+    """The peak, for ever."""
+
+    name: Literal["constant"] = "constant"
