@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..objectives.facts import in_words
+from ..objectives import OBJECTIVES
 from .trained import Trained
 
 _LEARNED_BY = ("model.", "optimizer.", "schedule.", "steps", "compute.precision")
@@ -29,7 +29,11 @@ def tokens(trained: Trained) -> str:
 
 def objective(trained: Trained) -> str:
     """What was learned, in words."""
-    return trained.objective.words if trained.objective else in_words(trained.run.objective)
+    return (
+        trained.objective.words
+        if trained.objective
+        else OBJECTIVES.of(trained.run.objective).describe(trained.run.objective)
+    )
 
 
 def origin(trained: Trained) -> str:
