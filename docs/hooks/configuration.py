@@ -95,7 +95,7 @@ def _places(root: type[BaseModel], name: str) -> dict[type[BaseModel], Place]:
 
 def _visit(cls: type[BaseModel], places: dict[type[BaseModel], Place]) -> None:
     above = places[cls]
-    inside = [above.kind[1]] if above.kind else above.inside[:1]
+    inside = [above.kind[1]] if above.kind else []
     for key, info in cls.model_fields.items():
         sections = list(_sections(info.annotation))
         chooser = _chooser(info, sections)
@@ -107,7 +107,7 @@ def _visit(cls: type[BaseModel], places: dict[type[BaseModel], Place]) -> None:
             path = f"{above.path}.{key}"
             anchor = f"{path}.{kind[1]}" if kind else path
             if anchor in (place.anchor for place in places.values()):
-                anchor = ".".join([anchor, *inside])
+                anchor = anchor.replace(above.path, above.anchor, 1)
             places[section] = Place(path, anchor, kind, list(inside))
             _visit(section, places)
 
@@ -150,7 +150,8 @@ def _section(
         info = cls.model_fields[key]
         anchor = f"{place.anchor}.{key}"
         name = f"#{anchor} " if anchor not in headings else ""
-        words = f"{_type(info.annotation, info.metadata, places)}{_default(info)}"
+        words = _type(info.annotation, info.metadata, places)
+        words += "" if _is_fixed(cls, key) else _default(info)
         yield f"`{key}`{{ {name}.key }} {words}\n:   {_meaning(cls, key, info) or '—'}\n"
 
 
@@ -200,7 +201,8 @@ def _limits(metadata: list[Any]) -> Iterator[str]:
         for table in (BOUNDS, SIZES):
             for name, words in table.items():
                 if getattr(item, name, None) is not None:
-                    yield words.format(getattr(item, name))
+                    limit = getattr(item, name)
+                    yield words.format(f"{limit:g}" if isinstance(limit, float) else limit)
 
 
 def _default(info: FieldInfo) -> str:

@@ -43,10 +43,23 @@ def test_every_key_has_one_place(configuration: ModuleType) -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= set(found)
 
 
+class Wave(Section):
+    """Of the cosine."""
+
+    length: float = 1.0
+
+
+class Stairs(Section):
+    """Of the steps."""
+
+    length: Annotated[int, Field(ge=2)] = 2
+
+
 class Cosine(Section):
     """Half a wave."""
 
     name: Literal["cosine"] = "cosine"
+    shape: Wave = Wave()
     floor: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="the <last> value, of lr_max")
 
 
@@ -55,6 +68,7 @@ class Steps(Section):
 
     name: Literal["steps"] = "steps"
     at: tuple[int, ...] = (10, 20)
+    shape: Stairs = Stairs()
 
 
 class Invented(Section):
@@ -74,11 +88,22 @@ def test_what_it_says(configuration: ModuleType, monkeypatch: pytest.MonkeyPatch
         "`floor`{ #invented.schedule.cosine.floor .key } number ≥ 0, < 1; default `0.1`\n"
         ":   the &lt;last> value, of lr\\_max",
         "`at`{ #invented.schedule.steps.at .key } list of integer; default `[10, 20]`\n:   —",
+        "### schedule.shape { #invented.schedule.shape }\n\nOf the cosine.\n\nOf `cosine`.",
+        "### schedule.shape { #invented.schedule.steps.shape }\n\nOf the steps.\n\nOf `steps`.",
+        "`length`{ #invented.schedule.steps.shape.length .key } integer ≥ 2; default `2`",
+        "`name`{ #invented.schedule.steps.name .key } `steps`\n:   names the kind of this section",
         "`limit`{ #invented.limit .key } integer or null; default `null`",
         "`needed`{ #invented.needed .key } mapping from `a` or `b` to text; **required**",
     ):
         assert line in page
-    assert configuration.without_meaning() == ["Invented.limit", "Invented.needed", "Steps.at"]
+    assert len(anchors(page)) == len(set(anchors(page)))
+    assert configuration.without_meaning() == [
+        "Invented.limit",
+        "Invented.needed",
+        "Wave.length",
+        "Steps.at",
+        "Stairs.length",
+    ]
 
 
 def test_foreign_files_are_found(tmp_path: Path) -> None:
