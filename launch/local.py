@@ -17,9 +17,7 @@ from types import FrameType
 
 from taixue import UserError
 from taixue.pretrain.config.schema import ParallelConfig
-
-PREEMPTED = "PREEMPTED"
-"""File a run leaves in its folder when it saved because of a signal; removed when it starts again."""
+from taixue.pretrain.run.contents import PREEMPTED
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SHUTDOWN_SECONDS = 600

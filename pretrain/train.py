@@ -1,13 +1,14 @@
 """Train one run on the ranks this process is part of: `python -m taixue.pretrain.train CONFIG [--key value
 ...]`.
 
-main() is the table of contents of a training run; each line of it is a module beside this one.
+The table of contents of a training run: main() is what this process is, train() what the ranks do together; each line
+of them is a module beside this one.
 """
 
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,31 +16,27 @@ import torch
 import torch.distributed as dist
 
 from taixue import UserError
-from taixue.base import files
-from taixue.base.load import load, write_resolved
+from taixue.base.load import load
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
-from taixue.parallel.mesh import AXES, Layout
-from taixue.parallel.ranks import Ranks, device_number, from_environment
-from taixue.parallel.runtime import Runtime
+from taixue.parallel.ranks import from_environment
 from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
-from .data import Loader, TrainingData, check_digests, open_data
+from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
-from .observe import Meter, evaluated, open_sinks, show_messages
-from .optim import LossScaler, build_optimizer
-from .run.folder import held
+from .observe import Meter, Sink, evaluated, open_sinks, show_messages
+from .run.build import build_engine, choose_device
+from .run.contents import CHECKPOINTS
+from .run.folder import claim, held, mark_preempted
 from .run.loop import Loop
 from .run.state import TrainState
 
 log = logging.getLogger("taixue")
-
-CONFIG, CHECKPOINTS, PREEMPTED = "config.yaml", "checkpoints", "PREEMPTED"
 
 LAST_SAVE_SECONDS = 60.0
 """How long a run that ends with an error waits for a save that is under way."""
@@ -65,134 +62,96 @@ def main(run: RunConfig) -> None:
             group.stop()
 
 
-def train(
-    run: RunConfig, objective: Objective, data: TrainingData, device: torch.device, stop: StopRequest
-) -> None:
+def train(run: RunConfig, objective: Objective, data: Data, device: torch.device, stop: StopRequest) -> None:
     """The run, on the ranks of the started process group, in a folder that no other start uses meanwhile."""
-    folder = run_folder(run)
+    folder, is_main = run_folder(run), dist.get_rank() == 0
     saving = dist.new_group(backend="gloo", timeout=timedelta(seconds=run.parallel.timeout_seconds))
     with held(folder, saving):
         if run.data.check_digests:
             agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
         found = checkpoint.newest(folder / CHECKPOINTS, saving)
-        evaluation_due = False
-        if found is not None:
-            before = agreed(saving, lambda: checkpoint.read_state(found))
-            checkpoint.check(before, run, data.fingerprint, str(found))
-            evaluation_due = before["evaluation_due"] and not from_main(
-                saving, lambda: evaluated(folder, before["step"])
-            )
-            if before["step"] >= run.steps and not evaluation_due:
-                log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
-                return
-        _train(run, objective, data, device, stop, saving, found, evaluation_due)
+        due = found is not None and _evaluation_due(found, run, data, saving)
+        if found is not None and checkpoint.read_state(found)["step"] >= run.steps and not due:
+            log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
+            return
+
+        spec = model_spec(run.model, run.seed, _lengths(objective))
+        engine = build_engine(run, spec, device)
+        state = TrainState(run, engine, data.fingerprint, objective.raw_length, due)
+        start = _weights(state, spec, found, saving)
+        log.info("%s; %s", _size(run, spec, objective), engine.describe())
+
+        from_main(saving, lambda: claim(folder, run))
+        sinks = agreed(saving, lambda: open_sinks(run, folder, start, is_main))
+        saver = checkpoint.Saver(
+            folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving
+        )
+        size, prefetch = run.batch.global_size, run.data.prefetch
+        loader = Loader(data, size, engine.data_rank, engine.data_ranks, start, prefetch)
+        loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
+        with _closed(sinks), loader, _saved(saver):
+            if run.dry_run and start < run.steps:
+                loop.dry_run(start)
+            done = loop.run(start)
+
+        if done == run.steps and not state.evaluation_due:
+            log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
+            return
+        log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
+        if is_main:
+            mark_preempted(folder, done, stop.name)
 
 
-def _train(
-    run: RunConfig,
-    objective: Objective,
-    data: TrainingData,
-    device: torch.device,
-    stop: StopRequest,
-    saving: dist.ProcessGroup,
-    found: Path | None,
-    evaluation_due: bool,
-) -> None:
-    """From the checkpoint `found`, or the beginning, to the end or a request to stop."""
-    folder, is_main = run_folder(run), dist.get_rank() == 0
-    spec = model_spec(run.model, run.seed, _lengths(objective))
-    runtime = build_runtime(run, spec, device)
-    optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
-    scaler = LossScaler() if run.compute.precision == "fp16" else None
-    state = TrainState(
-        run, runtime, optimizer, scaler, data.fingerprint, objective.raw_length, evaluation_due
-    )
-    start = 0
+def _evaluation_due(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> bool:
+    """Whether the evaluation after the checkpoint's step was cut short and not made up for since. Collective.
+
+    UserError where the run cannot go on from the checkpoint.
+    """
+    before = agreed(saving, lambda: checkpoint.read_state(found))
+    checkpoint.check(before, run, data.fingerprint, str(found))
+    if not before["evaluation_due"]:
+        return False
+    return not from_main(saving, lambda: evaluated(run_folder(run), before["step"]))
+
+
+def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dist.ProcessGroup) -> int:
+    """Give the engine the weights the run starts or goes on with; the steps they have learned. Collective."""
+    run = state.run
     if found is not None:
         start = state.restore(found, saving)
         log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
-    elif run.init_from:
-        agreed(saving, lambda: state.start_from(run.init_from))
+        return start
+    if run.init_from:
+        agreed(saving, lambda: state.start_from(run.init_from, spec))
         log.info("starting run %s from the weights in %s", run.name, run.init_from)
     else:
+        state.engine.set_weights(spec.init)
         log.info("starting run %s", run.name)
+    return 0
 
-    layout = ", ".join(f"{axis} {size}" for axis, size in zip(AXES, runtime.mesh.devices.shape, strict=True))
-    size = f"{_parameters(spec):,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
-    log.info("%s; mesh: %s", size, layout)
 
-    from_main(saving, lambda: _claim(folder, run))
-    sinks = agreed(saving, lambda: open_sinks(run, folder, start, is_main))
-    loader = Loader(
-        data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
-    )
-    saver = checkpoint.Saver(folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving)
-    loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
+@contextmanager
+def _closed(sinks: Sequence[Sink]) -> Iterator[None]:
     try:
-        if run.dry_run and start < run.steps:
-            loop.dry_run(start)
-        done = loop.run(start)
-        saver.finish()
-    except UserError:
-        saver.wait()  # what was good before training diverged, and may still be on its way to the disk
-        raise
-    except BaseException:
-        saver.wait(LAST_SAVE_SECONDS)  # the same, but the ranks it needs may be gone
-        raise
+        yield
     finally:
-        loader.close()
         for sink in sinks:
             sink.close()
-    if done < run.steps or state.evaluation_due:
-        log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
-        if is_main:
-            files.write(folder / PREEMPTED, files.readable_json({"step": done, "signal": stop.name}))
-    else:
-        log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
 
 
-def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runtime:
-    """This rank's share of the model, in the layout and precision of the run. Needs the process group."""
-    compute, parallel = run.compute, run.parallel
-    if compute.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    rest = dist.get_world_size() // (parallel.pp * parallel.dp_replicate * parallel.tp)
-    layout = Layout(
-        pp=parallel.pp,
-        dp_replicate=parallel.dp_replicate,
-        dp_shard=parallel.dp_shard or rest,
-        tp=parallel.tp,
-        sequence_parallel=parallel.sequence_parallel,
-        schedule=parallel.pipeline_schedule,
-    )
-    half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision]
-    return Runtime(
-        spec,
-        layout,
-        device,
-        micro_batches=run.batch.global_size // (layout.dp_replicate * layout.dp_shard * run.batch.micro_size),
-        dtype=torch.float64 if compute.float64 else torch.float32,
-        compute_dtype=half,
-        activation_checkpointing=compute.activation_checkpointing,
-        compile_blocks=compute.compile,
-        dropout=run.model.dropout > 0,
-    )
-
-
-def choose_device(run: RunConfig, ranks: Ranks | None) -> torch.device:
-    """The device of this rank. Raises UserError if it is asked for and not there."""
-    wanted = run.compute.device
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    number = device_number(ranks, count := torch.cuda.device_count())
-    if number is None:
-        raise UserError(
-            f"compute.device: {wanted}, but {ranks.local_world if ranks else 1} ranks were started on a machine with "
-            f"{count} CUDA devices: start one rank per device, or set compute.device to cpu"
-        )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
+@contextmanager
+def _saved(saver: checkpoint.Saver) -> Iterator[None]:
+    """Leave with the last save on the disk; on an error with what was good before it, as far as it can still get
+    there."""
+    try:
+        yield
+        saver.finish()
+    except UserError:
+        saver.wait()
+        raise
+    except BaseException:
+        saver.wait(LAST_SAVE_SECONDS)  # the ranks it needs may be gone
+        raise
 
 
 def _lengths(objective: Objective) -> tuple[int, int]:
@@ -201,10 +160,13 @@ def _lengths(objective: Objective) -> tuple[int, int]:
     return shapes["input_ids"][0], shapes.get("decoder_input_ids", (0,))[0]
 
 
-def _parameters(spec: ModelSpec) -> int:
-    """Size of the whole model, wherever its parts are."""
+def _size(run: RunConfig, spec: ModelSpec, objective: Objective) -> str:
+    """How large the whole model and a step are, for a person."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in spec.build(None).parameters())
+        parameters = sum(parameter.numel() for parameter in spec.build(None).parameters())
+    return (
+        f"{parameters:,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
+    )
 
 
 def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.device) -> Meter:
@@ -216,13 +178,6 @@ def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.
         device=device,
         precision=run.compute.precision,
     )
-
-
-def _claim(folder: Path, run: RunConfig) -> None:
-    """Make the run folder this start's own: the resolved configuration in it, no mark of an earlier stop."""
-    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    write_resolved(run, folder / CONFIG)
-    (folder / PREEMPTED).unlink(missing_ok=True)
 
 
 def command(words: Sequence[str]) -> int:

@@ -7,10 +7,9 @@ from torch import Tensor, nn
 from ..config.schema import OptimizerConfig
 from .adafactor import Adafactor
 from .adamw import AdamW, AdamWRms
-from .scaler import LossScaler
 from .schedule import learning_rate
 
-__all__ = ["LossScaler", "TrainOptimizer", "build_optimizer", "learning_rate", "optimizer_tensors"]
+__all__ = ["TrainOptimizer", "build_optimizer", "learning_rate", "optimizer_tensors"]
 
 TrainOptimizer = AdamW | AdamWRms | Adafactor
 

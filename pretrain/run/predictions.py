@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from taixue.kernels.loss import IGNORE
-from taixue.parallel.runtime import Runtime
 
 from ..config.schema import ObjectiveConfig
 from ..data.feature_dropout import FEATURES
@@ -47,11 +45,3 @@ def predictions(batch: Mapping[str, Tensor], loss_names: tuple[str, ...]) -> Ten
         int((batch[LABELS[name]] != IGNORE).sum()) if LABELS[name] in batch else 0 for name in loss_names
     ]
     return torch.tensor(counts)
-
-
-def summed_over_data(counts: Tensor, runtime: Runtime) -> Tensor:
-    """Sum over the data-parallel ranks, given on every rank. Collective: one all_reduce over the world."""
-    counted_once = runtime.mesh.tp_rank == 0 and runtime.mesh.pp_rank == 0
-    total = counts.clone() if counted_once else torch.zeros_like(counts)
-    dist.all_reduce(total)
-    return total

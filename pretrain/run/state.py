@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from taixue import UserError
-from taixue.parallel.runtime import Runtime
+from taixue.parallel.engine import Engine
 
 from .. import checkpoint
 from ..config.schema import RunConfig
-from ..optim import LossScaler, TrainOptimizer, optimizer_tensors
+from ..models import ModelSpec
 
 
 @dataclass
@@ -27,22 +25,10 @@ class TrainState:
     """
 
     run: RunConfig
-    runtime: Runtime
-    optimizer: TrainOptimizer
-    scaler: LossScaler | None
+    engine: Engine
     fingerprint: str
     raw_length: int
     evaluation_due: bool = False
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Flat keys model.<name> and optim.<state>.<name>; not copies. Weights that several local stages hold
-        appear once: their values are equal.
-        """
-        named = self.runtime.named_parameters()
-        weights: dict[str, Tensor] = {}
-        for name, parameter in named:
-            weights.setdefault(f"model.{name}", parameter)
-        return weights | {f"optim.{key}": t for key, t in optimizer_tensors(self.optimizer, named).items()}
 
     def describe(self, done: int) -> dict[str, Any]:
         """JSON beside the tensors after `done` steps."""
@@ -53,35 +39,19 @@ class TrainState:
             "tokens": samples * self.raw_length,
             "seed": self.run.seed,
             "fingerprint": self.fingerprint,
-            "updates": self.optimizer.updates,
-            "loss_scale": None if self.scaler is None else [self.scaler.scale, self.scaler.good_steps],
+            **self.engine.state(),
             "evaluation_due": self.evaluation_due,
             "config": self.run.model_dump(mode="json"),
         }
 
     def restore(self, path: Path, group: dist.ProcessGroup) -> int:
         """Take over a verified and compatible checkpoint of any layout; the steps it has done. Collective."""
-        state = checkpoint.read_state(path)
-        mine = self.tensors()
-        checkpoint.restore(path, mine, group)
-        self._copy_to_replicas()
-        self.optimizer.updates = state["updates"]
-        if self.scaler is not None and state["loss_scale"] is not None:
-            self.scaler.scale, self.scaler.good_steps = state["loss_scale"]
+        state, tensors = checkpoint.read_state(path), self.engine.tensors()
+        checkpoint.restore(path, tensors, group)
+        self.engine.load(tensors, state)
         return int(state["step"])
 
-    @torch.no_grad()
-    def _copy_to_replicas(self) -> None:
-        """Give other local stages that hold the same weights what the first was given."""
-        first: dict[str, Any] = {}
-        for name, parameter in self.runtime.named_parameters():
-            source = first.setdefault(name, parameter)
-            if source is not parameter:
-                parameter.copy_(source)
-                for key, value in self.optimizer.state[parameter].items():
-                    value.copy_(self.optimizer.state[source][key])
-
-    def start_from(self, folder: str) -> None:
+    def start_from(self, folder: str, spec: ModelSpec) -> None:
         """Set the weights to those of a Hugging Face folder; what serves pretraining only starts as in a new run.
 
         Raises UserError if its model is another one.
@@ -100,5 +70,6 @@ class TrainState:
                     f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
                     f"set model.{key} to {theirs.get(key)!r}"
                 )
-        init = self.runtime.spec.init
-        self.runtime.load(lambda name, shape: init(name, shape) if is_extra(name) else tensors[name])
+        self.engine.set_weights(
+            lambda name, shape: spec.init(name, shape) if is_extra(name) else tensors[name]
+        )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from taixue.parallel.mesh import Layout
-from taixue.parallel.runtime import Runtime, pad_targets
+from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import model_spec
@@ -133,11 +133,16 @@ def test_a_step_can_be_given_up_between_micro_batches() -> None:
     assert run_ranks(_stops, 1) == [(True, True)]
 
 
-def test_padding_of_targets_is_ignored_by_the_loss() -> None:
-    batch = {
-        "decoder_input_ids": torch.ones(2, 5, dtype=torch.long),
-        "labels": torch.ones(2, 5, dtype=torch.long),
-    }
-    padded = pad_targets(batch, 4)
-    assert padded["labels"].shape == padded["decoder_input_ids"].shape == (2, 8)
-    assert (padded["labels"][:, 5:] == -100).all()
+def _unset() -> str:
+    runtime = _runtime(T5, Layout(), initialise=False)
+    name = "encoder.final_norm.weight"
+    runtime.load(lambda key, shape: torch.full(shape, float("nan") if key == name else 1.0))
+    with pytest.raises(RuntimeError, match="nothing was written into") as caught:
+        runtime.check_weights()
+    runtime.load(lambda key, shape: torch.ones(shape))
+    runtime.check_weights()
+    return str(caught.value)
+
+
+def test_a_weight_that_nothing_was_written_into_is_noticed() -> None:
+    assert "encoder.final_norm.weight (1 parameters)" in run_ranks(_unset, 1)[0]
