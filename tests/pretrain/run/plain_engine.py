@@ -1,4 +1,4 @@
-"""An engine of plain PyTorch: one process, no sharding, torch.optim. What else there is to know of engines, loops know not."""
+"""An engine of plain PyTorch, to see that nothing else is asked of one: one process, no sharding, torch.optim."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
