@@ -17,15 +17,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from taixue import UserError
+from taixue.pretrain.run.contents import PREEMPTED
 
 if TYPE_CHECKING:
     from taixue.pretrain.config.schema import ParallelConfig
 
 rank_program: tuple[str, ...] = ("-m", "taixue.pretrain.train")
 """What a rank of a run runs, before CONFIG: Taixue, or the user's script that called taixue.main()."""
-
-PREEMPTED = "PREEMPTED"
-"""File a run leaves in its folder when it saved because of a signal; removed when it starts again."""
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SHUTDOWN_SECONDS = 600

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -44,6 +44,8 @@ class Spec(Protocol):
     def loss_names(self) -> tuple[str, ...]: ...
     @property
     def pad(self) -> Callable[[Mapping[str, Tensor], int], dict[str, Tensor]]: ...
+    @property
+    def outputs(self) -> Mapping[str, tuple[str, str]]: ...
 
 
 class Runtime:
@@ -64,9 +66,11 @@ class Runtime:
         activation_checkpointing: str = "none",
         compile_blocks: bool = False,
         dropout: bool = False,
+        initialise: bool = True,
     ) -> None:
         """micro_batches: forward passes of a rank in each step. dtype: of weights and gradients; compute_dtype: of
-        activations, None for the same. dropout: whether the model draws random numbers."""
+        activations, None for the same. dropout: whether the model draws random numbers. initialise: give weights
+        their starting values; without, they are NaN until something is written into them."""
         self.spec, self.layout, self.device, self.micro_batches = spec, layout, device, micro_batches
         self.mesh = Mesh(layout, device.type)
         self.pipeline = self._cut()
@@ -82,10 +86,13 @@ class Runtime:
         self.shared = SharedParameters(
             names_by_stage, self.pipeline.rank_of, self.mesh.pipelines(), self.parts
         )
-        self.load(spec.init)
+        if initialise:
+            self.load(spec.init)
+        else:
+            self._forget_weights()
         self._normaliser = torch.ones((), dtype=torch.float64)
         self._sums: list[Tensor] = []
-        self._train_pipeline, self._eval_pipelines = None, dict[int, PipelineRunner]()
+        self._train_pipeline, self._eval_pipelines = None, dict[object, PipelineRunner]()
         if layout.pp > 1:
             group = self.mesh.group("pp")
             self._train_pipeline = PipelineRunner(
@@ -134,6 +141,17 @@ class Runtime:
             assert full.shape == parameter.shape, (name, full.shape, parameter.shape)
             local(parameter).copy_(local_slice(full, parameter))
 
+    @torch.no_grad()
+    def _forget_weights(self) -> None:
+        for _, parameter in self.named_parameters():
+            local(parameter).fill_(float("nan"))
+
+    def check_weights(self) -> None:
+        """RuntimeError for parameters with entries that are not numbers: nothing was written there."""
+        unset = [name for name, parameter in self.named_parameters() if local(parameter).isnan().any()]
+        if unset:
+            raise RuntimeError(f"nothing was written into {', '.join(unset[:4])} ({len(unset)} parameters)")
+
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def forward_backward(
@@ -169,20 +187,23 @@ class Runtime:
         # A pipeline's first step runs the loss once more, on made-up data, to learn shapes.
         return self._reduce(self._sums[-self.micro_batches :]) / counts
 
-    @torch.no_grad()
     def evaluate(self, batch: Mapping[str, Tensor], micro_batches: int = 1) -> Tensor:
         """Loss sums (n_losses,) in float64 over the batches of all data-parallel ranks, without dropout."""
+        return self._reduce(self.run(batch, micro_batches))
+
+    @torch.no_grad()
+    def run(self, batch: Mapping[str, Tensor], micro_batches: int) -> list[Any]:
+        """What the last slice returns for each micro-batch, without dropout; nothing where another rank has it."""
         for part in self.parts.values():
             part.eval()
         batch = self._prepare(batch)
         if self._train_pipeline is None:
-            sums = [self.parts[0](**micro) for micro in _micro_batches(batch, micro_batches)]
+            found = [self.parts[0](**micro) for micro in _micro_batches(batch, micro_batches)]
         else:
-            out = self._eval_pipeline(micro_batches).run(batch)
-            sums = [] if out is None else list(out.chunk(micro_batches))
+            found = self._eval_pipeline(batch, micro_batches).run(batch)
         for part in self.parts.values():
             part.train()
-        return self._reduce(sums)
+        return found
 
     def grad_norm(self) -> Tensor:
         """Global L2 norm of the gradients, 0-dim float64, the same on every rank."""
@@ -243,12 +264,14 @@ class Runtime:
         dist.all_reduce(mine)
         return mine
 
-    def _eval_pipeline(self, micro_batches: int) -> PipelineRunner:
-        if micro_batches not in self._eval_pipelines:
+    def _eval_pipeline(self, batch: Mapping[str, Tensor], micro_batches: int) -> PipelineRunner:
+        """One for each form of batch: what stages hand on, and what the last one returns, depends on it."""
+        form = (micro_batches, tuple((name, tensor.shape) for name, tensor in batch.items()))
+        if form not in self._eval_pipelines:
             group = self.mesh.group("pp")
             runner = PipelineRunner(self.pipeline, self.parts, group, self.device, micro_batches, None)
-            self._eval_pipelines[micro_batches] = runner
-        return self._eval_pipelines[micro_batches]
+            self._eval_pipelines[form] = runner
+        return self._eval_pipelines[form]
 
 
 def local_slice(full: Tensor, parameter: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ A model names a role for each module that owns weights (pretrain/models/sharding
   whole                 computes on what is equal on every rank
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,11 +35,15 @@ def apply_tensor_parallel(
     module: nn.Module, plan: Mapping[str, str], mesh: DeviceMesh, sharded_sequence: bool, dropout: bool
 ) -> None:
     """Split `module` in place over the 1-D `mesh`. Every parameter becomes a DTensor; no communication happens here."""
-    roles = _Roles(mesh, sharded_sequence, dropout)
+    split = _Split(mesh, sharded_sequence, dropout)
     for path, child in list(module.named_modules()):
         role = next((role for pattern, role in plan.items() if _matches(path, pattern)), None)
-        if role is not None:
-            roles.assign(child, role)
+        if role is None:
+            continue
+        if child._parameters:
+            child = _seeing_local_shards(child, mesh)
+            module.set_submodule(path, child)
+        ROLES[role](child, split)
     plain = [name for name, parameter in module.named_parameters() if not isinstance(parameter, DTensor)]
     assert not plain, f"the tensor-parallel plan names no role for {plain}"
 
@@ -47,113 +52,155 @@ def _matches(path: str, pattern: str) -> bool:
     return path.count(".") == pattern.count(".") and fnmatchcase(path, pattern)
 
 
-class _Roles:
-    """One method for each role."""
+class _Split:
+    """What every role needs to know: the ranks, and how activations lie outside the regions."""
 
     def __init__(self, mesh: DeviceMesh, sharded_sequence: bool, dropout: bool) -> None:
         self.mesh, self.sharded, self.dropout = mesh, sharded_sequence, dropout
-        self.group, self.rank = mesh.get_group(), mesh.get_local_rank()
-        # A weight used on sequence shards sees part of the tokens on each rank.
-        self.on_shards = Partial() if sharded_sequence else None
+        self.group, self.rank, self.size = mesh.get_group(), mesh.get_local_rank(), mesh.size()
 
-    def assign(self, module: nn.Module, role: str) -> None:
-        getattr(self, role.replace("-", "_"))(module)
-
-    def enter_region(self, x: Tensor) -> Tensor:
+    def enter(self, x: Tensor) -> Tensor:
         return enter(x, self.group, self.sharded)
 
-    def leave_region(self, x: Tensor) -> Tensor:
+    def leave(self, x: Tensor) -> Tensor:
         return leave(x, self.group, self.sharded)
 
-    def region(self, module: nn.Module) -> None:
-        module.register_forward_pre_hook(lambda _, args: (self.enter_region(args[0]), *args[1:]))
-        if self.dropout and not self.sharded:  # with sequence shards every rank draws its own numbers anyway
-            fork = _RngFork(self.rank)
-            module.register_forward_pre_hook(fork.begin)
-            module.register_forward_hook(fork.end)
-
-    def enter(self, module: nn.Module) -> None:
-        module.register_forward_hook(lambda _, args, out: self.enter_region(out))
-
-    def assemble(self, module: nn.Module) -> None:
-        if self.sharded:  # else every rank computes the same, and has the whole gradient
-            self.enter(module)
-
-    def column(self, module: nn.Module) -> None:
-        self._store(module, weight=Shard(0), bias=Shard(0))
-
-    def row(self, module: nn.Linear) -> None:
-        self._store(module, weight=Shard(1), bias=Replicate(), partial=("bias",))
-
-        def forward(x: Tensor) -> Tensor:
-            out = self.leave_region(F.linear(x, module.weight))
-            return out if module.bias is None else out + module.bias
-
-        module.forward = forward  # type: ignore[method-assign, assignment]
-
-    def heads(self, module: nn.Module) -> None:
-        self._store(module, weight=Shard(1))
-
-    def replicated(self, module: nn.Module) -> None:
-        self._store(module, weight=Replicate(), bias=Replicate(), partial=("weight", "bias"))
-
-    def whole(self, module: nn.Module) -> None:
-        self._store(module, weight=Replicate(), bias=Replicate())
-
-    def gather(self, module: nn.Module) -> None:
-        self.whole(module)
-        if self.sharded:
-            module.register_forward_pre_hook(lambda _, args: (gather_sequence(args[0], self.group),))
-
-    def split(self, module: nn.Module) -> None:
-        self.replicated(module)
-        if self.sharded:
-            size = self.mesh.size()
-            module.register_forward_hook(lambda _, args, out: out.chunk(size, 1)[self.rank])
-
-    def vocabulary_embedding(self, module: nn.Embedding) -> None:
-        self._store(module, weight=Shard(0))
-        module.forward = lambda ids: self.leave_region(  # type: ignore[method-assign, assignment]
-            partial_embedding(ids, module.weight, self.rank)
-        )
-
-    def vocabulary_head(self, module: nn.Module) -> None:
-        self._store(module, weight=Shard(0), bias=Shard(0))
-
-        def forward(x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
-            weight = module.weight if tied_weight is None else tied_weight
-            x = self.enter_region(x)
-            if labels is not None:
-                return parallel_linear_cross_entropy_sum(x, weight, module.bias, labels, self.group)  # type: ignore[arg-type]
-            logits = F.linear(x, weight, module.bias)  # type: ignore[arg-type]
-            return gather_sequence(logits.transpose(1, 2), self.group).transpose(1, 2)
-
-        module.forward = forward
-
-    def _store(self, module: nn.Module, partial: tuple[str, ...] = (), **placements: Placement) -> None:
-        """Keep the module's own parameters as DTensors and let its code see local shards."""
+    def store(self, module: nn.Module, partial: tuple[str, ...] = (), **placements: Placement) -> None:
+        """Keep the module's own parameters as DTensors. partial: those that are used on sequence shards, whose local
+        gradients come from part of the tokens."""
         for name, parameter in list(module.named_parameters(recurse=False)):
             stored = distribute_tensor(parameter.data, self.mesh, [placements[name]], src_data_rank=None)
             module.register_parameter(name, nn.Parameter(stored))
-        _see_local_shards(module, self.mesh, dict.fromkeys(partial, self.on_shards))
+        if self.sharded:
+            module.partial_gradients = partial  # type: ignore[assignment]
 
 
-def _see_local_shards(module: nn.Module, mesh: DeviceMesh, grads: Mapping[str, Placement | None]) -> None:
-    """Make `module.weight` read as this rank's plain tensor. grads: parameter -> placement of its local gradient.
+# -- one function for each role ---------------------------------------------------------------------------------------
 
-    Only while the weight is gathered over data-parallel ranks, which is when forward runs: FSDP's own bookkeeping of
-    the sharded weight, a DTensor on a larger mesh, must keep seeing the DTensor.
+
+def _region(module: nn.Module, split: _Split) -> None:
+    module.register_forward_pre_hook(lambda _, args: (split.enter(args[0]), *args[1:]))
+    if split.dropout and not split.sharded:  # with sequence shards every rank draws its own numbers anyway
+        fork = _RngFork(split.rank)
+        module.register_forward_pre_hook(fork.begin)
+        module.register_forward_hook(fork.end)
+
+
+def _enter(module: nn.Module, split: _Split) -> None:
+    module.register_forward_hook(lambda _, args, out: split.enter(out))
+
+
+def _assemble(module: nn.Module, split: _Split) -> None:
+    if split.sharded:  # else every rank computes the same, and has the whole gradient
+        _enter(module, split)
+
+
+def _column(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Shard(0), bias=Shard(0))
+
+
+def _row(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Shard(1), bias=Replicate(), partial=("bias",))
+
+    def forward(x: Tensor) -> Tensor:
+        out = split.leave(F.linear(x, module.weight))  # type: ignore[arg-type]
+        return out if module.bias is None else out + module.bias  # type: ignore[operator]
+
+    module.forward = forward
+
+
+def _heads(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Shard(1))
+
+
+def _replicated(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Replicate(), bias=Replicate(), partial=("weight", "bias"))
+
+
+def _whole(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Replicate(), bias=Replicate())
+
+
+def _gather(module: nn.Module, split: _Split) -> None:
+    _whole(module, split)
+    if split.sharded:
+        module.register_forward_pre_hook(lambda _, args: (gather_sequence(args[0], split.group),))
+
+
+def _keep_part(module: nn.Module, split: _Split) -> None:
+    _replicated(module, split)
+    if split.sharded:
+        module.register_forward_hook(lambda _, args, out: out.chunk(split.size, 1)[split.rank])
+
+
+def _vocabulary_embedding(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Shard(0))
+    module.forward = lambda ids: split.leave(partial_embedding(ids, module.weight, split.rank))  # type: ignore[arg-type]
+
+
+def _vocabulary_head(module: nn.Module, split: _Split) -> None:
+    split.store(module, weight=Shard(0), bias=Shard(0))
+
+    def forward(x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
+        weight = module.weight if tied_weight is None else tied_weight
+        x = split.enter(x)
+        if labels is not None:
+            return parallel_linear_cross_entropy_sum(x, weight, module.bias, labels, split.group)  # type: ignore[arg-type]
+        logits = F.linear(x, weight, module.bias)  # type: ignore[arg-type]
+        return gather_sequence(logits.transpose(1, 2), split.group).transpose(1, 2)
+
+    module.forward = forward
+
+
+ROLES: Mapping[str, Callable[[nn.Module, _Split], None]] = {
+    "region": _region,
+    "enter": _enter,
+    "column": _column,
+    "row": _row,
+    "heads": _heads,
+    "vocabulary-embedding": _vocabulary_embedding,
+    "vocabulary-head": _vocabulary_head,
+    "replicated": _replicated,
+    "split": _keep_part,
+    "gather": _gather,
+    "assemble": _assemble,
+    "whole": _whole,
+}
+
+
+# -- weights that are stored as DTensors and read as plain tensors ----------------------------------------------------
+
+
+class LocalShards(nn.Module):
+    """Mixed in before a module's own class: its parameters are stored as DTensors and read as this rank's part.
+
+    `module.weight`, whoever asks, is a plain tensor; `module.named_parameters()` has the DTensors. This holds while the
+    weight is gathered over data-parallel ranks, which is when forward runs: FSDP's own bookkeeping of the sharded
+    weight, a DTensor on a larger mesh than tp_mesh, sees the DTensor.
     """
-    base = type(module)
 
-    def __getattr__(self: nn.Module, name: str) -> Any:
-        value = base.__getattr__(self, name)
-        if not isinstance(value, DTensor) or value.device_mesh != mesh:
+    tp_mesh: DeviceMesh
+    partial_gradients: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        value = super().__getattr__(name)
+        if not isinstance(value, DTensor) or value.device_mesh != self.tp_mesh:
             return value
-        placement = grads.get(name)
-        return value.to_local(grad_placements=None if placement is None else [placement])
+        return value.to_local(grad_placements=[Partial()] if name in self.partial_gradients else None)
 
-    module.__class__ = type(base.__name__, (base,), {"__getattr__": __getattr__})
+
+@cache
+def _local_class(plain: type[nn.Module]) -> type[LocalShards]:
+    return type(plain.__name__, (LocalShards, plain), {})
+
+
+def _seeing_local_shards(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
+    """A module with everything that `module` has, to stand in its place."""
+    split_class = _local_class(type(module))  # type: ignore[arg-type]
+    made = split_class.__new__(split_class)
+    made.__dict__.update(module.__dict__)
+    made.tp_mesh = mesh
+    return made
 
 
 class _RngFork:

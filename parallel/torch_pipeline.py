@@ -46,7 +46,7 @@ class PipelineRunner:
         stages = [
             PipelineStage(part, index, count, device, group=group) for index, part in sorted(parts.items())
         ]
-        self.has_last = count - 1 in parts
+        self._last = next((stage for stage in stages if stage.is_last), None)
         self.micro_batches = micro_batches
         self._schedule = _PipelineScheduleRuntime(
             stages,
@@ -73,17 +73,17 @@ class PipelineRunner:
             num_stages=len(rank_of),
         )
 
-    def run(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def run(self, batch: Mapping[str, Tensor]) -> list[Any]:
         """batch: every input of the model, first dimension the samples of all micro-batches.
 
-        Returns the last stage's outputs of all micro-batches, concatenated, when run without loss, else None.
+        Returns the last stage's output of each micro-batch when run without loss and the stage is here.
         """
         dummy = next(iter(batch.values())).new_zeros(self.micro_batches)  # torch insists on a target to chunk
-        target = dummy if self.has_last else None
-        wants_output = not self._schedule._has_backward
+        target = dummy if self._last is not None else None
         inputs: dict[str, Any] = dict(batch)
-        out: Tensor | None = self._schedule.step(target=target, return_outputs=wants_output, **inputs)
-        return out
+        forward_only = not self._schedule._has_backward
+        self._schedule.step(target=target, return_outputs=forward_only, **inputs)
+        return list(self._last.output_chunks) if forward_only and self._last is not None else []
 
 
 def _action(task: Task) -> _Action:

@@ -1,13 +1,13 @@
-"""Train one run on the ranks this process is part of: `python -m taixue.pretrain.train CONFIG [--key value
-...]`.
+"""Train one run on the ranks this process is part of: `python -m taixue.pretrain.train CONFIG [--key value ...]`.
 
-main() is the table of contents of a training run; each line of it is a module beside this one.
+The table of contents of a training run: main() is what this process is, train() what the ranks do together; each line
+of them is a module beside this one.
 """
 
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,36 +15,33 @@ import torch
 import torch.distributed as dist
 
 from taixue import UserError
-from taixue.base import files
-from taixue.base.load import load, write_resolved
-from taixue.data_tools.shards.manifest import read_corpus
+from taixue.base.load import load
+from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
-from taixue.parallel.mesh import AXES, Layout
-from taixue.parallel.ranks import Ranks, device_number, from_environment
-from taixue.parallel.runtime import Runtime
+from taixue.parallel.mesh import AXES
+from taixue.parallel.ranks import from_environment
 from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
 from .config.changes import differences
 from .config.schema import RunConfig
 from .config.validate import run_folder, validate
-from .data import Loader, TrainingData, check_digests, open_data
+from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
 from .objectives.facts import facts_of
-from .observe import Meter, SinkStart, evaluated, open_sinks, show_messages
-from .optim import LossScaler, build_optimizer
-from .run.folder import held
+from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
+from .run.build import build_engine, choose_device, layout_of
+from .run.contents import CHECKPOINTS
+from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
 from .run.state import TrainState
 from .start import first_weights
 
 log = logging.getLogger("taixue")
-
-CONFIG, CHECKPOINTS, PREEMPTED = "config.yaml", "checkpoints", "PREEMPTED"
 
 LAST_SAVE_SECONDS = 60.0
 """How long a run that ends with an error waits for a save that is under way."""
@@ -65,145 +62,135 @@ def main(run: RunConfig) -> None:
         group.start(ranks, device, run.parallel.timeout_seconds)
         try:
             show_messages(on_main=dist.get_rank() == 0)
-            train(run, objective, data, device, stop)
+            train(run, tokenizer, objective, data, device, stop)
         finally:
             group.stop()
 
 
 def train(
-    run: RunConfig, objective: Objective, data: TrainingData, device: torch.device, stop: StopRequest
+    run: RunConfig,
+    tokenizer: Tokenizer,
+    objective: Objective,
+    data: Data,
+    device: torch.device,
+    stop: StopRequest,
 ) -> None:
     """The run, on the ranks of the started process group, in a folder that no other start uses meanwhile."""
-    folder = run_folder(run)
+    folder, is_main = run_folder(run), dist.get_rank() == 0
     saving = dist.new_group(backend="gloo", timeout=timedelta(seconds=run.parallel.timeout_seconds))
     with held(folder, saving):
         if run.data.check_digests:
             agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
         found = checkpoint.newest(folder / CHECKPOINTS, saving)
-        evaluation_due = False
-        if found is not None:
-            before = agreed(saving, lambda: checkpoint.read_state(found))
-            checkpoint.check(before, run, data.fingerprint, str(found))
-            evaluation_due = before["evaluation_due"] and not from_main(
-                saving, lambda: evaluated(folder, before["step"])
-            )
-            if before["step"] >= run.steps and not evaluation_due:
-                log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
-                return
-        _train(run, objective, data, device, stop, saving, found, evaluation_due)
+        due = found is not None and _evaluation_due(found, run, data, saving)
+        if found is not None and checkpoint.read_state(found)["step"] >= run.steps and not due:
+            log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
+            return
 
+        spec = model_spec(run.model, run.seed, _lengths(objective))
+        engine = build_engine(run, spec, device)
+        state = TrainState(run, engine, data.fingerprint, facts_of(run.objective, objective), due)
+        origin = _weights(state, spec, found, saving)
+        start = origin.step if found is not None else 0
+        log.info("%s; %s", _size(run, spec, objective), engine.describe())
 
-def _train(
-    run: RunConfig,
-    objective: Objective,
-    data: TrainingData,
-    device: torch.device,
-    stop: StopRequest,
-    saving: dist.ProcessGroup,
-    found: Path | None,
-    evaluation_due: bool,
-) -> None:
-    """From the checkpoint `found`, or the beginning, to the end or a request to stop."""
-    folder, is_main = run_folder(run), dist.get_rank() == 0
-    spec = model_spec(run.model, run.seed, _lengths(objective))
-    runtime = build_runtime(run, spec, device)
-    optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
-    scaler = LossScaler() if run.compute.precision == "fp16" else None
-    facts = facts_of(run.objective, objective)
-    state = TrainState(run, runtime, optimizer, scaler, data.fingerprint, facts, evaluation_due)
-    start = 0
-    if found is not None:
-        start = state.restore(found, saving)
-        origin = Origin(kind="checkpoint", path=found.name, step=start)
-        log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
-    else:
-        origin = first_weights(run, runtime, saving)
-        log.info(
-            "starting run %s%s", run.name, f" from the weights in {run.init_from}" if run.init_from else ""
+        from_main(saving, lambda: claim(folder, run))
+        told = SinkStart(run.name, folder, start, run.steps, run.model_dump(mode="json"))
+        sinks = agreed(saving, lambda: open_sinks(run.logging, told, is_main))
+        saver = checkpoint.Saver(
+            folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving
         )
+        size, prefetch = run.batch.global_size, run.data.prefetch
+        loader = Loader(data, size, engine.data_rank, engine.data_ranks, start, prefetch)
+        started = (lambda: _started(state, origin, found, tokenizer)) if is_main else None
+        history = History(folder, started)
+        loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
+        with _closed(sinks), loader, _saved(saver), _recorded(history, loop):
+            if run.dry_run and start < run.steps:
+                loop.dry_run(start)
+            done = loop.run(start)
 
-    layout = ", ".join(f"{axis} {size}" for axis, size in zip(AXES, runtime.mesh.devices.shape, strict=True))
-    size = f"{_parameters(spec):,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
-    log.info("%s; mesh: %s", size, layout)
-
-    from_main(saving, lambda: _claim(folder, run))
-    told = SinkStart(run.name, folder, start, run.steps, run.model_dump(mode="json"))
-    sinks = agreed(saving, lambda: open_sinks(run.logging, told, is_main))
-    loader = Loader(
-        data, run.batch.global_size, runtime.mesh.dp_rank, runtime.mesh.dp_size, start, run.data.prefetch
-    )
-    saver = checkpoint.Saver(folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving)
-    history = History(folder, (lambda: _started(state, origin, found)) if is_main else None)
-    loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
-    try:
-        if run.dry_run and start < run.steps:
-            loop.dry_run(start)
-        done = loop.run(start)
-        saver.finish()
-    except UserError as error:
-        history.failed(loop.done, error)
-        saver.wait()  # what was good before training diverged, and may still be on its way to the disk
-        raise
-    except BaseException as error:
-        history.failed(loop.done, error)
-        saver.wait(LAST_SAVE_SECONDS)  # the same, but the ranks it needs may be gone
-        raise
-    finally:
-        loader.close()
-        for sink in sinks:
-            sink.close()
-    if done < run.steps or state.evaluation_due:
+        if done == run.steps and not state.evaluation_due:
+            history.finished(done)
+            log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
+            return
         log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
         history.stopped(done, stop.name)
         if is_main:
-            files.write(folder / PREEMPTED, files.readable_json({"step": done, "signal": stop.name}))
-    else:
-        history.finished(done)
-        log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
+            mark_preempted(folder, done, stop.name)
 
 
-def build_runtime(run: RunConfig, spec: ModelSpec, device: torch.device) -> Runtime:
-    """This rank's share of the model, in the layout and precision of the run. Needs the process group."""
-    compute, parallel = run.compute, run.parallel
-    if compute.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    rest = dist.get_world_size() // (parallel.pp * parallel.dp_replicate * parallel.tp)
-    layout = Layout(
-        pp=parallel.pp,
-        dp_replicate=parallel.dp_replicate,
-        dp_shard=parallel.dp_shard or rest,
-        tp=parallel.tp,
-        sequence_parallel=parallel.sequence_parallel,
-        schedule=parallel.pipeline_schedule,
+def _evaluation_due(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> bool:
+    """Whether the evaluation after the checkpoint's step was cut short and not made up for since. Collective.
+
+    UserError where the run cannot go on from the checkpoint.
+    """
+    before = agreed(saving, lambda: checkpoint.read_state(found))
+    checkpoint.check(before, run, data.fingerprint, str(found))
+    if not before["evaluation_due"]:
+        return False
+    return not from_main(saving, lambda: evaluated(run_folder(run), before["step"]))
+
+
+def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dist.ProcessGroup) -> Origin:
+    """Give the engine the weights the run starts or goes on with; what they are. Collective."""
+    run = state.run
+    if found is not None:
+        start = state.restore(found, saving)
+        log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
+        return Origin(kind="checkpoint", path=found.name, step=start)
+    origin = first_weights(run, state.engine, spec, saving)
+    source = f" from the weights in {run.init_from}" if run.init_from else ""
+    log.info("starting run %s%s", run.name, source)
+    return origin
+
+
+def _started(state: TrainState, origin: Origin, found: Path | None, tokenizer: Tokenizer) -> Start:
+    """This start, for the history; `found`: the checkpoint it continues."""
+    run, layout = state.run, layout_of(state.run)
+    return Start(
+        origin=origin,
+        config=run.model_dump(mode="json"),
+        changes=differences(checkpoint.read_state(found)["config"], run) if found else {},
+        ranks=dist.get_world_size(),
+        layout={axis: getattr(layout, axis) for axis in AXES},
+        fingerprint=state.fingerprint,
+        tokenizer=tokenizer.sha256,
+        objective=state.objective,
     )
-    half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision]
-    return Runtime(
-        spec,
-        layout,
-        device,
-        micro_batches=run.batch.global_size // (layout.dp_replicate * layout.dp_shard * run.batch.micro_size),
-        dtype=torch.float64 if compute.float64 else torch.float32,
-        compute_dtype=half,
-        activation_checkpointing=compute.activation_checkpointing,
-        compile_blocks=compute.compile,
-        dropout=run.model.dropout > 0,
-    )
 
 
-def choose_device(run: RunConfig, ranks: Ranks | None) -> torch.device:
-    """The device of this rank. Raises UserError if it is asked for and not there."""
-    wanted = run.compute.device
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    number = device_number(ranks, count := torch.cuda.device_count())
-    if number is None:
-        raise UserError(
-            f"compute.device: {wanted}, but {ranks.local_world if ranks else 1} ranks were started on a machine with "
-            f"{count} CUDA devices: start one rank per device, or set compute.device to cpu"
-        )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
+@contextmanager
+def _recorded(history: History, loop: Loop) -> Iterator[None]:
+    """An error that ends the run is the last line of its history."""
+    try:
+        yield
+    except BaseException as error:
+        history.failed(loop.done, error)
+        raise
+
+
+@contextmanager
+def _closed(sinks: Sequence[Sink]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+@contextmanager
+def _saved(saver: checkpoint.Saver) -> Iterator[None]:
+    """Leave with the last save on the disk; on an error with what was good before it, as far as that still can be."""
+    try:
+        yield
+        saver.finish()
+    except UserError:
+        saver.wait()
+        raise
+    except BaseException:
+        saver.wait(LAST_SAVE_SECONDS)  # the ranks it needs may be gone
+        raise
 
 
 def _lengths(objective: Objective) -> tuple[int, int]:
@@ -212,10 +199,13 @@ def _lengths(objective: Objective) -> tuple[int, int]:
     return shapes["input_ids"][0], shapes.get("decoder_input_ids", (0,))[0]
 
 
-def _parameters(spec: ModelSpec) -> int:
-    """Size of the whole model, wherever its parts are."""
+def _size(run: RunConfig, spec: ModelSpec, objective: Objective) -> str:
+    """How large the whole model and a step are, for a person."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in spec.build(None).parameters())
+        parameters = sum(parameter.numel() for parameter in spec.build(None).parameters())
+    return (
+        f"{parameters:,} parameters; {run.batch.global_size} samples x {objective.raw_length} tokens a step"
+    )
 
 
 def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.device) -> Meter:
@@ -227,28 +217,6 @@ def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.
         device=device,
         precision=run.compute.precision,
     )
-
-
-def _started(state: TrainState, origin: Origin, found: Path | None) -> Start:
-    """This start, for the history; `found`: the checkpoint it continues."""
-    run, devices = state.run, state.runtime.mesh.devices
-    return Start(
-        origin=origin,
-        config=run.model_dump(mode="json"),
-        changes=differences(checkpoint.read_state(found)["config"], run) if found else {},
-        ranks=dist.get_world_size(),
-        layout=dict(zip(AXES, devices.shape, strict=True)),
-        fingerprint=state.fingerprint,
-        tokenizer=read_corpus(Path(run.data.sources[0].corpus)).tokenizer.sha256,  # found equal to the run's
-        objective=state.objective,
-    )
-
-
-def _claim(folder: Path, run: RunConfig) -> None:
-    """Make the run folder this start's own: the resolved configuration in it, no mark of an earlier stop."""
-    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    write_resolved(run, folder / CONFIG)
-    (folder / PREEMPTED).unlink(missing_ok=True)
 
 
 def command(words: Sequence[str]) -> int:

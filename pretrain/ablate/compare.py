@@ -20,7 +20,7 @@ from ..data import open_data
 from ..export.trained import read_trained
 from ..models import FAMILIES, build_model
 from ..objectives import build_objective
-from ..train import PREEMPTED
+from ..run.contents import PREEMPTED
 from ..train import main as train
 from .cloze import Cloze, score
 from .probes import from_chid, from_windows

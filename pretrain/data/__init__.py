@@ -2,5 +2,6 @@
 
 from .dataset import TrainingData, check_digests, open_data
 from .loader import Loader
+from .seam import Data, HeldOut
 
-__all__ = ["Loader", "TrainingData", "check_digests", "open_data"]
+__all__ = ["Data", "HeldOut", "Loader", "TrainingData", "check_digests", "open_data"]

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,10 @@ class Source:
 
 
 class TrainingData:
-    """Batches by sample number. Made by `open_data`; thread-safe, nothing changes after construction.
+    """Windows over corpora as Data (seam.py). Made by `open_data`; thread-safe, nothing changes after construction.
 
-    schema: what the annotation's rows mean (annotate/sidecar.py), {} where it is not read.
+    schema: what the annotation's rows mean (annotate/sidecar.py), {} where it is not read. changes: to batches that are
+    trained on, in order.
     """
 
     def __init__(
@@ -67,15 +68,16 @@ class TrainingData:
         eval_windows: int,
         identity: object,
         annotation: Annotation | None = None,
+        changes: Sequence[Change] = (),
     ) -> None:
         self.sources = tuple(sources)
         self.objective = objective
         self.schema: Mapping[str, Any] = annotation.schema if annotation else {}
-        self.changes: tuple[Change, ...] = ()
+        self.changes = tuple(changes)
         self._row = annotation.dtype if annotation else None
         self._mixture = Mixture([source.weight for source in sources])
         self._eval_windows = eval_windows
-        self._identity = identity
+        self.fingerprint = hashlib.sha256(files.canonical_json(identity)).hexdigest()
         run_key = rng.mix(np.array([seed % 2**64], np.uint64))
         self._mask_key = rng.derive(run_key, _MASKS)
         self._order_keys = rng.derive(rng.derive(run_key, _ORDER), np.arange(len(sources)))
@@ -121,20 +123,10 @@ class TrainingData:
         """Index into source_names of each sample, int64 (B,)."""
         return self._mixture(np.asarray(samples, dtype=np.int64))[0]
 
-    @property
-    def validation_sources(self) -> tuple[str, ...]:
-        """Sources with at least one held-out window."""
-        return tuple(source.name for source in self.sources if len(source.held_out))
-
-    def validation(self, source: str) -> range:
-        """Indices of the held-out windows that evaluations use: at most run.eval_windows of them."""
-        return range(min(self._eval_windows, len(self._source(source).held_out)))
-
-    def validation_batch(self, source: str, indices: range | np.ndarray) -> dict[str, np.ndarray]:
-        """The objective's arrays for held-out windows (B,). The same for every run, whatever its seed."""
-        numbers = np.asarray(indices, dtype=np.int64)
-        tokens, rows = self.held_out_windows(source, numbers)
-        return self.objective(tokens, rng.derive(_VALIDATION_KEY, numbers + 1), rows)
+    def validation(self) -> dict[str, "HeldOutWindows"]:
+        """Of each source that holds out any, at most run.eval_windows windows."""
+        sizes = {source.name: min(self._eval_windows, len(source.held_out)) for source in self.sources}
+        return {name: HeldOutWindows(self, name, size) for name, size in sizes.items() if size}
 
     def held_out_windows(
         self, source: str, indices: range | np.ndarray
@@ -149,11 +141,6 @@ class TrainingData:
             part.held_out_rows.gather(chosen, rows)
         return tokens, restored(rows, self._row) if self._row else None
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of everything that decides what sample k is. A resumed run must find the same."""
-        return hashlib.sha256(files.canonical_json(self._identity)).hexdigest()
-
     def _source(self, name: str) -> Source:
         return self.sources[self.source_names.index(name)]
 
@@ -166,6 +153,24 @@ class TrainingData:
             epoch, place = np.divmod(number[rows], len(part.train))
             window[rows] = permute(place, len(part.train), rng.derive(self._order_keys[index], epoch))
         return source, window
+
+
+@dataclass(frozen=True)
+class HeldOutWindows:
+    """The first `size` held-out windows of a source, as its objective makes them."""
+
+    data: TrainingData
+    source: str
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, numbers: range | np.ndarray) -> dict[str, np.ndarray]:
+        """The objective's arrays for these windows (B,). The same for every run, whatever its seed."""
+        chosen = np.asarray(numbers, dtype=np.int64)
+        tokens, rows = self.data.held_out_windows(self.source, chosen)
+        return self.data.objective(tokens, rng.derive(_VALIDATION_KEY, chosen + 1), rows)
 
 
 def open_data(
@@ -208,15 +213,17 @@ def open_data(
     if annotation is not None and objective.needs_annotation:
         objective.annotated(annotation.schema)
         check_tables(FAMILIES.of(run.model).tables(run.model), annotation.schema)
-    data = TrainingData(sources, objective, run.seed, run.eval_windows, identity, annotation)
+    made = partial(TrainingData, sources, objective, run.seed, run.eval_windows, annotation=annotation)
+    changes: list[Change] = []
     if run.knowledge.vectors:
-        knowledge = open_knowledge(run, tokenizer, data.windows(range(_COUNTED))[0])
+        windows, _ = made(identity).windows(range(_COUNTED))
+        knowledge = open_knowledge(run, tokenizer, windows)
         identity["knowledge"] = [run.knowledge.model_dump(exclude={"vectors"}), knowledge.digest]
-        data.changes += (knowledge,)
+        changes.append(knowledge)
     if "pos_ids" in objective.shapes and run.model.features.dropout:
         identity["feature_dropout"] = run.model.features.dropout
-        data.changes += (FeatureDropout(run.model.features.dropout),)
-    return data
+        changes.append(FeatureDropout(run.model.features.dropout))
+    return made(identity, changes=changes)
 
 
 def _identity(objective: ObjectiveConfig) -> dict[str, object]:

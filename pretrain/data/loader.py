@@ -9,11 +9,8 @@ import queue
 import threading
 from collections.abc import Iterator
 
-import numpy as np
+from .seam import Arrays, Data
 
-from .dataset import TrainingData
-
-Batch = dict[str, np.ndarray]
 _POLL_SECONDS = 0.1
 
 
@@ -26,7 +23,7 @@ class Loader:
 
     def __init__(
         self,
-        data: TrainingData,
+        data: Data,
         global_size: int,
         rank: int,
         world: int,
@@ -40,7 +37,7 @@ class Loader:
         self._offset = rank * self._block
         self._next = first_step
         self._closed = threading.Event()
-        self._ready: queue.Queue[Batch | BaseException] = queue.Queue(max(prefetch, 1))
+        self._ready: queue.Queue[Arrays | BaseException] = queue.Queue(max(prefetch, 1))
         self._thread: threading.Thread | None = None
         if prefetch:
             self._thread = threading.Thread(target=self._fill, args=(first_step,), name="data", daemon=True)
@@ -51,10 +48,10 @@ class Loader:
         begin = step * self._global_size + self._offset
         return range(begin, begin + self._block)
 
-    def __iter__(self) -> Iterator[tuple[int, Batch]]:
+    def __iter__(self) -> Iterator[tuple[int, Arrays]]:
         return self
 
-    def __next__(self) -> tuple[int, Batch]:
+    def __next__(self) -> tuple[int, Arrays]:
         if self._closed.is_set():
             raise StopIteration
         item = self._ready.get() if self._thread else self._data.batch(self.samples(self._next))
@@ -78,7 +75,7 @@ class Loader:
 
     def _fill(self, step: int) -> None:
         while not self._closed.is_set():
-            item: Batch | BaseException
+            item: Arrays | BaseException
             try:
                 item = self._data.batch(self.samples(step))
             except BaseException as error:
@@ -88,7 +85,7 @@ class Loader:
                 return
             step += 1
 
-    def _put(self, item: Batch | BaseException) -> None:
+    def _put(self, item: Arrays | BaseException) -> None:
         while not self._closed.is_set():
             try:
                 self._ready.put(item, timeout=_POLL_SECONDS)

@@ -116,6 +116,9 @@ class Family(Generic[Config]):
     """Losses that the last slice returns, in order -> the key of their labels in a batch."""
     pad: Callable[[Mapping[str, "Tensor"], int], dict[str, "Tensor"]]
     """The batch with every length that ranks share out extended to a multiple; what is added changes no loss."""
+    outputs: Mapping[str, tuple[str, str]]
+    """Name of states -> (module of the last slice whose first input they are, entry of the batch whose length they
+    have); "states" are the final ones, as the head is given them."""
     problems: Callable[[Config, Setting], Iterator[str]]
     """What a configuration of this family contradicts, each with both numbers and a legal value."""
     switches: Callable[[Config], Mapping[str, Switch]]

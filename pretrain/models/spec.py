@@ -19,7 +19,7 @@ class ModelSpec:
 
     build(layers) makes a slice; plan names tensor-parallel roles; layer_costs are forward FLOPs per sample by layer,
     head included in the last; init(name, shape) gives starting weights; loss_names names the loss vector's entries;
-    pad(batch, multiple) extends what sequence shards share out, without an effect on any loss.
+    pad(batch, multiple) extends what sequence shards share out, without an effect on any loss; outputs: see Family.
     """
 
     build: "Callable[[range | None], nn.Module]"
@@ -28,6 +28,7 @@ class ModelSpec:
     init: "Callable[[str, tuple[int, ...]], Tensor]"
     loss_names: tuple[str, ...]
     pad: "Callable[[Mapping[str, Tensor], int], dict[str, Tensor]]"
+    outputs: Mapping[str, tuple[str, str]]
 
 
 def build_model(config: Section, layers: range | None = None) -> "nn.Module":
@@ -45,4 +46,5 @@ def model_spec(config: Section, seed: int, lengths: Lengths) -> ModelSpec:
         init=lambda name, shape: family.init(name, shape, config, seed),
         loss_names=tuple(family.losses(config)),
         pad=family.pad,
+        outputs=family.outputs,
     )

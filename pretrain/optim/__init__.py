@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from taixue.base.registry import UnionRegistry
 
 from .config import AdafactorConfig, AdamWConfig, AdamWRmsConfig, OptimizerSection, ScheduleSection
-from .scaler import LossScaler
 from .schedule import SCHEDULES, ScheduleKind, learning_rate
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
-    "LossScaler",
     "OptimizerKind",
     "OptimizerSection",
     "ScheduleKind",

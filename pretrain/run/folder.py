@@ -13,7 +13,12 @@ from pathlib import Path
 import torch.distributed as dist
 
 from taixue import UserError
+from taixue.base import files
+from taixue.base.load import write_resolved
 from taixue.parallel.agree import from_main, gathered
+
+from ..config.schema import RunConfig
+from .contents import CHECKPOINTS, CONFIG, PREEMPTED
 
 log = logging.getLogger("taixue")
 
@@ -40,6 +45,18 @@ def held(folder: Path, group: dist.ProcessGroup) -> Iterator[None]:
                 "that name: set runs to a folder on a file system that all nodes share"
             )
         yield
+
+
+def claim(folder: Path, run: RunConfig) -> None:
+    """Make the folder this start's own: the resolved configuration in it, no mark of an earlier stop."""
+    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    write_resolved(run, folder / CONFIG)
+    (folder / PREEMPTED).unlink(missing_ok=True)
+
+
+def mark_preempted(folder: Path, step: int, signal: str) -> None:
+    """Say in the folder that this start has saved and left after `step` because of a signal."""
+    files.write(folder / PREEMPTED, files.readable_json({"step": step, "signal": signal}))
 
 
 @contextmanager

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from math import isfinite
 
 import torch
 from torch import Tensor
 
+from taixue.parallel.engine import Update
 from taixue.parallel.stop import StopRequest
 
 from ..checkpoint import Saver
-from ..data import Loader, TrainingData
+from ..data import Data, Loader
 from ..observe import Meter, Record, Sink
 from ..optim import learning_rate
 from .evaluation import evaluate
 from .history import Diverged
-from .predictions import as_tensors, loss_weights, predictions, summed_over_data
+from .predictions import as_tensors, loss_weights, predictions
 from .state import TrainState
 
 SMALLEST_SCALE = 2.0**-10
@@ -36,7 +36,7 @@ class Loop:
     """
 
     state: TrainState
-    data: TrainingData
+    data: Data
     loader: Loader
     saver: Saver
     sinks: list[Sink]
@@ -50,11 +50,8 @@ class Loop:
 
         Leaves no trace: every step seeds its own random numbers.
         """
-        runtime = self.state.runtime
         batch = as_tensors(self.data.batch(self.loader.samples(step)))
-        counts = summed_over_data(predictions(batch, self.state.losses), runtime)
-        runtime.forward_backward(batch, counts)
-        runtime.zero_grad()
+        self.state.engine.rehearse(batch, self._counts(batch))
 
     def run(self, start: int) -> int:
         """Train from `start` steps done. The steps done at the end: all, or fewer when asked to stop.
@@ -88,53 +85,42 @@ class Loop:
 
     def _step(self, step: int, batch: dict[str, Tensor]) -> Record | None:
         """One update; its metrics, or None if the step was given up because of a request to stop."""
-        run, runtime, scaler = self.state.run, self.state.runtime, self.state.scaler
-        scale = 1.0 if scaler is None else scaler.scale
-        runtime.seed(run.seed, step)
-        names = runtime.spec.loss_names
-        counts = summed_over_data(predictions(batch, self.state.losses), runtime)
-        weights = loss_weights(run.objective, names)
+        run, engine = self.state.run, self.state.engine
+        counts = self._counts(batch)
+        weights = loss_weights(run.objective, engine.loss_names)
         factors = torch.tensor(list(weights.values()), dtype=torch.float64)
-        means = runtime.forward_backward(batch, counts, factors, scale=scale, should_stop=self._should_stop())
-        if means is None:
-            return None
-        values = {
-            name: mean for name, mean, count in zip(names, means.tolist(), counts, strict=True) if count
-        }
-        norm = runtime.grad_norm().item() / scale
         lr = learning_rate(run.schedule, run.optimizer.lr, step, run.steps)
+        engine.seed(run.seed, step)
+        update = engine.update(batch, counts, factors, lr, self._should_stop())
+        if update is None:
+            return None
+        found = zip(engine.loss_names, update.means.tolist(), counts, strict=True)
+        values = {name: mean for name, mean, predicted in found if predicted}
         record: Record = {"loss": sum(weights[name] * value for name, value in values.items())}
-        record |= {f"loss/{name}": value for name, value in values.items()} | {"grad_norm": norm, "lr": lr}
-        finite = isfinite(norm) and isfinite(record["loss"])
-        if finite:
-            self._update(norm, scale, lr)
-        elif scaler is None or scale < SMALLEST_SCALE:
+        record |= {f"loss/{name}": value for name, value in values.items()}
+        record |= {"grad_norm": update.grad_norm, "lr": lr}
+        if _hopeless(update):
             raise self._diverged(step, record)
-        if scaler is not None:
-            record |= {"loss_scale": scale, "skipped": int(not finite)}
-            scaler.succeeded() if finite else scaler.overflowed()
-        runtime.zero_grad()
+        if update.loss_scale is not None:
+            record |= {"loss_scale": update.loss_scale, "skipped": int(not update.applied)}
         return record
 
-    def _should_stop(self) -> Callable[[], bool] | None:
-        """The question a step asks before each of its micro-batches; the first and every ASK_EVERY-th reach the ranks.
+    def _counts(self, batch: dict[str, Tensor]) -> Tensor:
+        """Predictions in the global batch, by loss. Collective: one all_reduce."""
+        return self.state.engine.summed(predictions(batch, self.state.losses))
 
-        None in a pipeline: there nobody can turn back between micro-batches, requests wait for the end of the step.
+    def _should_stop(self) -> Callable[[], bool]:
+        """The question a step may ask before each of its micro-batches; the first and every ASK_EVERY-th reach the
+        ranks.
         """
-        if self.state.runtime.layout.pp > 1:
-            return None
         asked = count()
-        return lambda: next(asked) % ASK_EVERY == 0 and self.stop.agreed()
 
-    def _update(self, norm: float, loss_scale: float, lr: float) -> None:
-        """Let the optimizer step on gradients that are clipped and free of the loss scale."""
-        optimizer = self.state.optimizer
-        clip = self.state.run.optimizer.clip_norm
-        factor = (min(1.0, clip / (norm + 1e-6)) if clip else 1.0) / loss_scale
-        scale = torch.tensor(factor, dtype=torch.float64, device=self.state.runtime.device)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.step(scale=None if factor == 1.0 else scale)
+        def should_stop() -> bool:
+            if next(asked) % ASK_EVERY:
+                return False
+            return self.stop.agreed()
+
+        return should_stop
 
     def _diverged(self, step: int, record: Record) -> Diverged:
         size = self.state.run.batch.global_size
@@ -157,8 +143,13 @@ class Loop:
             self._write({"step": done} | found)
 
     def _save(self, done: int) -> None:
-        self.saver.save(done, self.state.tensors(), self.state.describe(done))
+        self.saver.save(done, self.state.engine.tensors(), self.state.describe(done))
 
     def _write(self, record: Record) -> None:
         for sink in self.sinks:
             sink.write(record)
+
+
+def _hopeless(update: Update) -> bool:
+    """Whether nothing was learned and no smaller loss scale can help."""
+    return not update.applied and (update.loss_scale is None or update.loss_scale < SMALLEST_SCALE)

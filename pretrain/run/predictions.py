@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from taixue.kernels.loss import IGNORE
-from taixue.parallel.runtime import Runtime
 
 from ..data.feature_dropout import FEATURES
 from ..objectives import OBJECTIVES, ObjectiveSection
@@ -36,11 +34,3 @@ def predictions(batch: Mapping[str, Tensor], losses: Mapping[str, str]) -> Tenso
     The batch is on the CPU. losses: see Family.losses.
     """
     return torch.tensor([int((batch[key] != IGNORE).sum()) if key in batch else 0 for key in losses.values()])
-
-
-def summed_over_data(counts: Tensor, runtime: Runtime) -> Tensor:
-    """Sum over the data-parallel ranks, given on every rank. Collective: one all_reduce over the world."""
-    counted_once = runtime.mesh.tp_rank == 0 and runtime.mesh.pp_rank == 0
-    total = counts.clone() if counted_once else torch.zeros_like(counts)
-    dist.all_reduce(total)
-    return total

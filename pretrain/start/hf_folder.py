@@ -6,15 +6,16 @@ from pathlib import Path
 from taixue import UserError
 from taixue.base import files
 from taixue.base.section import Harmless, PretrainingOnly, marked
-from taixue.parallel.runtime import Runtime
+from taixue.parallel.engine import Engine
 
 from ..config.schema import ModelConfig
 from ..export import from_hf
+from ..models import ModelSpec
 from ..models.hugging_face import is_extra
 from ..run.history import Origin
 
 
-def take(folder: str, model: ModelConfig, runtime: Runtime) -> None:
+def take(folder: str, model: ModelConfig, engine: Engine, spec: ModelSpec) -> None:
     """Set the weights to those of `folder`; what serves pretraining only starts as in a new run. No communication.
 
     Raises UserError if its model is another one than `model`.
@@ -28,8 +29,10 @@ def take(folder: str, model: ModelConfig, runtime: Runtime) -> None:
                 f"init_from: {folder} has model.{key} = {theirs.get(key)!r}, the configuration says {ours[key]!r}: "
                 f"set model.{key} to {theirs.get(key)!r}"
             )
-    init = runtime.spec.init
-    runtime.load(lambda name, shape: init(name, shape) if is_extra(type(model), name) else tensors[name])
+    section = type(model)
+    engine.set_weights(
+        lambda name, shape: spec.init(name, shape) if is_extra(section, name) else tensors[name]
+    )
 
 
 def origin(folder: str) -> Origin:

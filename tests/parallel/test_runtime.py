@@ -131,3 +131,18 @@ def _stops() -> tuple[bool, bool]:
 
 def test_a_step_can_be_given_up_between_micro_batches() -> None:
     assert run_ranks(_stops, 1) == [(True, True)]
+
+
+def _unset() -> str:
+    runtime = _runtime(T5, Layout(), initialise=False)
+    name = "encoder.final_norm.weight"
+    runtime.load(lambda key, shape: torch.full(shape, float("nan") if key == name else 1.0))
+    with pytest.raises(RuntimeError, match="nothing was written into") as caught:
+        runtime.check_weights()
+    runtime.load(lambda key, shape: torch.ones(shape))
+    runtime.check_weights()
+    return str(caught.value)
+
+
+def test_a_weight_that_nothing_was_written_into_is_noticed() -> None:
+    assert "encoder.final_norm.weight (1 parameters)" in run_ranks(_unset, 1)[0]

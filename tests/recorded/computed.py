@@ -149,8 +149,8 @@ def samples(home: Home, name: str) -> dict[str, Any]:
         "arrays": {key: [array.dtype.name, *array.shape] for key, array in sorted(batch.items())},
         "train": array_digest(batch),
         "validation": {
-            source: array_digest(data.validation_batch(source, data.validation(source)))
-            for source in data.validation_sources
+            source: array_digest(held_out[range(len(held_out))])
+            for source, held_out in data.validation().items()
         },
         "fingerprint": data.fingerprint,
     }

@@ -115,6 +115,7 @@ FAMILY = Family(
     init=_init,
     losses=lambda config: losses(config.heads, config.knowledge_width > 0),
     pad=_pad,
+    outputs={"states": ("mlm_transform", "input_ids")},
     problems=_problems,
     switches=_switches,
     tables=_tables,

@@ -84,6 +84,7 @@ FAMILY = Family(
     init=_init,
     losses=lambda config: {"span": "labels"},
     pad=_pad,
+    outputs={"states": ("lm_head", "decoder_input_ids"), "memory": ("memory", "input_ids")},
     problems=_problems,
     switches=lambda config: {"features": linguistic_config.switch(config.features)},
     tables=lambda config: linguistic_config.tables(config.features),

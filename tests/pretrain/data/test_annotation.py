@@ -80,7 +80,7 @@ def test_samples_are_the_same_on_any_ranks_and_after_resume(annotated: Path, ber
                     parts.append(next(loader)[1])
             for name, array in whole.items():
                 np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array[8:16])
-    evaluated = data.validation_batch(data.validation_sources[0], range(2))
+    evaluated = next(iter(data.validation().values()))[range(2)]
     assert evaluated.keys() == whole.keys()
 
 

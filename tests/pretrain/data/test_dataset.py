@@ -106,22 +106,21 @@ def test_sources_of_two_corpora_may_have_the_same_name(
 
 def test_validation_is_the_same_for_every_seed(run: RunConfig) -> None:
     first, second = _open(run), _open(_with(run, seed=99))
-    assert first.validation_sources == ("web", "news")
-    for source in first.validation_sources:
-        indices = first.validation(source)
-        assert len(indices) == 5
-        for name, value in first.validation_batch(source, indices).items():
-            np.testing.assert_array_equal(value, second.validation_batch(source, indices)[name])
-            np.testing.assert_array_equal(value[2:4], first.validation_batch(source, indices[2:4])[name])
-    held_out = len(first.sources[1].held_out)
-    assert len(_open(_with(run, eval_windows=10_000)).validation("news")) == held_out
+    assert tuple(first.validation()) == ("web", "news")
+    for source, held_out in first.validation().items():
+        assert len(held_out) == 5
+        for name, value in held_out[range(5)].items():
+            np.testing.assert_array_equal(value, second.validation()[source][range(5)][name])
+            np.testing.assert_array_equal(value[2:4], held_out[range(2, 4)][name])
+    every = _open(_with(run, eval_windows=10_000)).validation()
+    assert len(every["news"]) == len(first.sources[1].held_out)
 
 
 def test_held_out_windows_are_not_trained_on(run: RunConfig) -> None:
     data = _open(_with(run, eval_windows=10_000))
     rows = {source.name: source for source in data.sources}
-    for name in data.validation_sources:
-        count = len(data.validation(name))
+    for name, windows in data.validation().items():
+        count = len(windows)
         held_out = np.empty((count, data.objective.raw_length), np.int32)
         rows[name].held_out.gather(np.arange(count), held_out)
         train = np.empty((len(rows[name].train), data.objective.raw_length), np.int32)
@@ -179,7 +178,7 @@ def test_what_does_not_fit_is_refused(run: RunConfig, corpus: Path, tmp_path: Pa
     run = _sources(run, SourceConfig(corpus=str(none)))
     with pytest.raises(UserError, match=r"no source holds out more than 0; build the corpus with a larger"):
         _open(run)
-    assert _open(_with(run, eval_every=0)).validation_sources == ()
+    assert _open(_with(run, eval_every=0)).validation() == {}
 
 
 def test_a_truncated_shard_is_refused(run: RunConfig, corpus: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_sample_is_fed_without_tags_by_its_number_alone(annotated: dict[str, s
     assert 0.15 < 1 - tagged["word_groups"].mean() < 0.35
     part = data.batch(np.array([150, 3, 77]))
     assert all(np.array_equal(part[name], whole[name][[150, 3, 77]]) for name in whole)
-    assert data.validation_batch("sample", range(5))["word_groups"].any(axis=1).all()
+    assert data.validation()["sample"][range(5)]["word_groups"].any(axis=1).all()
     batch, keys = (
         {"pos_ids": np.ones((4, 2), int), "labels": np.ones((4, 2), int)},
         rng.derive(np.uint64(1), np.arange(4)),

@@ -1,6 +1,6 @@
 """The fp16 loss scaler: halves on overflow, doubles after a run of good steps."""
 
-from taixue.pretrain.optim import LossScaler
+from taixue.parallel.loss_scale import LossScaler
 
 
 def test_scale_follows_overflows_and_good_steps() -> None:

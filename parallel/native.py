@@ -1,0 +1,146 @@
+"""The engine of this project: a Runtime's losses and gradients, clipping, loss scaling, and an optimizer that is handed
+in."""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from math import isfinite
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .engine import Batch, Update, Wanted
+from .loss_scale import LossScaler
+from .mesh import AXES
+from .outputs import outputs
+from .runtime import Runtime
+
+
+class Optimizer(Protocol):
+    """What is needed of an optimizer of sharded parameters; state holds tensors made before the first step.
+
+    step multiplies gradients by the 0-dim `scale` first; it may issue collectives.
+    """
+
+    updates: int
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+    @property
+    def state(self) -> MutableMapping[Tensor, Any]: ...
+    def step(self, *, scale: Tensor | None = None) -> None: ...
+
+
+class NativeEngine:
+    """An Engine (see engine.py). Collectives of each method: those of the Runtime's and the optimizer's."""
+
+    def __init__(
+        self, runtime: Runtime, optimizer: Optimizer, *, clip_norm: float, scaler: LossScaler | None = None
+    ) -> None:
+        """optimizer: of runtime.named_parameters(). clip_norm: largest gradient norm, 0 for any."""
+        self.runtime, self.optimizer, self.clip_norm, self.scaler = runtime, optimizer, clip_norm, scaler
+        self.loss_names = runtime.spec.loss_names
+        self.data_rank, self.data_ranks = runtime.mesh.dp_rank, runtime.mesh.dp_size
+        self.depth = runtime.layout.pp
+
+    def describe(self) -> str:
+        sizes = zip(AXES, self.runtime.mesh.devices.shape, strict=True)
+        return "mesh: " + ", ".join(f"{axis} {size}" for axis, size in sizes)
+
+    def seed(self, seed: int, step: int) -> None:
+        self.runtime.seed(seed, step)
+
+    def summed(self, counts: Tensor) -> Tensor:
+        mesh = self.runtime.mesh
+        total = counts.clone() if mesh.tp_rank == 0 and mesh.pp_rank == 0 else torch.zeros_like(counts)
+        dist.all_reduce(total)
+        return total
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        batch: Batch,
+        counts: Tensor,
+        weights: Tensor,
+        lr: float,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Update | None:
+        """As of Engine. In a pipeline nobody can turn back between micro-batches: should_stop is not asked."""
+        scale = 1.0 if self.scaler is None else self.scaler.scale
+        means = self.runtime.forward_backward(batch, counts, weights, scale=scale, should_stop=should_stop)
+        if means is None:
+            return None
+        norm = self.runtime.grad_norm().item() / scale
+        finite = isfinite(norm) and bool((means * weights.to(means)).sum().isfinite())
+        if finite:
+            self._apply(norm, scale, lr)
+        self.runtime.zero_grad()
+        if self.scaler is None:
+            return Update(means, norm, finite, None)
+        if finite:
+            self.scaler.succeeded()
+        else:
+            self.scaler.overflowed()
+        return Update(means, norm, finite, scale)
+
+    def _apply(self, norm: float, loss_scale: float, lr: float) -> None:
+        """Let the optimizer step on gradients that are clipped and free of the loss scale."""
+        clip = self.clip_norm
+        factor = (min(1.0, clip / (norm + 1e-6)) if clip else 1.0) / loss_scale
+        scale = torch.tensor(factor, dtype=torch.float64, device=self.runtime.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step(scale=None if factor == 1.0 else scale)
+
+    def rehearse(self, batch: Batch, counts: Tensor) -> None:
+        self.runtime.forward_backward(batch, counts)
+        self.runtime.zero_grad()
+
+    def evaluate(self, batch: Batch) -> Tensor:
+        return self.runtime.evaluate(batch, self.depth)
+
+    def outputs(self, batch: Batch, wanted: Wanted) -> dict[str, Tensor]:
+        return outputs(self.runtime, batch, wanted, self.depth)
+
+    # -- weights and state --------------------------------------------------------------------------------------------
+
+    def set_weights(self, value: Callable[[str, tuple[int, ...]], Tensor]) -> None:
+        """As of Engine. No communication."""
+        self.runtime.load(value)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As of Engine; not copies. What several local stages hold appears once: replicas are equal."""
+        weights: dict[str, Tensor] = {}
+        states: dict[str, Tensor] = {}
+        for name, parameter in self.runtime.named_parameters():
+            weights.setdefault(f"model.{name}", parameter)
+            for key, value in self._state_of(parameter).items():
+                states.setdefault(f"optim.{key}.{name}", value)
+        return weights | states
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """As of Engine. No communication: other local stages' replicas are given what the first was given."""
+        first: dict[str, Tensor] = {}
+        for name, parameter in self.runtime.named_parameters():
+            source = first.setdefault(name, parameter)
+            if source is not parameter:
+                parameter.copy_(source)
+                for key, value in self._state_of(parameter).items():
+                    value.copy_(self._state_of(source)[key])
+        self.runtime.check_weights()
+        self.optimizer.updates = state["updates"]
+        if self.scaler is not None and state["loss_scale"] is not None:
+            self.scaler.scale, self.scaler.good_steps = state["loss_scale"]
+
+    def state(self) -> dict[str, Any]:
+        scaler = self.scaler
+        return {
+            "updates": self.optimizer.updates,
+            "loss_scale": None if scaler is None else [scaler.scale, scaler.good_steps],
+        }
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Tensors the optimizer keeps beside a parameter, its count of steps left out."""
+        return {key: value for key, value in self.optimizer.state[parameter].items() if key != "step"}

@@ -1,0 +1,9 @@
+"""What a run folder holds, by name, for all who look into it. No torch."""
+
+CONFIG = "config.yaml"
+"""The resolved configuration of the last start."""
+
+CHECKPOINTS = "checkpoints"
+
+PREEMPTED = "PREEMPTED"
+"""Left by a start that saved because of a signal; removed when the run starts again."""
