@@ -93,7 +93,8 @@ def measure(
 def table(speeds: Sequence[Speed], kind: str, windows: int, missing: Sequence[str]) -> str:
     """For people; the last column compares with the first rival."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    head = f"{kind}, {windows:,} windows, batches of {_BATCH}; {compiled.status(masking.loaded())}; {os.cpu_count()} cores, load {load}"
+    means = compiled.status(masking.loaded())
+    head = f"{kind}, {windows:,} windows, batches of {_BATCH}; {means}; {os.cpu_count()} cores, load {load}"
     rows = [f"{'M raw tokens/s per core':40}{'best':>8}{'median':>8}{'ratio':>8}"]
     base = next((speed.best for speed in speeds if speed.step.startswith("  ")), 0.0)
     rows += [
