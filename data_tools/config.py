@@ -47,7 +47,7 @@ class DeduplicateConfig(Section):
         1024,
         description="bound of a worker's index in memory (MB of 10^6 bytes); decides the number of parts",
     )
-    seed: NonNegativeInt = 1
+    seed: NonNegativeInt = Field(1, description="of the hashes of near copies")
 
     @model_validator(mode="after")
     def _bands_fit(self) -> "DeduplicateConfig":

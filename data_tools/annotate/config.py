@@ -10,7 +10,7 @@ from taixue.base.section import Section
 class Lexicon(Section):
     """A list of names or terms: one per line, more after a tab (a frequency) is ignored."""
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="file of the list")
     type: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="entity type of its terms, e.g. medicine")
     least_length: PositiveInt = Field(2, description="shorter terms are left out")
 

@@ -102,9 +102,9 @@ class FilterRule(Section):
     """
 
     name: str = Field(min_length=1, description="shown in counts and reports")
-    measure: Measure
-    minimum: float | None = None
-    maximum: float | None = None
+    measure: Measure = Field(description="what is measured")
+    minimum: float | None = Field(None, description="texts with less go")
+    maximum: float | None = Field(None, description="texts with more go")
     words: tuple[str, ...] = Field((), description="keywords: the words themselves")
     word_list: str = Field(
         "", description="keywords: file with one word per line (more after a tab is ignored)"

@@ -16,7 +16,7 @@ class TokenizerTrainConfig(Section):
     bert: every Chinese character that is frequent enough, and WordPiece pieces (##) for Latin words.
     """
 
-    kind: Literal["t5", "bert"] = "t5"
+    kind: Literal["t5", "bert"] = Field("t5", description="what is learned: see above")
     inputs: Inputs
     output: str = Field(min_length=1, description="tokenizer folder to write; must not exist yet or be empty")
     text_field: str = Field("text", description="field of a jsonl line that holds the document")

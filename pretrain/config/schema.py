@@ -105,11 +105,14 @@ class KnowledgeConfig(Section):
 class SourceConfig(Section):
     """One part of the mixture: a source of one corpus folder. weight null: in proportion to its tokens."""
 
-    corpus: str
+    corpus: str = Field(description="folder written by `taixue corpus build`")
     source: str | None = Field(
         None, description="name inside corpus.json; null takes every source of the folder"
     )
-    weight: PositiveFloat | None = None
+    weight: PositiveFloat | None = Field(
+        None,
+        description="part of the samples, relative to the other sources; null: in proportion to its tokens",
+    )
 
 
 class DataConfig(Section):
@@ -128,44 +131,54 @@ class DataConfig(Section):
 class BatchConfig(Section):
     """Samples per optimizer step over all ranks, and per forward pass of one rank."""
 
-    global_size: Annotated[PositiveInt, Decisive()] = 128
-    micro_size: PositiveInt = 8
+    global_size: Annotated[PositiveInt, Decisive()] = Field(
+        128, description="samples of a step, over all ranks"
+    )
+    micro_size: PositiveInt = Field(8, description="samples of one forward pass of a rank")
 
 
 class ComputeConfig(Section):
     """How a step is computed. Weights, gradients' reduction and optimizer states are fp32 in every precision."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "bf16", description="of activations and matrix products"
+    )
     allow_fp16: bool = Field(
         False, description="T5 overflows in fp16; set to insist on fp16 with loss scaling"
     )
-    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    activation_checkpointing: Literal["none", "selective", "full"] = Field(
+        "none", description="computed again in backward; selective: all but matrix products; full: layers"
+    )
     compile: bool = Field(False, description="torch.compile each block in place")
-    deterministic: bool = False
+    deterministic: bool = Field(False, description="refuse operations whose result varies from run to run")
     float64: bool = Field(False, description="for tests: everything in double precision")
 
 
 class ParallelConfig(Section):
     """The mesh: pp x dp_replicate x dp_shard x tp ranks. dp_shard 0 takes the ranks that are left."""
 
-    tp: PositiveInt = 1
-    pp: PositiveInt = 1
-    dp_replicate: PositiveInt = 1
-    dp_shard: NonNegativeInt = 1
+    tp: PositiveInt = Field(1, description="tensor-parallel ranks")
+    pp: PositiveInt = Field(1, description="pipeline ranks")
+    dp_replicate: PositiveInt = Field(1, description="copies of the weights")
+    dp_shard: NonNegativeInt = Field(
+        1, description="ranks that share out weights, gradients and optimizer states; 0: those that are left"
+    )
     sequence_parallel: bool = Field(
         True, description="with tp > 1: norms and residuals sharded along the sequence"
     )
-    pipeline_schedule: Literal["auto", "1f1b", "interleaved", "v"] = "auto"
+    pipeline_schedule: Literal["auto", "1f1b", "interleaved", "v"] = Field(
+        "auto", description="order of forward and backward passes; auto: the best by cost"
+    )
     timeout_seconds: PositiveInt = Field(1800, description="a collective that takes longer ends the run")
 
 
 class CheckpointConfig(Section):
     """When to save and what to keep."""
 
-    every: PositiveInt = 1000
+    every: PositiveInt = Field(1000, description="steps between checkpoints")
     keep: PositiveInt = Field(3, description="newest checkpoints kept")
-    asynchronous: bool = True
+    asynchronous: bool = Field(True, description="go on training while files are written")
 
 
 class LoggingConfig(LoggingSection):
@@ -177,10 +190,12 @@ class LoggingConfig(LoggingSection):
 class RunConfig(Section):
     """One run."""
 
-    name: str = "run"
+    name: str = Field("run", description="of the run, and of its folder")
     runs: str = Field("runs", description="folder that holds run folders; this run is written to runs/name")
-    seed: Annotated[NonNegativeInt, Decisive()] = 1
-    steps: PositiveInt = 100_000
+    seed: Annotated[NonNegativeInt, Decisive()] = Field(
+        1, description="of first weights, order of the data, masks and dropout"
+    )
+    steps: PositiveInt = Field(100_000, description="updates of the weights")
     eval_every: NonNegativeInt = Field(1000, description="0: never")
     eval_windows: PositiveInt = Field(256, description="held-out windows per source and evaluation")
     dry_run: bool = Field(True, description="one forward and backward pass on the first batch before step 1")

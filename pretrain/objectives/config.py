@@ -13,21 +13,21 @@ DERIVED = ("features", "tag_labels", "relation_labels")
 class UnitWeights(Section):
     """How readily a unit of each type is drawn, relative to a word; 0: never as a unit of its own."""
 
-    word: Weight = 1.0
-    entity: Weight = 3.0
-    connective: Weight = 3.0
-    idiom: Weight = 2.0
+    word: Weight = Field(1.0, description="the measure of the others")
+    entity: Weight = Field(3.0, description="relative to a word")
+    connective: Weight = Field(3.0, description="relative to a word")
+    idiom: Weight = Field(2.0, description="relative to a word")
     clause: Weight = Field(0.2, description="what follows a connective in its clause")
 
 
 class UnitCaps(Section):
     """Largest part of the masked tokens that units of each type may take."""
 
-    word: Share = 1.0
+    word: Share = Field(1.0, description="of the masked tokens")
     entity: Share = Field(0.4, description="with less room an entity is seen in context, too")
-    connective: Share = 1.0
-    idiom: Share = 1.0
-    clause: Share = 0.4
+    connective: Share = Field(1.0, description="of the masked tokens")
+    idiom: Share = Field(1.0, description="of the masked tokens")
+    clause: Share = Field(0.4, description="of the masked tokens")
 
 
 class UnitsConfig(Section):
@@ -44,7 +44,9 @@ class ObjectiveSection(Section):
     """What every objective has."""
 
     kind: str = ""
-    input_length: PositiveInt = 512
+    input_length: PositiveInt = Field(
+        512, description="tokens of a sample that the model (T5: its encoder) is fed"
+    )
     units: UnitsConfig = UnitsConfig()
     documents: Literal["joined", "separate"] = Field(
         "joined", description="separate: attention stays inside each of the documents packed into a window"
@@ -64,8 +66,12 @@ class SpanCorruptionConfig(ObjectiveSection):
     """T5 span corruption. The raw window and the target length follow from the first three numbers."""
 
     kind: Literal["span-corruption"] = "span-corruption"
-    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    mean_span_length: Annotated[float, Field(ge=1.0)] = 3.0
+    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.15, description="part of the window that is masked"
+    )
+    mean_span_length: Annotated[float, Field(ge=1.0)] = Field(
+        3.0, description="tokens of a masked span, on average"
+    )
     free_edges: bool = Field(
         False,
         description="random and geometric spans may lie anywhere; T5's last span ends the window, which masks the "
@@ -83,7 +89,9 @@ class PrefixLmConfig(ObjectiveSection):
     """Prefix language modelling: the input is the window's first part, the target its last."""
 
     kind: Literal["prefix-lm"] = "prefix-lm"
-    target_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
+    target_share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.25, description="part of the window that is the target"
+    )
 
 
 class Denoiser(Section):
@@ -91,10 +99,16 @@ class Denoiser(Section):
     is the last noise_density of the text."""
 
     mode: Annotated[str, Field(pattern="^[RSX]?$")] = Field("R", description="its mode token; empty: none")
-    spans: SpanKind | Literal["prefix"] = "random"
-    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    mean_span_length: Annotated[float, Field(ge=1.0)] = 3.0
-    weight: PositiveFloat = 1.0
+    spans: SpanKind | Literal["prefix"] = Field(
+        "random", description="as in span-corruption; prefix: the target is the end of the text"
+    )
+    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.15, description="part of the text that is the target"
+    )
+    mean_span_length: Annotated[float, Field(ge=1.0)] = Field(
+        3.0, description="tokens of a masked span, on average"
+    )
+    weight: PositiveFloat = Field(1.0, description="its part of the input, relative to the others")
 
 
 UL2 = (
@@ -112,7 +126,9 @@ class Ul2Config(ObjectiveSection):
     """A mixture of denoisers (UL2, Tay et al. 2022): every sample has one stretch of text for each, side by side."""
 
     kind: Literal["ul2"] = "ul2"
-    input_length: PositiveInt = 2048
+    input_length: PositiveInt = Field(
+        2048, description="tokens the encoder is fed, of all denoisers together"
+    )
     denoisers: Annotated[tuple[Denoiser, ...], Field(min_length=1, max_length=64)] = UL2
     longest_span: PositiveInt = Field(10, description="of geometric spans")
     mode_tokens: dict[Literal["R", "S", "X"], str] = Field(
@@ -123,11 +139,11 @@ class Ul2Config(ObjectiveSection):
 class LossWeights(Section):
     """What the mean loss of each head of a BERT is multiplied by."""
 
-    mlm: NonNegativeFloat = 1.0
-    sop: NonNegativeFloat = 1.0
-    pos: NonNegativeFloat = 0.1
-    ne: NonNegativeFloat = 0.1
-    relation: NonNegativeFloat = 0.1
+    mlm: NonNegativeFloat = Field(1.0, description="masked tokens")
+    sop: NonNegativeFloat = Field(1.0, description="sentence order")
+    pos: NonNegativeFloat = Field(0.1, description="parts of speech")
+    ne: NonNegativeFloat = Field(0.1, description="entity types")
+    relation: NonNegativeFloat = Field(0.1, description="relation of a masked connective")
     answer: NonNegativeFloat = Field(1.0, description="decoding the other entity of a triple")
 
 
@@ -138,7 +154,9 @@ class MlmConfig(ObjectiveSection):
     """BERT masked-language modelling: mask_probability of the real tokens, 80 % [MASK], 10 % random, 10 % kept."""
 
     kind: Literal["mlm"] = "mlm"
-    mask_probability: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    mask_probability: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.15, description="part of the real tokens that is predicted"
+    )
     sentence_order: bool = Field(True, description="sentence-order prediction on two consecutive segments")
     loss_weights: LossWeights = LossWeights()
     masking: Masking | dict[Masking, PositiveFloat] = Field(

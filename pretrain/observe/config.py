@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from taixue.base.registry import UnionRegistry
 from taixue.base.section import Section
@@ -50,8 +50,10 @@ SINKS: UnionRegistry[SinkKind] = UnionRegistry("sink", SinkKind, "kind")
 class LoggingSection(Section):
     """What is built in. The schema of a run adds `sinks`, of what is registered."""
 
-    every: PositiveInt = 10
-    tensorboard: bool = False
-    wandb: Literal["off", "offline", "online"] = "off"
-    wandb_project: str = "taixue"
+    every: PositiveInt = Field(10, description="steps between reports")
+    tensorboard: bool = Field(False, description="also write TensorBoard's files (extra tensorboard)")
+    wandb: Literal["off", "offline", "online"] = Field(
+        "off", description="also report to Weights & Biases (extra wandb)"
+    )
+    wandb_project: str = Field("taixue", description="project of Weights & Biases")
     sinks: tuple[Section, ...] = ()

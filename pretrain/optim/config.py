@@ -12,13 +12,15 @@ class OptimizerSection(Section):
 
     name: str = ""
     lr: PositiveFloat = Field(0.02, description="peak learning rate")
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat = Field(0.0, description="of matrices alone; times the learning rate")
     clip_norm: NonNegativeFloat = Field(1.0, description="global gradient norm; 0 turns clipping off")
 
 
 class _Moments(OptimizerSection):
-    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
-    eps: PositiveFloat = 1e-8
+    betas: tuple[Fraction, Fraction] = Field(
+        (0.9, 0.98), description="decay of the first and of the second moment"
+    )
+    eps: PositiveFloat = Field(1e-8, description="added to the root of the second moment")
 
 
 class AdamWConfig(_Moments):
@@ -43,7 +45,7 @@ class ScheduleSection(Section):
     """What every schedule has: a linear warm-up from 0, and a last learning rate."""
 
     name: str = ""
-    warmup_steps: NonNegativeInt = 1000
+    warmup_steps: NonNegativeInt = Field(1000, description="steps of the linear warm-up")
     min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
 
 

@@ -9,8 +9,10 @@ float64 without them; the tolerances are those of fp32.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf, isfinite, lcm
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,7 +29,7 @@ from taixue.parallel.spawn import run_ranks
 from ..config.schema import ModelConfig, RunConfig
 from ..models import FAMILIES, ModelSpec, build_model, model_spec
 from ..models.family import Small
-from ..run.predictions import predictions
+from ..run.predictions import as_tensors, predictions
 from .batch import TARGET, random_batch
 from .layouts import describe, parse_layout
 
@@ -124,8 +126,10 @@ def _source_length(layout: Layout) -> int:
 
 
 def compare(model: ModelConfig, layout: Layout, kernels: str = "reference") -> Difference:
-    """Run `layout` on local gloo ranks; every rank compares all it holds with its own single-process reference."""
-    findings = run_ranks(_compare, layout.world, model, layout, kernels, deadline=_DEADLINE)
+    """Run `layout` on local gloo ranks; every rank compares all it holds with what one process computed."""
+    samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
+    expected = reference(model, samples, _source_length(layout))
+    findings = run_ranks(_compare, layout.world, model, layout, kernels, expected, deadline=_DEADLINE)
     held = {name for _, names in findings for name in names}
     missing = [name for name in _names(model) if name not in held]
     assert not missing, f"no rank holds {missing}"
@@ -140,26 +144,31 @@ def _names(model: ModelConfig) -> list[str]:
         return [name for name, _ in build_model(model).named_parameters()]
 
 
-def _compare(model: ModelConfig, layout: Layout, kernels: str) -> tuple[Difference, list[str]]:
+def _batches(model: ModelConfig, samples: int, source: int) -> list[dict[str, Tensor]]:
+    return [random_batch(model, samples, step, source) for step in range(_STEPS)]
+
+
+def _compare(
+    model: ModelConfig, layout: Layout, kernels: str, expected: "Reference"
+) -> tuple[Difference, list[str]]:
     """On one rank of a started group: the differences of what it holds, and the names of that."""
-    lengths = (_source_length(layout), TARGET)
     samples = _MICRO_BATCHES * layout.dp_replicate * layout.dp_shard
-    batches = [random_batch(model, samples, step, lengths[0]) for step in range(_STEPS)]
-    with dispatch.using("reference"):
-        expected = _Reference(model, batches)
     with dispatch.using(kernels):
-        return _beside(expected, model, layout, batches)
+        return _beside(expected, model, layout, _batches(model, samples, _source_length(layout)))
 
 
 def _beside(
-    expected: "_Reference", model: ModelConfig, layout: Layout, batches: list[dict[str, Tensor]]
+    expected: "Reference", model: ModelConfig, layout: Layout, batches: list[dict[str, Tensor]]
 ) -> tuple[Difference, list[str]]:
     kernels, lengths = dispatch.mode(), (_source_length(layout), TARGET)
     samples = len(batches[0]["labels"])
     spec, cpu = _spec(model, lengths), torch.device("cpu")
     dtype, floor = torch.float64, 0.0
     if kernels != "reference":  # fp32 leaves larger noise in what is zero in exact arithmetic
-        dtype, floor = torch.float32, 1e-3 * max(grad.abs().max().item() for grad in expected.grads.values())
+        dtype, floor = (
+            torch.float32,
+            1e-3 * max(np.abs(grad).max().item() for grad in expected.grads.values()),
+        )
     runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=dtype)
     named = runtime.named_parameters()  # a name occurs twice where two stages of this rank hold replicas
     optimizer = _adamw(parameter for _, parameter in named)
@@ -172,13 +181,15 @@ def _beside(
         )
         assert mean is not None
         losses.append(mean.sum().item())
-        norm = max(norm, _relative(runtime.grad_norm(), expected.norms[step]))
+        norm = max(norm, _relative(runtime.grad_norm().item(), expected.norms[step]))
         if step == 0:
             grads = [(name, _full(p.grad)) for name, p in named]
-            gradient, worst = worst_difference(grads, expected.grads, floor)
+            gradient, worst = worst_difference(grads, as_tensors(expected.grads), floor)
         runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
         optimizer.step()
-    weights, _ = worst_difference([(name, _full(p)) for name, p in named], expected.weights, _LEARNING_RATE)
+    weights, _ = worst_difference(
+        [(name, _full(p)) for name, p in named], as_tensors(expected.weights), _LEARNING_RATE
+    )
     loss_difference = max(abs(a - b) / abs(b) for a, b in zip(losses, expected.losses, strict=True))
     difference = Difference(layout, losses[0], loss_difference, gradient, worst, norm, weights, kernels)
     return difference, [name for name, _ in named]
@@ -200,30 +211,45 @@ def _spec(model: ModelConfig, lengths: tuple[int, int]) -> ModelSpec:
     return replace(spec, init=init)
 
 
-class _Reference:
-    """The plain model, one process, no parallel code: losses and norms by step, first gradients, final weights."""
+@dataclass(frozen=True)
+class Reference:
+    """What one process found: losses and gradient norms by step, gradients of the first step, weights after the last;
+    arrays, for they go through a pipe."""
 
-    def __init__(self, model: ModelConfig, batches: list[dict[str, Tensor]]) -> None:
-        spec = _spec(model, (1, 1))
-        module = build_model(model).double()
-        with torch.no_grad():
-            for name, parameter in module.named_parameters():
-                parameter.copy_(spec.init(name, tuple(parameter.shape)))
-        optimizer = _adamw(module.parameters())
-        self.losses: list[float] = []
-        self.norms: list[Tensor] = []
-        self.grads: dict[str, Tensor] = {}
-        for batch in batches:
+    losses: list[float]
+    norms: list[float]
+    grads: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+
+
+@lru_cache(maxsize=16)  # layouts with as many data-parallel ranks share it
+def reference(model: ModelConfig, samples: int, source: int) -> Reference:
+    """The plain model in this process, without kernels and without any parallel code, in float64."""
+    spec = _spec(model, (1, 1))
+    module = build_model(model).double()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(spec.init(name, tuple(parameter.shape)))
+    optimizer = _adamw(module.parameters())
+    found = Reference([], [], {}, {})
+    with dispatch.using("reference"):
+        for batch in _batches(model, samples, source):
             optimizer.zero_grad()
             loss = (module(**batch) / counts(model, batch)).sum()
             loss.backward()
-            self.grads = self.grads or {
-                n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None
-            }
-            self.losses.append(loss.item())
-            self.norms.append(torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0))
+            if not found.losses:
+                found.grads.update(
+                    {
+                        n: p.grad.numpy(force=True).copy()
+                        for n, p in module.named_parameters()
+                        if p.grad is not None
+                    }
+                )
+            found.losses.append(loss.item())
+            found.norms.append(torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0).item())
             optimizer.step()
-        self.weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    found.weights.update({name: parameter.numpy(force=True) for name, parameter in module.named_parameters()})
+    return found
 
 
 def worst_difference(
@@ -243,8 +269,8 @@ def worst_difference(
     return worst
 
 
-def _relative(value: Tensor, reference: Tensor) -> float:
-    return ((value - reference).abs() / reference.abs()).item()
+def _relative(value: float, reference: float) -> float:
+    return abs(value - reference) / abs(reference)
 
 
 def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:

@@ -119,3 +119,8 @@ def test_foreign_files_are_found(tmp_path: Path) -> None:
         "page.html: //pictures.example/1.png",
         "site.css: https://fonts.example/f.woff2",
     ]
+
+
+def test_every_key_has_a_meaning() -> None:
+    configuration.page()
+    assert configuration.without_meaning() == []

@@ -14,19 +14,25 @@ class BertConfig(Section):
     """Shape of a BERT. norm post: BERT as published; norm pre: Megatron-BERT (LayerNorm before each sub-layer)."""
 
     family: Literal["bert"] = "bert"
-    vocab_size: PositiveInt = 21128
-    d_model: PositiveInt = 768
-    d_ff: PositiveInt = 3072
-    num_heads: PositiveInt = 12
-    num_layers: PositiveInt = 12
-    norm: Literal["post", "pre"] = "post"
+    vocab_size: PositiveInt = Field(
+        21128, description="rows of the embedding; at least the tokenizer's, a multiple of parallel.tp"
+    )
+    d_model: PositiveInt = Field(768, description="width of the residual stream")
+    d_ff: PositiveInt = Field(3072, description="width inside the feed-forward layers")
+    num_heads: PositiveInt = Field(12, description="attention heads; divides d_model")
+    num_layers: PositiveInt = Field(12, description="layers")
+    norm: Literal["post", "pre"] = Field(
+        "post", description="post: after each sub-layer, as published; pre: before it, as Megatron-BERT"
+    )
     activation: Literal["gelu", "gelu_new", "relu"] = Field(
         "gelu", description="gelu_new: the tanh approximation"
     )
-    max_positions: PositiveInt = 512
-    token_types: PositiveInt = 2
-    layer_norm_eps: PositiveFloat = 1e-12
-    dropout: Annotated[Fraction, Harmless()] = 0.1
+    max_positions: PositiveInt = Field(512, description="longest input, in tokens")
+    token_types: PositiveInt = Field(2, description="rows of the segment table")
+    layer_norm_eps: PositiveFloat = Field(1e-12, description="added to the variance")
+    dropout: Annotated[Fraction, Harmless()] = Field(
+        0.1, description="on embeddings, sub-layers and attention"
+    )
     features: Features = FeaturesConfig()
     heads: Annotated[HeadsConfig, PretrainingOnly(("heads",))] = HeadsConfig()
     knowledge_width: Annotated[NonNegativeInt, PretrainingOnly(("knowledge", "relational"))] = Field(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from taixue.base.section import Fraction, Harmless, Section
 
@@ -13,17 +13,25 @@ class T5Config(Section):
     """Shape of a T5. v1.0: ffn relu, tie_embeddings true. v1.1 and mT5: gated-gelu, untied."""
 
     family: Literal["t5"] = "t5"
-    vocab_size: PositiveInt = 32128
-    d_model: PositiveInt = 512
-    d_kv: PositiveInt = 64
-    d_ff: PositiveInt = 1024
-    num_heads: PositiveInt = 6
-    num_encoder_layers: PositiveInt = 8
-    num_decoder_layers: PositiveInt = 8
-    ffn: Literal["gated-gelu", "relu"] = "gated-gelu"
-    tie_embeddings: bool = False
-    relative_buckets: PositiveInt = 32
-    relative_max_distance: PositiveInt = 128
-    layer_norm_eps: PositiveFloat = 1e-6
-    dropout: Annotated[Fraction, Harmless()] = 0.0
+    vocab_size: PositiveInt = Field(
+        32128, description="rows of the embedding; at least the tokenizer's, a multiple of parallel.tp"
+    )
+    d_model: PositiveInt = Field(512, description="width of the residual stream")
+    d_kv: PositiveInt = Field(64, description="width of a head")
+    d_ff: PositiveInt = Field(1024, description="width inside the feed-forward layers")
+    num_heads: PositiveInt = Field(6, description="attention heads; num_heads x d_kv may differ from d_model")
+    num_encoder_layers: PositiveInt = Field(8, description="layers of the encoder")
+    num_decoder_layers: PositiveInt = Field(8, description="layers of the decoder")
+    ffn: Literal["gated-gelu", "relu"] = Field(
+        "gated-gelu", description="activation of the feed-forward layers; gated-gelu has two matrices in"
+    )
+    tie_embeddings: bool = Field(
+        False, description="the output layer is the embedding, its input scaled by d_model ** -0.5"
+    )
+    relative_buckets: PositiveInt = Field(32, description="rows of the position-bias table")
+    relative_max_distance: PositiveInt = Field(128, description="distances from here on share a bucket")
+    layer_norm_eps: PositiveFloat = Field(1e-6, description="added to the mean square")
+    dropout: Annotated[Fraction, Harmless()] = Field(
+        0.0, description="on embeddings, sub-layers, attention and feed-forward activations"
+    )
     features: Features = FeaturesConfig()
