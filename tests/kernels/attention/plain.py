@@ -1,5 +1,7 @@
 """Plain twins: Philox 4x32-10 (Salmon et al. 2011) and attention with a given dropout mask."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,16 +9,15 @@ from torch import Tensor
 MASK = np.uint64(0xFFFFFFFF)
 
 
-def philox(key: int, c0: np.ndarray, c1: np.ndarray, c2: np.ndarray) -> np.ndarray:
-    """First of the four 32-bit words for the counters (c0, c1, c2, 0), broadcast."""
-    c0, c1, c2 = (c.astype(np.uint64) for c in np.broadcast_arrays(c0, c1, c2))
-    c3 = np.zeros_like(c0)
-    k0, k1 = np.uint64(key & 0xFFFFFFFF), np.uint64(key >> 32)
+def philox(counter: Sequence[np.ndarray | int], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Four 32-bit words for four counter words, broadcast, and two key words."""
+    c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(word).astype(np.uint64) for word in counter))
+    k0, k1 = (np.uint64(word) for word in key)
     for _ in range(10):
         a, b = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
         c0, c1, c2, c3 = (b >> np.uint64(32)) ^ c1 ^ k0, b & MASK, (a >> np.uint64(32)) ^ c3 ^ k1, a & MASK
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & MASK, (k1 + np.uint64(0xBB67AE85)) & MASK
-    return c0
+    return c0, c1, c2, c3
 
 
 def dropout_mask(seed: int, planes: int, queries: int, keys: int, dropout: float) -> Tensor:
