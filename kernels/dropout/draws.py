@@ -50,10 +50,17 @@ class Draws:
     first_head: int = 0
 
     @classmethod
-    def unplaced(cls, p: float, x: Tensor) -> "Draws":
-        """For callers that have no addresses yet: a seed from torch's generator, never read by the host."""
-        stream = torch.randint(2**62, (3,), device=x.device)
-        return cls(p, stream, torch.arange(x.shape[0], device=x.device))
+    def unplaced(cls, dropout: "Draws | float | None", x: Tensor) -> "Draws | None":
+        """For callers that give a probability and no addresses: seeds of torch's generator, never read by the host."""
+        if not isinstance(dropout, float):
+            return dropout
+        if dropout == 0.0:
+            return None
+        return cls(
+            dropout,
+            torch.randint(2**62, (3,), device=x.device),
+            torch.arange(x.shape[0], device=x.device),
+        )
 
     def check(self, x: Tensor, *, whole_rows: bool = True) -> None:
         """Raises ValueError where these cannot be the draws for x (B, ...). whole_rows: columns start at 0."""

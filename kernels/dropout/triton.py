@@ -26,27 +26,15 @@ def load_stream(STREAM):
 
 @triton.jit
 def kept(stream, sample, head, row, quad, THRESHOLD: tl.constexpr):
-    """Bits 0 to 3: which of columns 4 quad .. 4 quad + 3 survive. sample, head, row, quad: integers that broadcast."""
+    """(R, 4 Q) bool: whether columns 4 quad .. 4 quad + 3 survive; sample, head, row (R, 1) and quad (1, Q) broadcast.
+
+    One call of Philox serves four elements.
+    """
     seed, step, site = stream
     c0 = (head * 4194304 + quad).to(tl.uint32)
     a, b, c, d = tl.philox_impl(c0, row.to(tl.uint32), sample.to(tl.uint32), site, seed, step)
-    low = (a >= THRESHOLD).to(tl.int32) + (b >= THRESHOLD).to(tl.int32) * 2
-    return low + (c >= THRESHOLD).to(tl.int32) * 4 + (d >= THRESHOLD).to(tl.int32) * 8
-
-
-@triton.jit
-def spread(bits, AXIS: tl.constexpr):
-    """Bits (R, Q) of quads as bool of elements: (R, 4 Q) along AXIS 1, (4 R, Q) along AXIS 0."""
-    R: tl.constexpr = bits.shape[0]
-    Q: tl.constexpr = bits.shape[1]
-    which = tl.arange(0, 4)
-    if AXIS == 1:
-        wide = (bits[:, :, None] >> which[None, None, :]) & 1
-        out = tl.reshape(wide, (R, 4 * Q))
-    else:
-        wide = (bits[:, None, :] >> which[None, :, None]) & 1
-        out = tl.reshape(wide, (4 * R, Q))
-    return out != 0
+    quads = tl.join(tl.join(a >= THRESHOLD, c >= THRESHOLD), tl.join(b >= THRESHOLD, d >= THRESHOLD))
+    return tl.reshape(quads, (quads.shape[0], 4 * quads.shape[1]))
 
 
 @triton.jit
@@ -66,8 +54,8 @@ def drop(
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     sample = tl.load(SAMPLES + row // length, mask=row < rows, other=0)
     position = first_row + row % length
-    bits = kept(load_stream(STREAM), sample[:, None], 0, position[:, None], quad[None, :], THRESHOLD)
-    y = tl.where(spread(bits, 1), x * SCALE, 0.0)
+    survives = kept(load_stream(STREAM), sample[:, None], 0, position[:, None], quad[None, :], THRESHOLD)
+    y = tl.where(survives, x * SCALE, 0.0)
     tl.store(Y + at, y.to(Y.dtype.element_ty), mask=inside)
 
 

@@ -66,7 +66,7 @@ def _add_norm(
     from . import triton  # noqa: F401  registers the op
 
     rows, updates = (tensor.reshape(-1, x.shape[-1]).contiguous() for tensor in (x, update))
-    draws = Draws.unplaced(dropout, x) if isinstance(dropout, float) else dropout
+    draws = Draws.unplaced(dropout, x)
     place: tuple[float, Tensor | None, Tensor | None, int] = (0.0, None, None, 0)
     if draws is not None and threshold(draws.p) > 0:
         place = (draws.p, draws.stream, draws.samples, draws.first_row)

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..dropout.triton import constants, kept, load_stream, spread
+from ..dropout.triton import constants, kept, load_stream
 
 PROGRAMS = 512
 """Most partial sums of a weight gradient. Fixed, so that the result does not depend on the GPU's size."""
@@ -25,7 +25,7 @@ def _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK: tl.constexpr
     sample = tl.load(SAMPLES + row // length, mask=row < rows, other=0)[:, None]
     position = (first_row + row % length)[:, None]
     quad = tl.arange(0, BLOCK // 4)[None, :]
-    return spread(kept(load_stream(STREAM), sample, 0, position, quad, THRESHOLD), 1)
+    return kept(load_stream(STREAM), sample, 0, position, quad, THRESHOLD)
 
 
 @triton.jit

@@ -85,9 +85,9 @@ def draws(p: float, batch: int, site: int = 5, first_row: int = 0) -> Draws:
     return Draws(p, torch.tensor([3, 4, site]), torch.arange(batch) + 11, first_row=first_row)
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(
-    shape=st.sampled_from(((1, 1, 2), (2, 5, 33), (3, 7, 64), (64, 128), (2, 3, 1025))),
+    shape=st.sampled_from(((1, 1, 2), (2, 5, 33), (3, 7, 64), (17, 96), (2, 3, 1025))),
     bias=st.booleans(),
     dtype=st.sampled_from((torch.float64, torch.float32, torch.bfloat16)),
     p=st.sampled_from((0.1, 0.5, 0.9)),

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taixue.kernels.dropout import Draws
+
 MASK = np.uint64(0xFFFFFFFF)
 
 
@@ -20,13 +22,14 @@ def philox(counter: Sequence[np.ndarray | int], key: tuple[int, int]) -> tuple[n
     return c0, c1, c2, c3
 
 
-def dropout_mask(seed: int, planes: int, queries: int, keys: int, dropout: float) -> Tensor:
-    """(planes, S, T) bool: the weights that survive, as the kernels draw them."""
-    n, m, plane = np.arange(keys), np.arange(queries)[:, None], np.arange(planes)[:, None, None]
-    words = philox(seed, n, m, plane).astype(np.int64)
-    signed = np.where(words >= 2**31, words - 2**32, words)
-    uniform = np.where(signed < 0, -signed - 1, signed) * 4.6566127342e-10
-    return torch.from_numpy(uniform >= dropout)
+def dropout_mask(draws: Draws, heads: int, queries: int, keys: int) -> Tensor:
+    """(B, H, S, T) bool: the weights that survive, by the contract of kernels/dropout/draws.py."""
+    head = draws.first_head + np.arange(heads)[:, None, None]
+    m, n = draws.first_row + np.arange(queries)[:, None], np.arange(keys)
+    sample = draws.samples.cpu().numpy()[:, None, None, None] % 2**32
+    seed, step, site = draws.stream.tolist()
+    words = philox((head * 2**22 + n // 4, m, sample, site), (seed, step))
+    return torch.from_numpy(np.choose(n % 4, words) >= round(draws.p * 2**32))
 
 
 def attention(
