@@ -38,6 +38,7 @@ def cases(capability: tuple[int, int]) -> Iterator[Case]:
 def _kernels(
     kind: str, capability: tuple[int, int], head_dim: int, dtype: str, options: dict[str, bool]
 ) -> Iterator[Case]:
+    from ..dropout.triton import constants as dropout_constants
     from .triton import backward, forward, line
     from .triton.tiles import choose
 
@@ -50,6 +51,7 @@ def _kernels(
         "GROUPS": groups,
         "CAUSAL": options.get("causal", False),
         "PRECISION": "ieee",
+        **dropout_constants(0.1 if options.get("dropout") else 0.0),
     }
 
     def case(name: str, kernel: Any, tile: Any, **constants: Any) -> Case:
@@ -62,7 +64,8 @@ def _kernels(
             "QUERY_RANGE": not options.get("segments") and not options.get("mask"),
             "GROUP_IDS": not groups,
             "GROUP_SCALE": not groups,
-            "SEED": not options.get("dropout"),
+            "STREAM": not options.get("dropout"),
+            "SAMPLES": not options.get("dropout"),
         }
         given = {n: None for n in kernel.arg_names if absent.get(n)}
         given |= {n: value for n, value in {**shared, **constants}.items() if n in kernel.arg_names}
@@ -91,4 +94,4 @@ def _type(name: str, dtype: str) -> str:
         return "*fp32"
     if name in _IDS:
         return "*i32"
-    return {"KEY_MASK": "*u8", "SEED": "*i64", "scale": "fp32", "dropout": "fp32"}.get(name, "i32")
+    return {"KEY_MASK": "*u8", "STREAM": "*i64", "SAMPLES": "*i64", "scale": "fp32"}.get(name, "i32")

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from ..dispatch import obstacle
+from ..dropout import Draws
+from ..dropout.draws import COLUMNS, HEADS, threshold
 from .bias import AttentionBias
 from .reference import DenseBias, reference_attention
 from .triton.shapes import empty_heads_like
@@ -23,15 +25,15 @@ def attention(
     bias: AttentionBias | None,
     *,
     scale: float,
-    dropout: float = 0.0,
+    dropout: Draws | float | None = None,
     group_scale: Tensor | None = None,
 ) -> Tensor:
     """softmax(query key^T * scale + bias + sum_g group_scale[g] * [same group g]) value.
 
     query (B, H, S, K), key and value (B, H, T, K), bias from `attention_bias`, group_scale (G, H) for the groups in
-    it, ignored when it has none (text without annotation); returns (B, H, S, K). dropout is the probability applied
-    to attention weights. A query that sees no key gets zeros. Gradients are the same bits in every run. Raises
-    ValueError for shapes, dtypes or devices that disagree.
+    it, ignored when it has none (text without annotation); returns (B, H, S, K). dropout: which attention
+    weights are dropped; a number is a probability, with random numbers of torch's generator. A query that sees no key
+    gets zeros. Gradients are the same bits in every run. Raises ValueError for shapes, dtypes or devices that disagree.
     """
     _check(query, key, value, bias, dropout, group_scale)
     groups = None if bias is None or group_scale is None else bias.groups
@@ -43,8 +45,9 @@ def attention(
         return reference_attention(
             query, key, value, added, scale=scale, dropout=dropout, groups=groups, group_scale=weights
         )
-    # From torch's generator, which checkpointing rewinds and tensor parallelism forks; never read by the host.
-    seed = torch.randint(2**62, (1,), device=query.device) if dropout > 0 else None
+    draws = Draws.unplaced(dropout, query)
+    if draws is not None and threshold(draws.p) == 0:
+        draws = None
     out, _ = torch.ops.taixue.attention(
         query,
         key,
@@ -57,9 +60,12 @@ def attention(
         None if bias is None else bias.query_range,
         groups,
         weights,
-        seed,
+        None if draws is None else draws.stream,
+        None if draws is None else draws.samples,
         scale,
-        dropout,
+        0.0 if draws is None else draws.p,
+        0 if draws is None else draws.first_row,
+        0 if draws is None else draws.first_head,
         False if bias is None else bias.causal,
         0 if bias is None else bias.radius,
     )
@@ -79,15 +85,19 @@ def _attention(
     query_range: Tensor | None,
     groups: Tensor | None,
     group_scale: Tensor | None,
-    seed: Tensor | None,
+    stream: Tensor | None,
+    samples: Tensor | None,
     scale: float,
-    dropout: float,
+    p: float,
+    first_query: int,
+    first_head: int,
     causal: bool,
     radius: int,
 ) -> tuple[Tensor, Tensor]:
     """(output (B, H, S, K), LSE (B, H, S) fp32): log2 of the sum of exp2(score / ln 2), inf where no key is seen.
 
-    line, key_range, query_range, radius: see AttentionBias. seed: (1,) int64, the key of dropout's random numbers.
+    line, key_range, query_range, radius: see AttentionBias. stream, samples, p, first_query,
+    first_head: as in Draws; None, None, 0, 0, 0 for no dropout.
     """
     from .triton import launch
 
@@ -100,9 +110,11 @@ def _attention(
         query_range,
         groups,
         group_scale,
-        seed,
+        stream,
+        samples,
     )
-    return launch.forward(launch.Arguments(query, key, value, *arguments, scale, dropout, causal, radius))
+    rest = (scale, p, first_query, first_head, causal, radius)
+    return launch.forward(launch.Arguments(query, key, value, *arguments, *rest))
 
 
 @_attention.register_fake
@@ -128,17 +140,21 @@ def _attention_backward(
     query_range: Tensor | None,
     groups: Tensor | None,
     group_scale: Tensor | None,
-    seed: Tensor | None,
+    stream: Tensor | None,
+    samples: Tensor | None,
     scale: float,
-    dropout: float,
+    p: float,
+    first_query: int,
+    first_head: int,
     causal: bool,
     radius: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of query, key, value, line, group_scale; the last two are empty unless of_line, of_groups."""
     from .triton import launch
 
-    masks = (line, key_mask, query_segments, key_segments, key_range, query_range, groups, group_scale, seed)
-    arguments = launch.Arguments(query, key, value, *masks, scale, dropout, causal, radius)
+    masks = (line, key_mask, query_segments, key_segments, key_range, query_range, groups, group_scale)
+    rest = (stream, samples, scale, p, first_query, first_head, causal, radius)
+    arguments = launch.Arguments(query, key, value, *masks, *rest)
     return launch.backward(grad, out, lse, arguments, of_line=of_line, of_groups=of_groups)
 
 
@@ -166,8 +182,8 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*output, *inputs[:12])
-    ctx.options = inputs[12:]
+    ctx.save_for_backward(*output, *inputs[:13])
+    ctx.options = inputs[13:]
 
 
 def _differentiate(ctx: Any, grad: Tensor, grad_lse: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -184,8 +200,8 @@ def _differentiate(ctx: Any, grad: Tensor, grad_lse: Tensor | None) -> tuple[Ten
         dline if of_line else None,
         *nothing,
         dgroups if of_groups else None,
-        None,
-        *nothing[:4],
+        *nothing,
+        *nothing[:2],
     )
 
 
@@ -197,7 +213,7 @@ def _check(
     key: Tensor,
     value: Tensor,
     bias: AttentionBias | None,
-    dropout: float,
+    dropout: Draws | float | None,
     group_scale: Tensor | None,
 ) -> None:
     """Everything a kernel takes for granted."""
@@ -212,8 +228,12 @@ def _check(
         raise ValueError(f"query {query.dtype}, key {key.dtype}, value {value.dtype}: must be one dtype")
     if not query.device == key.device == value.device:
         raise ValueError(f"query on {query.device}, key on {key.device}, value on {value.device}")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout {dropout}: must be at least 0 and below 1")
+    if isinstance(dropout, Draws):
+        dropout.check(query)
+        if dropout.first_head + query.shape[1] > HEADS or key.shape[2] > COLUMNS:
+            raise ValueError(
+                f"{dropout.first_head=}, {shapes}: dropout addresses {HEADS} heads and {COLUMNS} keys"
+            )
     if bias is None:
         return
     if (bias.query_length, bias.key_length) != (query.shape[2], key.shape[2]):

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..dropout import Draws
+from ..dropout.reference import drop, kept
+
 
 def relative_buckets(distance: Tensor, buckets: int, max_distance: int, bidirectional: bool) -> Tensor:
     """Bucket of each signed distance (key position - query position), int64, same shape.
@@ -84,7 +87,7 @@ def reference_attention(
     bias: DenseBias,
     *,
     scale: float,
-    dropout: float = 0.0,
+    dropout: Draws | float | None = None,
     groups: Tensor | None = None,
     group_scale: Tensor | None = None,
 ) -> Tensor:
@@ -94,5 +97,20 @@ def reference_attention(
         same = (groups[..., None] == groups[..., None, :]) & (groups[..., None] != 0)  # (B, G, S, S)
         grouped = torch.einsum("bgst,gh->bhst", same.to(group_scale.dtype), group_scale).to(query.dtype)
         added = grouped if added is None else added + grouped
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=added, dropout_p=dropout, scale=scale)
+    if isinstance(dropout, Draws):
+        out = _weights(query, key, added, scale, dropout) @ value
+    else:
+        out = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=added, dropout_p=dropout or 0.0, scale=scale
+        )
     return out if bias.blind is None else out.masked_fill(bias.blind, 0.0)
+
+
+def _weights(query: Tensor, key: Tensor, added: Tensor | None, scale: float, draws: Draws) -> Tensor:
+    """(B, H, S, T) attention weights with some dropped, in the dtype of the query; softmax in at least fp32."""
+    scores = query @ key.transpose(-1, -2) * scale
+    scores = scores if added is None else scores + added
+    wide = torch.float32 if query.dtype in (torch.bfloat16, torch.float16) else query.dtype
+    weights = scores.softmax(-1, dtype=wide).to(query.dtype)
+    _, heads, queries, keys = weights.shape
+    return drop(weights, kept(draws, queries, keys, heads), draws.p)

@@ -43,6 +43,7 @@ OPS = {
     "attention": Op(HALF_AND_SINGLE, "head dim up to 128"),
     "norm": Op(FLOATING, "width up to 16384"),
     "gated_ffn": Op(FLOATING),
+    "dropout": Op(FLOATING),
     "loss": Op(FLOATING, "hard labels; a teacher's top-k takes the reference"),
     "optim": Op((torch.float32,), "plain fp32 states"),
 }

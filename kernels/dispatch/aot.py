@@ -15,7 +15,7 @@ from typing import Any
 
 from taixue import UserError
 
-PACKAGES = ("attention", "norm", "gated_ffn", "loss", "optim")
+PACKAGES = ("attention", "norm", "gated_ffn", "dropout", "loss", "optim")
 
 ARCHITECTURES = (80, 90)
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from ..dispatch import obstacle
+from ..dropout import Draws
+from ..dropout.draws import threshold
 from . import reference
 
 __all__ = ["add_layer_norm", "add_rms_norm", "layer_norm", "rms_norm"]
@@ -26,18 +28,18 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 
 
 def add_rms_norm(
-    x: Tensor, update: Tensor, weight: Tensor, eps: float, dropout: float = 0.0
+    x: Tensor, update: Tensor, weight: Tensor, eps: float, dropout: Draws | float | None = None
 ) -> tuple[Tensor, Tensor]:
     """s = x + dropout(update) and rms_norm(s), in one pass. x and update (..., D) of one dtype.
 
-    dropout: probability with which an element of the update is dropped. Its random numbers follow from torch's
-    generator of the device, but are others than torch's dropout draws.
+    dropout: which elements of the update are dropped, x (B, ..., D) as in `taixue.kernels.dropout`; None: none. A
+    number is a probability, with random numbers of torch's generator.
     """
     return _add_norm(x, update, weight, None, eps, dropout)
 
 
 def add_layer_norm(
-    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor, eps: float, dropout: float = 0.0
+    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor, eps: float, dropout: Draws | float | None = None
 ) -> tuple[Tensor, Tensor]:
     """s = x + dropout(update) and layer_norm(s), in one pass. As add_rms_norm."""
     return _add_norm(x, update, weight, bias, eps, dropout)
@@ -50,20 +52,25 @@ def _norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     from . import triton  # noqa: F401  registers the op
 
     rows = x.reshape(-1, x.shape[-1]).contiguous()
-    return torch.ops.taixue.norm(rows, None, weight, bias, eps, 0.0, None)[1].view(x.shape)
+    return torch.ops.taixue.norm(rows, None, weight, bias, eps, 0.0, None, None, 0)[1].view(x.shape)
 
 
 def _add_norm(
-    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None, eps: float, dropout: float
+    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None, eps: float, dropout: Draws | float | None
 ) -> tuple[Tensor, Tensor]:
     _check(x, update, weight, bias)
+    if isinstance(dropout, Draws):
+        dropout.check(x)
     if obstacle("norm", x.device, x.dtype, _unfit(weight)):
         return reference.add_norm(x, update, weight, bias, eps, dropout)
     from . import triton  # noqa: F401  registers the op
 
     rows, updates = (tensor.reshape(-1, x.shape[-1]).contiguous() for tensor in (x, update))
-    seed = torch.randint(2**62, (), device=x.device) if dropout > 0 else None
-    total, normed, *_ = torch.ops.taixue.norm(rows, updates, weight, bias, eps, dropout, seed)
+    draws = Draws.unplaced(dropout, x)
+    place: tuple[float, Tensor | None, Tensor | None, int] = (0.0, None, None, 0)
+    if draws is not None and threshold(draws.p) > 0:
+        place = (draws.p, draws.stream, draws.samples, draws.first_row)
+    total, normed, *_ = torch.ops.taixue.norm(rows, updates, weight, bias, eps, *place)
     return total.view(x.shape), normed.view(x.shape)
 
 

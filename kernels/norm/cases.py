@@ -28,9 +28,10 @@ def _passes(label: str, width: int, centred: bool, add: bool, dropout: bool) -> 
 
     sizes = triton.tile(width)
     warps = sizes.pop("num_warps")
-    switches = {"ACC": tl.float32, "CENTRED": centred, "ADD": add, "DROPOUT": dropout, **sizes}
+    switches = {"ACC": tl.float32, "CENTRED": centred, "ADD": add, **sizes}
+    switches |= triton.constants(0.1 if dropout else 0.0)
     absent = {"U": not add, "GS": not add, "B": not centred, "MEAN": not centred, "DB": not centred}
-    absent |= {"S": not add, "SEED": not dropout, "DU": not dropout}
+    absent |= {"S": not add, "STREAM": not dropout, "SAMPLES": not dropout, "DU": not dropout}
     for name, kernel in (("forward", triton.norm_forward), ("backward", triton.norm_backward)):
         needed = {"S"} if name == "backward" else set()
         constants: dict[str, Any] = {n: None for n, gone in absent.items() if gone and n not in needed}
@@ -42,8 +43,8 @@ def _passes(label: str, width: int, centred: bool, add: bool, dropout: bool) -> 
 def _type(name: str, direction: str) -> str:
     if name in ("MEAN", "RSTD") or (name in ("DW", "DB") and direction == "backward"):
         return "*fp32"
-    if name in ("rows", "D", "tiles"):
+    if name in ("rows", "D", "tiles", "length", "first_row"):
         return "i32"
-    if name in ("eps", "p"):
+    if name == "eps":
         return "fp32"
-    return "*i64" if name == "SEED" else "*bf16"
+    return "*i64" if name in ("STREAM", "SAMPLES") else "*bf16"

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..dropout import Draws, dropout
+
 
 def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     """RMSNorm of the last dimension without bias, LayerNorm with. x (..., D), weight and bias (D)."""
@@ -15,8 +17,8 @@ def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
 
 
 def add_norm(
-    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None, eps: float, dropout: float
+    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None, eps: float, draws: Draws | float | None
 ) -> tuple[Tensor, Tensor]:
     """s = x + dropout(update), and norm(s)."""
-    total = x + F.dropout(update, dropout)
+    total = x + (F.dropout(update, draws) if isinstance(draws, float) else dropout(update, draws))
     return total, norm(total, weight, bias, eps)

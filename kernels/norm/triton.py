@@ -3,7 +3,7 @@
 Letters: N rows (tokens), D width, P programs of the backward pass. Statistics and sums are fp32 (fp64 for fp64 input).
 Forward reads the input once and writes the result once; backward reads input and gradient once, writes the input's
 gradient, and leaves one partial sum of the weight's gradient per program: (P, D), added in a fixed order, no atomics.
-Dropout keeps element i of the update where philox(seed, i) >= p, so that backward draws the same numbers again.
+Dropout draws by address (../dropout/draws.py), so that backward draws the same numbers again.
 """
 
 from typing import Any
@@ -13,15 +13,26 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..dropout.triton import constants, kept, load_stream
+
 PROGRAMS = 512
 """Most partial sums of a weight gradient. Fixed, so that the result does not depend on the GPU's size."""
 
 
 @triton.jit
+def _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK: tl.constexpr, THRESHOLD: tl.constexpr):
+    """(ROWS, BLOCK) bool for the rows `row`, `length` of them a sample."""
+    sample = tl.load(SAMPLES + row // length, mask=row < rows, other=0)[:, None]
+    position = (first_row + row % length)[:, None]
+    quad = tl.arange(0, BLOCK // 4)[None, :]
+    return kept(load_stream(STREAM), sample, 0, position, quad, THRESHOLD)
+
+
+@triton.jit
 def norm_forward(
-    X, U, W, B, S, Y, MEAN, RSTD, SEED, rows, D, eps, p,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
-    CENTRED: tl.constexpr, ADD: tl.constexpr, DROPOUT: tl.constexpr,
+    X, U, W, B, S, Y, MEAN, RSTD, STREAM, SAMPLES, rows, D, length, first_row, eps,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr, CENTRED: tl.constexpr, ADD: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
 ):  # fmt: skip
     """s = x + dropout(u) (with ADD), y = norm(s) * w + b. One program: ROWS rows."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
@@ -31,8 +42,9 @@ def norm_forward(
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     if ADD:
         u = tl.load(U + at, mask=inside, other=0.0).to(ACC)
-        if DROPOUT:
-            u = tl.where(tl.rand(tl.load(SEED), at) >= p, u / (1.0 - p), 0.0)
+        if THRESHOLD > 0:
+            survives = _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK, THRESHOLD)
+            u = tl.where(survives, u * SCALE, 0.0)
         rounded = (x + u).to(S.dtype.element_ty)  # backward reads this; forward must see the same
         tl.store(S + at, rounded, mask=inside)
         x = rounded.to(ACC)
@@ -51,9 +63,9 @@ def norm_forward(
 
 @triton.jit
 def norm_backward(
-    GY, GS, S, W, MEAN, RSTD, SEED, DX, DU, DW, DB, rows, D, tiles, p,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr,
-    CENTRED: tl.constexpr, ADD: tl.constexpr, DROPOUT: tl.constexpr,
+    GY, GS, S, W, MEAN, RSTD, STREAM, SAMPLES, DX, DU, DW, DB, rows, D, tiles, length, first_row,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, ACC: tl.constexpr, CENTRED: tl.constexpr, ADD: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
 ):  # fmt: skip
     """dx = rstd (g w - [mean(g w)] - n mean(g w n)) (+ gs with ADD), n the normed input.
 
@@ -84,8 +96,9 @@ def norm_backward(
         if ADD:
             dx += tl.load(GS + at, mask=inside, other=0.0).to(ACC)
         tl.store(DX + at, dx.to(DX.dtype.element_ty), mask=inside)
-        if DROPOUT:
-            du = tl.where(tl.rand(tl.load(SEED), at) >= p, dx / (1.0 - p), 0.0)
+        if THRESHOLD > 0:
+            survives = _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK, THRESHOLD)
+            du = tl.where(survives, dx * SCALE, 0.0)
             tl.store(DU + at, du.to(DU.dtype.element_ty), mask=inside)
     tl.store(DW + program * D + column, tl.sum(dw, 0), mask=column < D)
     if CENTRED:
@@ -94,12 +107,16 @@ def norm_backward(
 
 def tile(width: int) -> dict[str, int]:
     """ROWS, BLOCK and num_warps for rows of `width`: 8 KiB to 64 KiB of fp32 per program."""
-    block = triton.next_power_of_2(width)
+    block = max(4, triton.next_power_of_2(width))  # dropout draws for four
     return {"ROWS": max(1, 2048 // block), "BLOCK": block, "num_warps": min(16, max(4, block // 512))}
 
 
 def _wide(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
     return (torch.float64, tl.float64) if dtype == torch.float64 else (torch.float32, tl.float32)
+
+
+def _length(rows: int, samples: Tensor | None) -> int:
+    return rows if samples is None else rows // len(samples)
 
 
 def _contiguous(**tensors: Tensor | None) -> None:
@@ -115,10 +132,15 @@ def norm(
     weight: Tensor,
     bias: Tensor | None,
     eps: float,
-    dropout: float,
-    seed: Tensor | None,
+    p: float,
+    stream: Tensor | None,
+    samples: Tensor | None,
+    first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(sum, normed, mean, rstd). x, update (N, D); without update sum is empty, without bias (RMSNorm) mean is."""
+    """(sum, normed, mean, rstd). x, update (N, D); without update sum is empty, without bias (RMSNorm) mean is.
+
+    p, stream, samples (B,), first_row: as in Draws, N / B rows a sample; p 0: nothing is dropped.
+    """
     _contiguous(x=x, update=update, weight=weight, bias=bias)
     rows, width = x.shape
     wide, acc = _wide(x.dtype)
@@ -128,8 +150,8 @@ def norm(
     mean = x.new_empty((0,) if bias is None else (rows,), dtype=wide)
     sizes = tile(width)
     norm_forward[(triton.cdiv(rows, sizes["ROWS"]),)](
-        x, update, weight, bias, total, normed, mean, rstd, seed, rows, width, eps, dropout,
-        ACC=acc, CENTRED=bias is not None, ADD=update is not None, DROPOUT=dropout > 0, **sizes,
+        x, update, weight, bias, total, normed, mean, rstd, stream, samples, rows, width, _length(rows, samples),
+        first_row, eps, ACC=acc, CENTRED=bias is not None, ADD=update is not None, **constants(p), **sizes,
     )  # fmt: skip
     return total, normed, mean, rstd
 
@@ -141,8 +163,10 @@ def _(
     weight: Tensor,
     bias: Tensor | None,
     eps: float,
-    dropout: float,
-    seed: Tensor | None,
+    p: float,
+    stream: Tensor | None,
+    samples: Tensor | None,
+    first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     wide = _wide(x.dtype)[0]
     total = x.new_empty((0,)) if update is None else torch.empty_like(x)
@@ -158,8 +182,10 @@ def gradient(
     weight: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    dropout: float,
-    seed: Tensor | None,
+    p: float,
+    stream: Tensor | None,
+    samples: Tensor | None,
+    first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(dx, dupdate, dweight, dbias); dupdate is empty without dropout (it is dx), dbias without a mean (RMSNorm)."""
     _contiguous(grad=grad, grad_sum=grad_sum, x=x, weight=weight)
@@ -167,15 +193,15 @@ def gradient(
     wide, acc = _wide(x.dtype)
     centred = mean.numel() > 0
     dx = torch.empty_like(x)
-    dupdate = torch.empty_like(x) if dropout > 0 else x.new_empty((0,))
+    dupdate = torch.empty_like(x) if p > 0 else x.new_empty((0,))
     sizes = tile(width)
     tiles = triton.cdiv(triton.cdiv(rows, sizes["ROWS"]), PROGRAMS)
     programs = triton.cdiv(rows, sizes["ROWS"] * tiles)
     dweight = x.new_empty((programs, width), dtype=wide)
     dbias = x.new_empty((programs if centred else 0, width), dtype=wide)
     norm_backward[(programs,)](
-        grad, grad_sum, x, weight, mean, rstd, seed, dx, dupdate, dweight, dbias, rows, width, tiles, dropout,
-        ACC=acc, CENTRED=centred, ADD=grad_sum is not None, DROPOUT=dropout > 0, **sizes,
+        grad, grad_sum, x, weight, mean, rstd, stream, samples, dx, dupdate, dweight, dbias, rows, width, tiles,
+        _length(rows, samples), first_row, ACC=acc, CENTRED=centred, ADD=grad_sum is not None, **constants(p), **sizes,
     )  # fmt: skip
     return dx, dupdate, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype)
 
@@ -188,31 +214,34 @@ def _(
     weight: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    dropout: float,
-    seed: Tensor | None,
+    p: float,
+    stream: Tensor | None,
+    samples: Tensor | None,
+    first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dupdate = torch.empty_like(x) if dropout > 0 else x.new_empty((0,))
+    dupdate = torch.empty_like(x) if p > 0 else x.new_empty((0,))
     return torch.empty_like(x), dupdate, torch.empty_like(weight), torch.empty_like(weight)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, update, weight, bias, _, ctx.dropout, seed = inputs
+    x, update, weight, bias, _, ctx.p, stream, samples, ctx.first_row = inputs
     total, _, mean, rstd = output
     ctx.added, ctx.centred = update is not None, bias is not None
-    ctx.save_for_backward(total if ctx.added else x, weight, mean, rstd, seed)
+    ctx.save_for_backward(total if ctx.added else x, weight, mean, rstd, stream, samples)
     ctx.mark_non_differentiable(mean, rstd)
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad_sum: Tensor | None, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-    x, weight, mean, rstd, seed = ctx.saved_tensors
+    x, weight, mean, rstd, *draws = ctx.saved_tensors
     grad = torch.zeros_like(x, dtype=weight.dtype) if grad is None else grad.contiguous()
     grad_sum = grad_sum.contiguous() if ctx.added and grad_sum is not None else None
     dx, dupdate, dweight, dbias = torch.ops.taixue.norm_backward(
-        grad, grad_sum, x, weight, mean, rstd, ctx.dropout, seed
+        grad, grad_sum, x, weight, mean, rstd, ctx.p, *draws, ctx.first_row
     )
-    dupdate = (dupdate if ctx.dropout > 0 else dx) if ctx.added else None
-    return dx, dupdate, dweight, dbias if ctx.centred else None, None, None, None
+    dupdate = (dupdate if ctx.p > 0 else dx) if ctx.added else None
+    nothing = (None,) * 4
+    return dx, dupdate, dweight, dbias if ctx.centred else None, None, *nothing
 
 
 norm.register_autograd(_backward, setup_context=_save)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from taixue.kernels import dispatch
+from taixue.kernels.dropout import Draws, dropout
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, reference, rms_norm
 
 from .compare import assert_equals_float64, assert_same_bits
@@ -52,7 +53,7 @@ def test_equal_to_float64(rows: int, width: int, bias: bool, dtype: torch.dtype)
     # A row of two numbers has next to no gradient through LayerNorm: what is left is rounding of what cancels.
     floor = rows**0.5
     assert_equals_float64(
-        fused, lambda *four: reference.add_norm(*four, EPS, 0.0), [x, update, weight, shift], floor
+        fused, lambda *four: reference.add_norm(*four, EPS, None), [x, update, weight, shift], floor
     )
     assert_equals_float64(alone, lambda *three: reference.norm(*three, EPS), [x, weight, shift], floor)
 
@@ -62,7 +63,7 @@ def test_more_rows_than_partial_sums(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(triton, "PROGRAMS", 3)
     tensors = data(50, 1100, True)
-    assert_equals_float64(fused, lambda *four: reference.add_norm(*four, EPS, 0.0), tensors)
+    assert_equals_float64(fused, lambda *four: reference.add_norm(*four, EPS, None), tensors)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -74,25 +75,56 @@ def test_one_of_two_results_may_go_unused() -> None:
     x, update, weight, shift = data(5, 40, True)
     assert_equals_float64(
         lambda *four: fused(*four)[1],
-        lambda *four: reference.add_norm(*four, EPS, 0.0)[1],
+        lambda *four: reference.add_norm(*four, EPS, None)[1],
         [x, update, weight, shift],
     )
     assert_equals_float64(lambda a, b: fused(a, b, weight, shift)[0], torch.add, [x, update])
 
 
+def draws(p: float, batch: int, site: int = 5, first_row: int = 0) -> Draws:
+    return Draws(p, torch.tensor([3, 4, site]), torch.arange(batch) + 11, first_row=first_row)
+
+
+@settings(max_examples=8)
+@given(
+    shape=st.sampled_from(((1, 1, 2), (2, 5, 33), (3, 7, 64), (17, 96), (2, 3, 1025))),
+    bias=st.booleans(),
+    dtype=st.sampled_from((torch.float64, torch.float32, torch.bfloat16)),
+    p=st.sampled_from((0.1, 0.5, 0.9)),
+    first_row=st.integers(0, 600),
+)
+def test_dropout_is_the_references(
+    shape: tuple[int, ...], bias: bool, dtype: torch.dtype, p: float, first_row: int
+) -> None:
+    rows = torch.Size(shape[:-1]).numel()
+    x, update, weight, shift = data(rows, shape[-1], bias, dtype)
+    numbers = draws(p, shape[0], first_row=first_row)
+
+    def fast(x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        x, update = x.view(shape), update.view(shape)
+        if bias is None:
+            return add_rms_norm(x, update, weight, EPS, numbers)
+        return add_layer_norm(x, update, weight, bias, EPS, numbers)
+
+    plain = lambda x, update, *two: reference.add_norm(x.view(shape), update.view(shape), *two, EPS, numbers)  # noqa: E731
+    assert_equals_float64(fast, plain, [x, update, weight, shift], rows**0.5)
+
+
 def test_dropout_drops_its_share_and_backward_the_same_elements() -> None:
-    x, weight, p = torch.zeros(64, 128), torch.ones(128), 0.25
-    update = torch.ones(64, 128, requires_grad=True)
-    torch.manual_seed(3)
-    total, normed = add_rms_norm(x, update, weight, EPS, p)
+    x, weight, p = torch.zeros(8, 8, 128), torch.ones(128), 0.25
+    update = torch.ones(8, 8, 128, requires_grad=True)
+    total, normed = add_rms_norm(x, update, weight, EPS, draws(p, 8))
     kept = total.detach() != 0
-    assert total[kept].detach().allclose(torch.tensor(1 / (1 - p)))
+    assert torch.equal(total.detach(), dropout(torch.ones_like(x), draws(p, 8)))
     assert abs(kept.double().mean().item() - (1 - p)) < 0.02
     (total.sum() + 0 * normed.sum()).backward()
     assert torch.equal(update.grad != 0, kept)
-    torch.manual_seed(3)
-    assert torch.equal(add_rms_norm(x, update, weight, EPS, p)[0], total)
-    assert not torch.equal(add_rms_norm(x, update, weight, EPS, p)[0], total)
+    assert torch.equal(add_rms_norm(x, update, weight, EPS, draws(p, 8))[0], total)
+    assert not torch.equal(add_rms_norm(x, update, weight, EPS, draws(p, 8, site=6))[0], total)
+    part = add_rms_norm(
+        x[2:5, 3:], update[2:5, 3:], weight, EPS, Draws(p, draws(p, 8).stream, torch.arange(13, 16), 3)
+    )
+    assert torch.equal(part[0], total[2:5, 3:])
 
 
 def test_checkpointing_draws_the_same_numbers_again() -> None:
@@ -100,8 +132,7 @@ def test_checkpointing_draws_the_same_numbers_again() -> None:
 
     def gradients(wrap: bool) -> list[Tensor]:
         inputs = [t.clone().requires_grad_() for t in (x, update, weight)]
-        torch.manual_seed(1)
-        function = lambda a, b, c: add_rms_norm(a, b, c, EPS, 0.3)  # noqa: E731
+        function = lambda a, b, c: add_rms_norm(a, b, c, EPS, draws(0.3, 9))  # noqa: E731
         out = checkpoint(function, *inputs, use_reentrant=False) if wrap else function(*inputs)
         (out[0] * out[1]).sum().backward()
         return [t.grad for t in inputs]
@@ -114,7 +145,10 @@ def test_the_ops_keep_torchs_contracts() -> None:
     inputs = [t.requires_grad_() for t in (x, update, weight, shift)]
     rms_norm(x, weight, EPS)  # registers the ops
     tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_static")
-    torch.library.opcheck(torch.ops.taixue.norm.default, (*inputs, EPS, 0.0, None), test_utils=tests)
+    torch.library.opcheck(torch.ops.taixue.norm.default, (*inputs, EPS, 0.0, None, None, 0), test_utils=tests)
+    numbers = draws(0.3, 2, first_row=7)
+    place = (0.3, numbers.stream, numbers.samples, 7)
+    torch.library.opcheck(torch.ops.taixue.norm.default, (*inputs, EPS, *place), test_utils=tests)
 
 
 def test_bad_input_is_refused() -> None:
@@ -129,6 +163,8 @@ def test_bad_input_is_refused() -> None:
         add_rms_norm(x, x.double(), weight, EPS)
     with pytest.raises(ValueError, match="weight on meta, x on cpu"):
         rms_norm(x, weight.to("meta"), EPS)
+    with pytest.raises(ValueError, match=r"samples \(3,\): must be \(3,\) and \(4,\)"):
+        add_rms_norm(x, x, weight, EPS, draws(0.1, 3))
     with pytest.raises(ValueError, match=r"x \(8, 4\) has strides \(1, 8\): not contiguous"):
-        torch.ops.taixue.norm(x.t(), None, torch.ones(4), None, EPS, 0.0, None)
+        torch.ops.taixue.norm(x.t(), None, torch.ones(4), None, EPS, 0.0, None, None, 0)
     assert torch.equal(rms_norm(x.t(), torch.ones(4), EPS), rms_norm(x.t().contiguous(), torch.ones(4), EPS))

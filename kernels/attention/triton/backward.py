@@ -8,19 +8,33 @@ With p the weights after softmax, dp = dO V^T and delta = rowsum(O dO), the grad
 import triton
 import triton.language as tl
 
-from .tile import LOG2E, MARGIN, bits, kept, load_ids, load_rows, same_group, span, store_rows
+from .tile import (
+    LOG2E,
+    MARGIN,
+    bits,
+    load_ids,
+    load_rows,
+    load_source,
+    same_group,
+    span,
+    store_rows,
+    survives,
+)
 
 
 @triton.jit
 def _query_gradient(
     dq, line_sum, group_sums, q, do, lse, delta, m, start, stop, far, K, V, stride_k, stride_v, keys, scale, LINE,
-    KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
+    KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr, BLOCK_G: tl.constexpr,
-    CAUSAL: tl.constexpr, NEAR: tl.constexpr, EVEN: tl.constexpr, DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Add what the keys start..stop-1 give. line_sum: of tiles with one bias; group_sums (M, BLOCK_G)."""
     for first in tl.range(start, stop, BLOCK_N):
         n = first + tl.arange(0, BLOCK_N)
+        if THRESHOLD > 0:
+            keep = survives(source, first_query + m, first, BLOCK_N, THRESHOLD)
         k = load_rows(K, n, keys, stride_k, D, BLOCK_D, EVEN)
         v = load_rows(V, n, keys, stride_v, D, BLOCK_D, EVEN)
         products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
@@ -31,9 +45,8 @@ def _query_gradient(
         )  # fmt: skip
         weights = tl.math.exp2(scores - lse[:, None])
         dweights = tl.dot(do, tl.trans(v), input_precision=PRECISION)
-        if DROPOUT:
-            survives = kept(seed, plane, m[:, None], n[None, :], dropout)
-            dweights = tl.where(survives, dweights / (1.0 - dropout), 0.0)
+        if THRESHOLD > 0:
+            dweights = tl.where(keep, dweights * SCALE, 0.0)
         dscores = weights * (dweights - delta[:, None])
         if LINE is not None and not NEAR:
             line_sum += tl.sum(dscores, 1)
@@ -49,9 +62,11 @@ def _query_gradient(
 def queries(
     Q, K, V, OUT, DOUT, LSE, DELTA, DQ, FAR_SUMS, GROUP_SUMS,
     q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row, LINE, KEY_MASK,
-    QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, SEED, heads, length, keys, scale, dropout, radius,
+    QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES, first_query, first_head,
+    heads, length, keys, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
-    BLOCK_G: tl.constexpr, CAUSAL: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_G: tl.constexpr, CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """DQ (B, S, H, D), DELTA (B, H, S), and per block of queries FAR_SUMS (B, H, blocks, 2), GROUP_SUMS (.., BLOCK_G).
 
@@ -92,9 +107,7 @@ def queries(
     if GROUPS > 0:
         GROUP_IDS += batch * GROUPS * keys
         GROUP_SCALE += head
-    seed = 0
-    if SEED is not None:
-        seed = tl.load(SEED)
+    source = load_source(STREAM, SAMPLES, batch, first_head + head)
 
     if CAUSAL:
         stop = tl.minimum(stop, m0 + BLOCK_M)
@@ -114,20 +127,20 @@ def queries(
     scale_bits = scale * LOG2E
     dq, left_sum, group_sums = _query_gradient(
         dq, left_sum, group_sums, q, do, lse, delta, m, start, near, left, K, V, k_row, v_row, keys, scale_bits, LINE,
-        KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-        D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+        KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
     )  # fmt: skip
     if CAUSAL or LINE is not None:
         dq, right_sum, group_sums = _query_gradient(
             dq, right_sum, group_sums, q, do, lse, delta, m, near, far, 0.0, K, V, k_row, v_row, keys, scale_bits, LINE,
-            KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, True, EVEN, SEED is not None, PRECISION,
+            KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
     if not CAUSAL and LINE is not None:
         dq, right_sum, group_sums = _query_gradient(
             dq, right_sum, group_sums, q, do, lse, delta, m, far, stop, right, K, V, k_row, v_row, keys, scale_bits,
-            LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+            LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
 
     store_rows(DQ + own, m, length, heads * D, dq * scale, D, BLOCK_D)
@@ -142,14 +155,18 @@ def queries(
 
 @triton.jit
 def _key_gradients(
-    dk, dv, k, v, n, start, stop, far, Q, DOUT, LSE, DELTA, stride_q, stride_do, length, keys, scale, LINE, seen,
-    key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, GROUPS: tl.constexpr, CAUSAL: tl.constexpr,
-    NEAR: tl.constexpr, EVEN: tl.constexpr, DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    dk, dv, k, v, n0, start, stop, far, Q, DOUT, LSE, DELTA, stride_q, stride_do, length, keys, scale, LINE, seen,
+    key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
+    CAUSAL: tl.constexpr, NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Add what the queries start..stop-1 give to dk, dv (N, BLOCK_D). EVEN speaks of the queries here."""
+    n = n0 + tl.arange(0, BLOCK_N)
     for first in tl.range(start, stop, BLOCK_M):
         m = first + tl.arange(0, BLOCK_M)
+        if THRESHOLD > 0:
+            keep = tl.trans(survives(source, first_query + m, n0, BLOCK_N, THRESHOLD))
         q = load_rows(Q, m, length, stride_q, D, BLOCK_D, EVEN)
         products = tl.dot(k, tl.trans(q), input_precision=PRECISION)
         # Keys beyond the last are not stored, and queries beyond the last have lse = inf: neither needs hiding.
@@ -163,10 +180,9 @@ def _key_gradients(
         do = load_rows(DOUT, m, length, stride_do, D, BLOCK_D, EVEN)
         dweights = tl.dot(v, tl.trans(do), input_precision=PRECISION)
         dropped = weights
-        if DROPOUT:
-            survives = kept(seed, plane, m[None, :], n[:, None], dropout)
-            dropped = tl.where(survives, weights / (1.0 - dropout), 0.0)
-            dweights = tl.where(survives, dweights / (1.0 - dropout), 0.0)
+        if THRESHOLD > 0:
+            dropped = tl.where(keep, weights * SCALE, 0.0)
+            dweights = tl.where(keep, dweights * SCALE, 0.0)
         dv = tl.dot(dropped.to(do.dtype), do, dv, input_precision=PRECISION)
         delta = tl.load(DELTA + m, mask=m < length, other=0.0)
         dscores = weights * (dweights - delta[None, :])
@@ -178,10 +194,10 @@ def _key_gradients(
 def keys(
     Q, K, V, DOUT, LSE, DELTA, DK, DV,
     q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row, LINE, KEY_MASK,
-    QUERY_SEGMENTS, KEY_SEGMENTS, QUERY_RANGE, GROUP_IDS, GROUP_SCALE, SEED, heads, queries, length, scale, dropout,
-    radius,
+    QUERY_SEGMENTS, KEY_SEGMENTS, QUERY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES, first_query, first_head,
+    heads, queries, length, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
-    CAUSAL: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """DK, DV (B, T, H, D): one program for a block of keys of one head, over the queries that see them."""
     blocks = tl.cdiv(length, BLOCK_N)
@@ -216,9 +232,7 @@ def keys(
     if GROUPS > 0:
         GROUP_IDS += batch * GROUPS * length
         GROUP_SCALE += head
-    seed = 0
-    if SEED is not None:
-        seed = tl.load(SEED)
+    source = load_source(STREAM, SAMPLES, batch, first_head + head)
 
     # Queries up to `near` see these keys far to their right, those from `far` on see them far to their left.
     if CAUSAL:
@@ -238,22 +252,22 @@ def keys(
     scale_bits = scale * LOG2E
     if not CAUSAL and LINE is not None:
         dk, dv = _key_gradients(
-            dk, dv, k, v, n, start, near, right, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_M, GROUPS, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+            dk, dv, k, v, n0, start, near, right, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
+            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
     if CAUSAL or LINE is not None:
         dk, dv = _key_gradients(
-            dk, dv, k, v, n, near, far, 0.0, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_M, GROUPS, CAUSAL, True, EVEN, SEED is not None, PRECISION,
+            dk, dv, k, v, n0, near, far, 0.0, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
+            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
     else:
         far = start
     dk, dv = _key_gradients(
-        dk, dv, k, v, n, far, stop, left, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-        LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-        D, BLOCK_D, BLOCK_M, GROUPS, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+        dk, dv, k, v, n0, far, stop, left, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
+        LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
     )  # fmt: skip
     own = batch * length * heads * D + head * D
     store_rows(DK + own, n, length, heads * D, dk * scale, D, BLOCK_D)

@@ -4,19 +4,21 @@
 import triton
 import triton.language as tl
 
-from .tile import LOG2E, MARGIN, bits, kept, load_ids, load_rows, span, store_rows
+from .tile import LOG2E, MARGIN, bits, load_ids, load_rows, load_source, span, store_rows, survives
 
 
 @triton.jit
 def _keys(
     sums, total, top, q, m, start, stop, far, K, V, stride_k, stride_v, keys, scale, LINE, KEY_MASK,
-    query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
+    query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr, CAUSAL: tl.constexpr,
-    NEAR: tl.constexpr, EVEN: tl.constexpr, DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Take the keys start..stop-1 into (sums, total, top)."""
     for first in tl.range(start, stop, BLOCK_N):
         n = first + tl.arange(0, BLOCK_N)
+        if THRESHOLD > 0:
+            keep = survives(source, first_query + m, first, BLOCK_N, THRESHOLD)
         k = load_rows(K, n, keys, stride_k, D, BLOCK_D, EVEN)
         products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         scores = bits(
@@ -29,8 +31,8 @@ def _keys(
         weights = tl.math.exp2(scores - safe[:, None])
         shrink = tl.math.exp2(top - safe)
         total = total * shrink + tl.sum(weights, 1)
-        if DROPOUT:
-            weights = tl.where(kept(seed, plane, m[:, None], n[None, :], dropout), weights, 0.0)
+        if THRESHOLD > 0:
+            weights = tl.where(keep, weights, 0.0)
         v = load_rows(V, n, keys, stride_v, D, BLOCK_D, EVEN)
         sums = tl.dot(weights.to(v.dtype), v, sums * shrink[:, None], input_precision=PRECISION)
         top = new_top
@@ -40,9 +42,10 @@ def _keys(
 @triton.jit
 def forward(
     Q, K, V, OUT, LSE, q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row, LINE, KEY_MASK,
-    QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, SEED, heads, queries, keys, scale, dropout, radius,
+    QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES, first_query, first_head,
+    heads, queries, keys, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
-    CAUSAL: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """OUT (B, S, H, D) and LSE (B, H, S): log2 of the sum of exp2(scores), inf for a query that sees no key.
 
@@ -76,9 +79,7 @@ def forward(
     if GROUPS > 0:
         GROUP_IDS += batch * GROUPS * keys
         GROUP_SCALE += head
-    seed = 0
-    if SEED is not None:
-        seed = tl.load(SEED)
+    source = load_source(STREAM, SAMPLES, batch, first_head + head)
 
     # Tiles left of `near` and from `far` on have one bias each; those between gather it by distance.
     if CAUSAL:
@@ -97,27 +98,27 @@ def forward(
     top = tl.full([BLOCK_M], float("-inf"), tl.float32)
     sums, total, top = _keys(
         sums, total, top, q, m, start, near, left, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-        query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-        D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+        query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
     )  # fmt: skip
     if CAUSAL or LINE is not None:
         sums, total, top = _keys(
             sums, total, top, q, m, near, far, 0.0, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, True, EVEN, SEED is not None, PRECISION,
+            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
     if not CAUSAL and LINE is not None:
         sums, total, top = _keys(
             sums, total, top, q, m, far, stop, right, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, seed, plane, dropout,
-            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, SEED is not None, PRECISION,
+            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
         )  # fmt: skip
 
     blind = total == 0.0
     safe = tl.where(blind, 1.0, total)
     share = 1.0 / safe
-    if SEED is not None:
-        share = share / (1.0 - dropout)
+    if THRESHOLD > 0:
+        share = share * SCALE
     store_rows(OUT, m, queries, heads * D, sums * share[:, None], D, BLOCK_D)
     tl.store(
         LSE + plane.to(tl.int64) * queries + m,

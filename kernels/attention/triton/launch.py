@@ -8,6 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
+from ...dropout.triton import constants as dropout_constants
 from . import backward as backward_kernels
 from . import line as line_kernels
 from .forward import forward as forward_kernel
@@ -36,9 +37,12 @@ class Arguments:
     query_range: Tensor | None
     groups: Tensor | None
     group_scale: Tensor | None
-    seed: Tensor | None
+    stream: Tensor | None
+    samples: Tensor | None
     scale: float
-    dropout: float
+    p: float
+    first_query: int
+    first_head: int
     causal: bool
     radius: int
 
@@ -53,7 +57,7 @@ def forward(a: Arguments) -> tuple[Tensor, Tensor]:
     with _device(a.query):
         forward_kernel[(triton.cdiv(queries, tile.m) * batch * heads,)](
             a.query, a.key, a.value, out, lse, *_strides(a), a.line, a.key_mask, a.query_segments, a.key_segments,
-            a.key_range, a.groups, a.group_scale, a.seed, heads, queries, a.key.shape[2], a.scale, a.dropout, a.radius,
+            a.key_range, a.groups, a.group_scale, *_draws(a), heads, queries, a.key.shape[2], a.scale, a.radius,
             BLOCK_M=tile.m, BLOCK_N=tile.n, EVEN=a.key.shape[2] % tile.n == 0, **_constants(a),
             num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
@@ -79,17 +83,17 @@ def backward(
     far_sums = lse.new_empty((batch, heads, blocks, 2) if a.line is not None else 0)
     group_sums = lse.new_empty((batch, heads, blocks, block_g) if kinds else 0)
     masks = (a.line, a.key_mask, a.query_segments, a.key_segments)
-    tail = (a.groups, a.group_scale, a.seed)
+    tail = (a.groups, a.group_scale, *_draws(a))
     with _device(a.query):
         backward_kernels.queries[(blocks * planes,)](
             a.query, a.key, a.value, out, grad, lse, delta, dq, far_sums, group_sums, *_strides(a), *masks,
-            a.key_range, *tail, heads, queries, keys, a.scale, a.dropout, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
+            a.key_range, *tail, heads, queries, keys, a.scale, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
             BLOCK_G=block_g, EVEN=keys % tile.n == 0, **constants, num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
         tile = tiles.keys
         backward_kernels.keys[(triton.cdiv(keys, tile.n) * planes,)](
             a.query, a.key, a.value, grad, lse, delta, dk, dv, *_strides(a), *masks, a.query_range, *tail,
-            heads, queries, keys, a.scale, a.dropout, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
+            heads, queries, keys, a.scale, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
             EVEN=queries % tile.m == 0, **constants, num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
         dline = lse.new_empty(0)
@@ -124,8 +128,8 @@ def _line_gradient(
     sums = lse.new_empty((splits, heads, offsets, tile.m, tile.m))
     line_kernels.tiles[(offsets, heads, splits)](
         a.query, a.key, a.value, grad, lse, delta, sums, *_strides(a), a.line, a.key_mask, a.query_segments,
-        a.key_segments, a.key_range, a.groups, a.group_scale, a.seed, batch, heads, queries, keys, a.scale,
-        a.dropout, a.radius, left, splits, BLOCK=tile.m, **constants, num_warps=tile.warps, num_stages=tile.stages,
+        a.key_segments, a.key_range, a.groups, a.group_scale, *_draws(a), batch, heads, queries, keys,
+        a.scale, a.radius, left, splits, BLOCK=tile.m, **constants, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     dline = torch.empty_like(a.line)
     line_kernels.diagonals[(heads, triton.cdiv(dline.shape[1], DIAGONALS))](
@@ -160,6 +164,10 @@ def _strides(a: Arguments) -> tuple[int, ...]:
     return (*a.query.stride()[:3], *a.key.stride()[:3], *a.value.stride()[:3])
 
 
+def _draws(a: Arguments) -> tuple[Tensor | None, Tensor | None, int, int]:
+    return a.stream, a.samples, a.first_query, a.first_head
+
+
 def _constants(a: Arguments) -> dict[str, Any]:
     head_dim = a.query.shape[-1]
     tf32 = a.query.is_cuda and torch.backends.cuda.matmul.allow_tf32
@@ -169,6 +177,7 @@ def _constants(a: Arguments) -> dict[str, Any]:
         "GROUPS": 0 if a.groups is None else a.groups.shape[1],
         "CAUSAL": a.causal,
         "PRECISION": "tf32" if tf32 and a.query.dtype == torch.float32 else "ieee",
+        **dropout_constants(a.p),
     }
 
 

@@ -10,25 +10,22 @@ bias are not walked: the kernel for dQ meets them anyway and sums them (FAR_SUMS
 import triton
 import triton.language as tl
 
-from .tile import LN2, LOG2E, MARGIN, bits, kept, load_ids, load_rows, span
+from .tile import LN2, LOG2E, MARGIN, bits, load_ids, load_rows, load_source, span, survives
 
 
 @triton.jit
 def tiles(
     Q, K, V, DOUT, LSE, DELTA, TILES, q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row,
-    LINE, KEY_MASK, QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, SEED,
-    batches, heads, queries, keys, scale, dropout, radius, reach, splits,
+    LINE, KEY_MASK, QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES,
+    first_query, first_head, batches, heads, queries, keys, scale, radius, reach, splits,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK: tl.constexpr, GROUPS: tl.constexpr, CAUSAL: tl.constexpr,
-    PRECISION: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """TILES (splits, H, offsets, BLOCK, BLOCK) sums of dscores; grid (offsets, H, splits), first offset -reach."""
     offset = (tl.program_id(0) - reach) * BLOCK
     head = tl.program_id(1)
     rows = tl.arange(0, BLOCK)
     LINE += head * (2 * (radius + MARGIN) + 1) + radius + MARGIN
-    seed = 0
-    if SEED is not None:
-        seed = tl.load(SEED)
     sums = tl.zeros([BLOCK, BLOCK], tl.float32)
     blocks = tl.cdiv(queries, BLOCK)
     for index in tl.range(tl.program_id(2), batches * blocks, splits):
@@ -69,9 +66,10 @@ def tiles(
             )  # fmt: skip
             weights = tl.math.exp2(scores - lse[:, None])
             dweights = tl.dot(do, tl.trans(v), input_precision=PRECISION)
-            if SEED is not None:
-                survives = kept(seed, plane, m[:, None], n[None, :], dropout)
-                dweights = tl.where(survives, dweights / (1.0 - dropout), 0.0)
+            if THRESHOLD > 0:
+                source = load_source(STREAM, SAMPLES, batch, first_head + head)
+                keep = survives(source, first_query + m, n0, BLOCK, THRESHOLD)
+                dweights = tl.where(keep, dweights * SCALE, 0.0)
             sums += weights * (dweights - delta[:, None])
     place = (tl.program_id(2) * heads + head) * tl.num_programs(0) + tl.program_id(0)
     at = TILES + place.to(tl.int64) * BLOCK * BLOCK

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from triton.runtime.interpreter import InterpretedFunction
 
+from ...dropout.triton import kept, load_stream
 from . import shapes
 
 LOG2E = tl.constexpr(1.4426950408889634)
@@ -129,7 +130,20 @@ def bits(
 
 
 @triton.jit
-def kept(seed, plane, m, n, dropout):
-    """Which weights of a tile survive dropout: Philox (Salmon et al. 2011) at counter (n, m, plane, 0)."""
-    draw, _, _, _ = tl.philox(seed, n + 0 * m, m + 0 * n, plane + 0 * (m + n), 0 * (m + n))
-    return tl.uint_to_uniform_float(draw) >= dropout
+def load_source(STREAM, SAMPLES, batch, head):
+    """Where the draws of one sample and head come from: (seed, step, site), sample, head; None for no dropout."""
+    source = None
+    if STREAM is not None:
+        source = (load_stream(STREAM), tl.load(SAMPLES + batch), head)
+    return source
+
+
+@triton.jit
+def survives(source, m, first_key, KEYS: tl.constexpr, THRESHOLD: tl.constexpr):
+    """(M, KEYS) bool: which weights of a tile survive; queries m (M,), keys from first_key, a multiple of 4, on.
+
+    Best asked for before the products of the tile, when fewer registers are taken.
+    """
+    stream, sample, head = source
+    quad = first_key // 4 + tl.arange(0, KEYS // 4)
+    return kept(stream, sample, head, m[:, None], quad[None, :], THRESHOLD)

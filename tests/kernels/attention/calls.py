@@ -7,6 +7,7 @@ from torch import Tensor
 
 from taixue.kernels import dispatch
 from taixue.kernels.attention import attention, attention_bias
+from taixue.kernels.dropout import Draws
 
 ON_GPU = torch.cuda.is_available()
 KERNELS = "auto" if ON_GPU else "interpret"
@@ -56,6 +57,13 @@ class Call:
         return values
 
 
+def draws(p: float, batch: int, *, site: int = 9, first_row: int = 0, first_head: int = 0) -> Draws:
+    """Numbers of step 4 of seed 3 for samples from 2^32 - 1 on: addresses wrap."""
+    stream = torch.tensor([3, 4, site], device=DEVICE)
+    samples = torch.arange(batch, device=DEVICE) + 2**32 - 1
+    return Draws(p, stream, samples, first_row=first_row, first_head=first_head)
+
+
 LEAVES = ("query", "key", "value", "table", "group_scale")
 
 
@@ -64,7 +72,7 @@ def run(
     mode: str,
     dtype: torch.dtype,
     *,
-    dropout: float = 0.0,
+    dropout: Draws | None = None,
     inputs: dict[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """{"out": ..., leaf: its gradient, ...} on the CPU."""

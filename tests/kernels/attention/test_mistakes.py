@@ -9,7 +9,7 @@ from torch import Tensor
 from taixue.kernels import dispatch
 from taixue.kernels.attention import attention, attention_bias
 
-from .calls import DEVICE, KERNELS
+from .calls import DEVICE, KERNELS, draws
 
 pytest.importorskip("triton")
 
@@ -42,7 +42,9 @@ CALLS: dict[str, tuple[tuple[Tensor, Tensor, Tensor], dict[str, Any], str]] = {
     "no key": ((Q, x(2, 4, 0, 8), x(2, 4, 0, 8)), {}, "no dimension may be 0"),
     "dtypes": ((HALF, Q, Q), {}, r"query torch.bfloat16, key torch.float32.*one dtype"),
     "devices": ((META, Q, Q), {}, r"query on meta, key on"),
-    "dropout": ((Q, Q, Q), {"dropout": 1.0}, r"dropout 1.0: must be at least 0 and below 1"),
+    "dropout": ((Q, Q, Q), {"dropout": draws(1.0, 2)}, r"dropout 1.0: must be at least 0 and below 1"),
+    "samples": ((Q, Q, Q), {"dropout": draws(0.1, 3)}, r"samples \(3,\): must be \(3,\) and \(2,\)"),
+    "too many heads": ((Q, Q, Q), {"dropout": draws(0.1, 2, first_head=1021)}, "addresses 1024 heads"),
 }
 
 

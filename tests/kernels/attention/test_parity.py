@@ -11,7 +11,7 @@ from taixue.kernels import dispatch
 from taixue.kernels.attention import attention
 
 from . import plain
-from .calls import DEVICE, KERNELS, ON_GPU, Call, run, worst
+from .calls import DEVICE, KERNELS, ON_GPU, Call, draws, run, worst
 
 pytest.importorskip("triton")
 
@@ -126,17 +126,16 @@ def test_a_query_that_sees_no_key_gives_zeros(mode: str) -> None:
     assert not found["value"][0].any()
 
 
-def test_dropout_is_philox_of_the_position() -> None:
-    call, dropout = Call(queries=40, keys=33, table=False), 0.3
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
+def test_dropout_is_philox_of_the_address(mode: str) -> None:
+    call = Call(queries=40, keys=33, table=False)
+    numbers = draws(0.3, 2, first_row=100, first_head=3)
     inputs = call.inputs()
-    torch.manual_seed(7)
-    seed = int(torch.randint(2**62, (1,), device=DEVICE))
-    torch.manual_seed(7)
-    found = run(call, KERNELS, torch.float32, dropout=dropout, inputs=inputs)
-    keep = plain.dropout_mask(seed, 4, 40, 33, dropout).view(2, 2, 40, 33)
+    found = run(call, mode, torch.float32, dropout=numbers, inputs=inputs)
+    keep = plain.dropout_mask(numbers, 2, 40, 33)
     assert abs(keep.double().mean() - 0.7) < 0.02
     leaves = [inputs[name].clone().requires_grad_() for name in ("query", "key", "value")]
-    out = plain.attention(*leaves, keep, 0.25, dropout)
+    out = plain.attention(*leaves, keep, 0.25, 0.3)
     out.backward(inputs["grad"])
     expected = {
         "out": out.detach(),
@@ -145,24 +144,35 @@ def test_dropout_is_philox_of_the_position() -> None:
     assert worst(found, expected) <= TOLERANCE[torch.float32]  # type: ignore[arg-type]
 
 
-def test_dropout_with_every_option() -> None:
-    """The gradient of the bias and of groups under dropout, by finite differences of the same mask."""
-    call = Call(batch=1, heads=1, queries=36, keys=36, head_dim=8, mask=True, kinds=2)
+@pytest.mark.parametrize(
+    ("call", "dtype"),
+    [
+        (replace(SATURATED, queries=70, keys=65, max_distance=5), torch.float32),
+        (replace(SATURATED, queries=70, keys=70, causal=True, max_distance=5), torch.bfloat16),
+        (Call(queries=40, keys=40, head_dim=8, mask=True, segments=True, kinds=2), torch.float32),
+        (Call(queries=37, keys=5, mask=True, table=False), torch.bfloat16),
+    ],
+    ids=str,
+)
+def test_dropout_is_the_references(call: Call, dtype: torch.dtype) -> None:
+    """With every option: all gradients."""
+    numbers = draws(0.25, call.batch, first_row=7, first_head=1)
+    found = run(call, KERNELS, dtype, dropout=numbers)
+    assert worst(found, run(call, "reference", torch.float64, dropout=numbers)) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
+def test_shards_of_heads_and_samples_drop_their_part_of_the_whole(mode: str) -> None:
+    call = Call(batch=3, heads=4, queries=20, keys=24, table=False)
     inputs = call.inputs()
-
-    def loss(values: dict[str, torch.Tensor]) -> tuple[float, dict[str, torch.Tensor]]:
-        torch.manual_seed(3)
-        found = run(call, KERNELS, torch.float32, dropout=0.2, inputs=values)
-        return (found["out"].double() * values["grad"]).sum().item(), found
-
-    _, gradients = loss(inputs)
-    for name in ("table", "group_scale"):
-        direction = torch.randn(
-            inputs[name].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-        )
-        ends = [loss({**inputs, name: inputs[name] + step * direction})[0] for step in (-1e-2, 1e-2)]
-        slope = (gradients[name].double() * direction).sum().item()
-        assert (ends[1] - ends[0]) / 2e-2 == pytest.approx(slope, rel=2e-3), name
+    whole = run(call, mode, torch.float32, dropout=draws(0.5, 3), inputs=inputs)
+    for b, h in ((0, 0), (1, 2), (2, 3)):
+        part = {name: value[b : b + 1, h : h + 1] for name, value in inputs.items()}
+        numbers = draws(0.5, 3, first_head=h)
+        numbers = replace(numbers, samples=numbers.samples[b : b + 1])
+        found = run(replace(call, batch=1, heads=1), mode, torch.float32, dropout=numbers, inputs=part)
+        for name, value in found.items():
+            torch.testing.assert_close(value, whole[name][b : b + 1, h : h + 1])
 
 
 def test_every_run_gives_the_same_bits() -> None:
