@@ -101,7 +101,7 @@ class Engine(Protocol):
         """Set every weight from its full value: value(name, global shape)."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """By flat key, model.<name> or optim.<state>.<name>; plain or DTensor. To save, or to fill in place and load()."""
+        """By flat key, model.<name> or optim.<state>.<name>: to save, or to fill in place and load()."""
 
     def load(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Take over what was written into tensors() and the state() that was saved beside it. RuntimeError for a weight
