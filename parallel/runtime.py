@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+from taixue.kernels.dropout.place import Streams
+
 from .blocks import blocks, checkpoint_activations, shard
 from .gradients import global_norm
 from .mesh import Layout, Mesh
@@ -65,24 +67,27 @@ class Runtime:
         compute_dtype: torch.dtype | None = None,
         activation_checkpointing: str = "none",
         compile_blocks: bool = False,
-        dropout: bool = False,
         initialise: bool = True,
     ) -> None:
         """micro_batches: forward passes of a rank in each step. dtype: of weights and gradients; compute_dtype: of
-        activations, None for the same. dropout: whether the model draws random numbers. initialise: give weights
-        their starting values; without, they are NaN until something is written into them."""
+        activations, None for the same. initialise: give weights their starting values; without, they are NaN until
+        something is written into them."""
         self.spec, self.layout, self.device, self.micro_batches = spec, layout, device, micro_batches
         self.mesh = Mesh(layout, device.type)
         self.pipeline = self._cut()
         self.parts: dict[int, nn.Module] = {}
+        self._streams: list[Streams] = []
         names_by_stage = []
         for stage, layers in enumerate(self.pipeline.layers):
             with torch.device("meta"):
                 part = spec.build(layers).to(dtype)
             names_by_stage.append([name for name, _ in part.named_parameters()])
             if self.pipeline.rank_of[stage] == self.mesh.pp_rank:
-                self._parallelize(part, activation_checkpointing, compile_blocks, compute_dtype, dropout)
+                streams = Streams(part)
+                self._parallelize(part, activation_checkpointing, compile_blocks, compute_dtype)
                 self.parts[stage] = part.to_empty(device=device).train()
+                streams.open(device)
+                self._streams.append(streams)
         self.shared = SharedParameters(
             names_by_stage, self.pipeline.rank_of, self.mesh.pipelines(), self.parts
         )
@@ -113,12 +118,11 @@ class Runtime:
         checkpointing: str,
         compile_blocks: bool,
         compute_dtype: torch.dtype | None,
-        dropout: bool,
     ) -> None:
         """The recipe, in the order torch needs: tensor parallelism, checkpointing, compilation, sharding."""
         layout, devices = self.layout, self.mesh.devices
         if layout.tp > 1:
-            apply_tensor_parallel(part, self.spec.plan, devices["tp"], layout.sharded_sequence, dropout)
+            apply_tensor_parallel(part, self.spec.plan, devices["tp"], layout.sharded_sequence)
         for block in blocks(part):
             if checkpointing != "none":
                 checkpoint_activations(block, checkpointing)
@@ -177,7 +181,7 @@ class Runtime:
         self._normaliser = weights / counts * self.mesh.dp_size * scale
         self._sums.clear()
         self.zero_grad()
-        batch = self._prepare(batch)
+        batch = self._numbered(self._prepare(batch))
         if self._train_pipeline is not None:
             self._train_pipeline.run(batch)
         elif not self._accumulate(batch, should_stop):
@@ -224,14 +228,10 @@ class Runtime:
         for _, parameter in self.named_parameters():
             parameter.grad = None
 
-    def seed(self, *numbers: int) -> None:
-        """Seed dropout from these numbers and this rank's place, so that it does not depend on what ran before."""
-        place = (
-            self.mesh.pp_rank,
-            self.mesh.dp_rank,
-            self.mesh.tp_rank if self.layout.sharded_sequence else 0,
-        )
-        torch.manual_seed(hash((*numbers, *place)) & (2**63 - 1))
+    def seed(self, seed: int, step: int) -> None:
+        """Decide the dropout of the step: a function of these, the sample and the place in the model, of no layout."""
+        for streams in self._streams:
+            streams.seed(seed, step)
 
     # -- inside a step ------------------------------------------------------------------------------------------------
 
@@ -239,6 +239,14 @@ class Runtime:
         """On the device; lengths padded where sequence shards need it."""
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         return self.spec.pad(moved, self.layout.tp) if self.layout.sharded_sequence else moved
+
+    def _numbered(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """With `samples`, the number of each row in the global batch, where anything drops out."""
+        if not any(self._streams):
+            return batch
+        size = len(next(iter(batch.values())))
+        first = self.mesh.dp_rank * size
+        return batch | {"samples": torch.arange(first, first + size, device=self.device)}
 
     def _accumulate(self, batch: Mapping[str, Tensor], should_stop: Callable[[], bool] | None) -> bool:
         part = self.parts[0]

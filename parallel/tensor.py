@@ -3,7 +3,7 @@ modules compute on their local shards as plain tensors, with explicit collective
 
 A model names a role for each module that owns weights (pretrain/models/sharding.py). The roles:
 
-  region                the module's first input enters a region (and dropout inside differs by rank)
+  region                the module's first input enters a region
   enter                 the module's output enters a region
   column, row           linear layers whose outputs, resp. inputs, are split
   heads                 a (buckets, heads) table, split by heads
@@ -14,6 +14,7 @@ A model names a role for each module that owns weights (pretrain/models/sharding
   gather                needs the whole sequence of the residual stream; every rank repeats the computation
   assemble              hands on the whole sequence to modules that split what they make of it again
   whole                 computes on what is equal on every rank
+  drop-states, -hidden, -heads   dropout on the residual stream, on hidden units, on attention weights
 """
 
 from collections.abc import Callable, Mapping
@@ -21,29 +22,35 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
+
+from taixue.kernels.dropout.place import Dropout
 
 from .collectives import enter, gather_sequence, leave
 from .vocabulary import parallel_linear_cross_entropy_sum, partial_embedding
 
 
 def apply_tensor_parallel(
-    module: nn.Module, plan: Mapping[str, str], mesh: DeviceMesh, sharded_sequence: bool, dropout: bool
+    module: nn.Module, plan: Mapping[str, str], mesh: DeviceMesh, sharded_sequence: bool
 ) -> None:
     """Split `module` in place over the 1-D `mesh`. Every parameter becomes a DTensor; no communication happens here."""
-    split = _Split(mesh, sharded_sequence, dropout)
+    split, named = _Split(mesh, sharded_sequence), set[str]()
     for path, child in list(module.named_modules()):
         role = next((role for pattern, role in plan.items() if _matches(path, pattern)), None)
         if role is None:
             continue
+        named.add(path)
         if child._parameters:
             child = _seeing_local_shards(child, mesh)
             module.set_submodule(path, child)
         ROLES[role](child, split)
+    blind = [
+        path for path, child in module.named_modules() if isinstance(child, Dropout) and path not in named
+    ]
+    assert not blind, f"the tensor-parallel plan names no role for {blind}"
     plain = [name for name, parameter in module.named_parameters() if not isinstance(parameter, DTensor)]
     assert not plain, f"the tensor-parallel plan names no role for {plain}"
 
@@ -55,8 +62,8 @@ def _matches(path: str, pattern: str) -> bool:
 class _Split:
     """What every role needs to know: the ranks, and how activations lie outside the regions."""
 
-    def __init__(self, mesh: DeviceMesh, sharded_sequence: bool, dropout: bool) -> None:
-        self.mesh, self.sharded, self.dropout = mesh, sharded_sequence, dropout
+    def __init__(self, mesh: DeviceMesh, sharded_sequence: bool) -> None:
+        self.mesh, self.sharded = mesh, sharded_sequence
         self.group, self.rank, self.size = mesh.get_group(), mesh.get_local_rank(), mesh.size()
 
     def enter(self, x: Tensor) -> Tensor:
@@ -80,10 +87,6 @@ class _Split:
 
 def _region(module: nn.Module, split: _Split) -> None:
     module.register_forward_pre_hook(lambda _, args: (split.enter(args[0]), *args[1:]))
-    if split.dropout and not split.sharded:  # with sequence shards every rank draws its own numbers anyway
-        fork = _RngFork(split.rank)
-        module.register_forward_pre_hook(fork.begin)
-        module.register_forward_hook(fork.end)
 
 
 def _enter(module: nn.Module, split: _Split) -> None:
@@ -152,6 +155,22 @@ def _vocabulary_head(module: nn.Module, split: _Split) -> None:
     module.forward = forward
 
 
+def _drop_states(module: nn.Module, split: _Split) -> None:
+    assert isinstance(module, Dropout)
+    if split.sharded:
+        module.cut("rows", split.rank)
+
+
+def _drop_hidden(module: nn.Module, split: _Split) -> None:
+    assert isinstance(module, Dropout)
+    module.cut("columns", split.rank)
+
+
+def _drop_heads(module: nn.Module, split: _Split) -> None:
+    assert isinstance(module, Dropout)
+    module.cut("heads", split.rank)
+
+
 ROLES: Mapping[str, Callable[[nn.Module, _Split], None]] = {
     "region": _region,
     "enter": _enter,
@@ -165,6 +184,9 @@ ROLES: Mapping[str, Callable[[nn.Module, _Split], None]] = {
     "gather": _gather,
     "assemble": _assemble,
     "whole": _whole,
+    "drop-states": _drop_states,
+    "drop-hidden": _drop_hidden,
+    "drop-heads": _drop_heads,
 }
 
 
@@ -201,30 +223,3 @@ def _seeing_local_shards(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
     made.__dict__.update(module.__dict__)
     made.tp_mesh = mesh
     return made
-
-
-class _RngFork:
-    """Random numbers inside a region differ by rank, outside they stay equal; both follow from the outer state."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-        self.saved: list[tuple[Tensor, Tensor | None]] = []
-
-    def begin(self, module: nn.Module, args: Any) -> None:
-        if not module.training:
-            return
-        seed = int(torch.randint(2**62, ()))
-        self.saved.append((torch.get_rng_state(), torch.cuda.get_rng_state() if _on_cuda() else None))
-        torch.manual_seed(seed ^ self.rank)
-
-    def end(self, module: nn.Module, args: Any, out: Any) -> None:
-        if not module.training:
-            return
-        cpu, cuda = self.saved.pop()
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda)
-
-
-def _on_cuda() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_initialized()

@@ -82,8 +82,8 @@ def train(
         if run.data.check_digests:
             agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
         found = checkpoint.newest(folder / CHECKPOINTS, saving)
-        due = found is not None and _evaluation_due(found, run, data, saving)
-        if found is not None and checkpoint.read_state(found)["step"] >= run.steps and not due:
+        before, due = (0, False) if found is None else _done(found, run, data, saving)
+        if found is not None and before >= run.steps and not due:
             log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
             return
 
@@ -120,16 +120,15 @@ def train(
             mark_preempted(folder, done, stop.name)
 
 
-def _evaluation_due(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> bool:
-    """Whether the evaluation after the checkpoint's step was cut short and not made up for since. Collective.
+def _done(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> tuple[int, bool]:
+    """Steps of the checkpoint, and whether the evaluation after them was cut short and not made up for since.
 
-    UserError where the run cannot go on from the checkpoint.
+    UserError where the run cannot go on from the checkpoint. Collective: gathers on `saving`.
     """
     before = agreed(saving, lambda: checkpoint.read_state(found))
     checkpoint.check(before, run, data.fingerprint, str(found))
-    if not before["evaluation_due"]:
-        return False
-    return not from_main(saving, lambda: evaluated(run_folder(run), before["step"]))
+    step, due = int(before["step"]), bool(before["evaluation_due"])
+    return step, due and not from_main(saving, lambda: evaluated(run_folder(run), step))
 
 
 def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dist.ProcessGroup) -> Origin:

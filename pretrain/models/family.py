@@ -128,7 +128,7 @@ class Family(Generic[Config]):
     bare: Callable[[Config], Config]
     """The same without all that learns from annotation or knowledge."""
     small: Callable[[Config, Small], Config]
-    """The same options in a small shape, dropout off: what `taixue verify` runs."""
+    """The same options, dropout too, in a small shape: what `taixue verify` runs."""
     probe: Callable[[Config, int, int, Lengths], dict[str, "Tensor"]]
     """A made-up batch of so many samples for step s: every input and label that the configuration knows."""
     hf: HuggingFace[Config]

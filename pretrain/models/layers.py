@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention, attention_bias
+from taixue.kernels.dropout.place import Dropout
 from taixue.kernels.gated_ffn import gate
 from taixue.kernels.loss import linear_cross_entropy_sum
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm
@@ -29,9 +30,11 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.eps)
 
-    def add(self, x: Tensor, update: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+    def add(
+        self, x: Tensor, update: Tensor, dropout: Dropout, samples: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """(x + dropout(update), its norm)."""
-        return add_rms_norm(x, update, self.weight, self.eps, dropout)
+        return add_rms_norm(x, update, self.weight, self.eps, dropout.draws(samples, x.shape[1]))
 
 
 class LayerNorm(nn.Module):
@@ -46,9 +49,12 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return layer_norm(x, self.weight, self.bias, self.eps)
 
-    def add(self, x: Tensor, update: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
+    def add(
+        self, x: Tensor, update: Tensor, dropout: Dropout, samples: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """(x + dropout(update), its norm)."""
-        return add_layer_norm(x, update, self.weight, self.bias, self.eps, dropout)
+        draws = dropout.draws(samples, x.shape[1])
+        return add_layer_norm(x, update, self.weight, self.bias, self.eps, draws)
 
 
 class Attention(nn.Module):
@@ -58,7 +64,8 @@ class Attention(nn.Module):
         self, width: int, heads: int, head_dim: int, *, bias: bool, scale: float, dropout: float
     ) -> None:
         super().__init__()
-        self.head_dim, self.scale, self.dropout = head_dim, scale, dropout
+        self.head_dim, self.scale = head_dim, scale
+        self.dropout = Dropout(dropout)
         self.q = nn.Linear(width, heads * head_dim, bias=bias)
         self.k = nn.Linear(width, heads * head_dim, bias=bias)
         self.v = nn.Linear(width, heads * head_dim, bias=bias)
@@ -70,11 +77,12 @@ class Attention(nn.Module):
         bias: AttentionBias | None,
         memory: Tensor | None = None,
         group_scale: Tensor | None = None,
+        samples: Tensor | None = None,
     ) -> Tensor:
         memory = x if memory is None else memory
         query, key, value = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
-        dropout = self.dropout if self.training else 0.0
-        out = attention(query, key, value, bias, scale=self.scale, dropout=dropout, group_scale=group_scale)
+        draws = self.dropout.draws(samples, query.shape[1])
+        out = attention(query, key, value, bias, scale=self.scale, dropout=draws, group_scale=group_scale)
         return self.o(out.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -91,10 +99,10 @@ class FeedForward(nn.Module):
         self.activation = activation
         self.wi = nn.Linear(width, hidden, bias=bias)
         self.wo = nn.Linear(hidden, width, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wo(self.dropout(self.activation(self.wi(x))))
+    def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:
+        return self.wo(self.dropout(self.activation(self.wi(x)), samples))
 
 
 class GatedFeedForward(nn.Module):
@@ -105,10 +113,10 @@ class GatedFeedForward(nn.Module):
         self.wi_0 = nn.Linear(width, hidden, bias=False)
         self.wi_1 = nn.Linear(width, hidden, bias=False)
         self.wo = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wo(self.dropout(gate(self.wi_0(x), self.wi_1(x), "gelu_new")))
+    def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:
+        return self.wo(self.dropout(gate(self.wi_0(x), self.wi_1(x), "gelu_new"), samples))
 
 
 class RelativeBias(nn.Module):
@@ -165,8 +173,12 @@ class LMHead(nn.Module):
         return linear_cross_entropy_sum(x, weight, self.bias, labels)
 
 
+RUNTIME = {"samples": "(B,) int64 number of each row in the global batch of the step: its dropout, see Draws"}
+"""What the runtime adds to the batches of any model in training."""
+
+
 def known(keys: Iterable[str], *tables: Container[str]) -> None:
     """TypeError when a batch has a key that none of the tables names: it would be ignored silently."""
-    unknown = [key for key in keys if not any(key in table for table in tables)]
+    unknown = [key for key in keys if not any(key in table for table in (*tables, RUNTIME))]
     if unknown:
         raise TypeError(f"a batch of this model has no {', '.join(unknown)}; see inputs.py")

@@ -21,6 +21,14 @@ LAYER = {
     "cross_attention_norm": "replicated",
     "attention_norm": "replicated",
     "ffn_norm": "replicated",
+    "self_attention.dropout": "drop-heads",
+    "cross_attention.dropout": "drop-heads",
+    "attention.dropout": "drop-heads",
+    "ffn.dropout": "drop-hidden",
+    "self_attention_dropout": "drop-states",
+    "cross_attention_dropout": "drop-states",
+    "attention_dropout": "drop-states",
+    "ffn_dropout": "drop-states",
 }
 """Of one transformer layer."""
 

@@ -51,7 +51,6 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
         compute_dtype={"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision],
         activation_checkpointing=compute.activation_checkpointing,
         compile_blocks=compute.compile,
-        dropout=run.model.dropout > 0,
         initialise=False,
     )
     optimizer = build_optimizer(run.optimizer, runtime.named_parameters())

@@ -1,7 +1,8 @@
 """`taixue verify`: any layout of ranks against one process, in float64, on the CPU of this machine.
 
-The model is the run's own family and options in a small shape; what is compared is what parallelism could break: the
-loss, every gradient, the gradient norm, and the weights after a few clipped AdamW steps.
+The model is the run's own family and options, dropout too, in a small shape; what is compared is what parallelism could
+break: the loss, every gradient, the gradient norm, and the weights after a few clipped AdamW steps. The one process
+takes a whole batch at once, the layouts take it in micro-batches.
 
 With kernels "interpret" the layouts compute in fp32 with the Triton kernels, interpreted, and the one process in
 float64 without them; the tolerances are those of fp32.
@@ -22,6 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from taixue.kernels import dispatch
 from taixue.kernels.dispatch.interpreter import prepare as prepare_interpreter
+from taixue.kernels.dropout.place import Streams
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
@@ -47,6 +49,7 @@ FP32_TOLERANCE = 1e-5
 FP32_WEIGHT_TOLERANCE = 1e-3
 
 _STEPS, _MICRO_BATCHES, _LEARNING_RATE, _DEADLINE = 3, 4, 1e-2, 300.0
+_SEED = 2**40 + 7
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ def _beside(
     optimizer = _adamw(parameter for _, parameter in named)
     gradient, worst, norm, losses = 0.0, "", 0.0, []
     for step, batch in enumerate(batches):
+        runtime.seed(_SEED, step)
         size = samples // runtime.mesh.dp_size
         block = slice(runtime.mesh.dp_rank * size, (runtime.mesh.dp_rank + 1) * size)
         mean = runtime.forward_backward(
@@ -230,12 +234,16 @@ def reference(model: ModelConfig, samples: int, source: int) -> Reference:
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(spec.init(name, tuple(parameter.shape)))
+    streams = Streams(module)
+    streams.open(torch.device("cpu"))
+    numbers = {"samples": torch.arange(samples)} if streams else {}
     optimizer = _adamw(module.parameters())
     found = Reference([], [], {}, {})
     with dispatch.using("reference"):
-        for batch in _batches(model, samples, source):
+        for step, batch in enumerate(_batches(model, samples, source)):
+            streams.seed(_SEED, step)
             optimizer.zero_grad()
-            loss = (module(**batch) / counts(model, batch)).sum()
+            loss = (module(**batch, **numbers) / counts(model, batch)).sum()
             loss.backward()
             if not found.losses:
                 found.grads.update(

@@ -23,8 +23,8 @@ SOME = [
     layout for name in ("tp2:sp", "pp2", "tp2xpp2:v:nosp", "hsdp2x2xpp2:v") for layout in parse_layout(name)
 ]
 
-T5_V1_1 = T5Config()
-T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True)
+T5_V1_1 = T5Config(dropout=0.1)
+T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True, dropout=0.1)
 BERT = BertConfig(norm="post")
 MEGATRON_BERT = BertConfig(norm="pre")
 

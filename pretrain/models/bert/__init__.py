@@ -99,7 +99,6 @@ def _small(config: BertConfig, shape: Small) -> BertConfig:
         "num_heads": shape.heads,
         "num_layers": layers,
         "max_positions": shape.positions,
-        "dropout": 0.0,
     }
     return config.model_copy(update=update)
 

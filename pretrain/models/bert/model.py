@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
+from taixue.kernels.dropout.place import Dropout
 from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import IGNORE
 
@@ -75,7 +76,7 @@ class Bert(nn.Module):
             device=x.device,
         )
         for layer in self.layers.values():
-            x = layer(x, bias)
+            x = layer(x, bias, batch.get("samples"))
         if not self.is_last:
             return x
         x = self.final_norm(x) if hasattr(self, "final_norm") else x
@@ -132,7 +133,7 @@ class BertEmbeddings(nn.Module):
             if config.knowledge_width:
                 self.knowledge = KnowledgeInjection(config.knowledge_width, config.d_model)
             self.features = LinguisticFeatures(config.features, config.d_model)
-            self.dropout = nn.Dropout(config.dropout)
+            self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """A batch, see inputs.py -> (B, S, D). Positions count from the start of each run of equal segments."""
@@ -147,7 +148,7 @@ class BertEmbeddings(nn.Module):
             words = self.knowledge(words, batch["mentions"], batch["knowledge"])
         x = words + self.position(positions) + self.token_type(batch["token_type_ids"])
         x = self.features(x, batch.get("pos_ids"), batch.get("role_ids"))
-        return self.dropout(self.norm(x) if hasattr(self, "norm") else x)
+        return self.dropout(self.norm(x) if hasattr(self, "norm") else x, batch.get("samples"))
 
 
 class BertLayer(nn.Module):
@@ -171,18 +172,18 @@ class BertLayer(nn.Module):
         self.ffn = FeedForward(
             config.d_model, config.d_ff, ACTIVATIONS[config.activation], bias=True, dropout=0.0
         )
-        self.dropout = config.dropout
+        self.attention_dropout, self.ffn_dropout = Dropout(config.dropout), Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
+    def forward(self, x: Tensor, bias: AttentionBias | None, samples: Tensor | None = None) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
-        group_scale = None if self.group_bias is None else self.group_bias()
-        dropout = self.dropout if self.training else 0.0
+        scale = None if self.group_bias is None else self.group_bias()
         if self.pre:
-            attended = self.attention(self.attention_norm(x), bias, group_scale=group_scale)
-            x, normed = self.ffn_norm.add(x, attended, dropout)
-            return x + F.dropout(self.ffn(normed), dropout)
-        _, x = self.attention_norm.add(x, self.attention(x, bias, group_scale=group_scale), dropout)
-        return self.ffn_norm.add(x, self.ffn(x), dropout)[1]
+            attended = self.attention(self.attention_norm(x), bias, group_scale=scale, samples=samples)
+            x, normed = self.ffn_norm.add(x, attended, self.attention_dropout, samples)
+            return x + self.ffn_dropout(self.ffn(normed, samples), samples)
+        attended = self.attention(x, bias, group_scale=scale, samples=samples)
+        _, x = self.attention_norm.add(x, attended, self.attention_dropout, samples)
+        return self.ffn_norm.add(x, self.ffn(x, samples), self.ffn_dropout, samples)[1]
 
 
 class MlmTransform(nn.Module):

@@ -7,6 +7,7 @@ PLAN = {
     "embeddings.position": "split",
     "embeddings.token_type": "split",
     "embeddings.norm": "replicated",
+    "embeddings.dropout": "drop-states",
     **below("embeddings", FEATURES),
     "final_norm": "replicated",
     "mlm_transform.dense": "replicated",

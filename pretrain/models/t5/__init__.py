@@ -68,7 +68,6 @@ def _small(config: T5Config, shape: Small) -> T5Config:
         "num_decoder_layers": decoder,
         "relative_buckets": 8,
         "relative_max_distance": 12,
-        "dropout": 0.0,
     }
     return config.model_copy(update=update)
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
+from taixue.kernels.dropout.place import Dropout
 
 from ..layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm, known
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
@@ -40,7 +41,7 @@ class T5(nn.Module):
         self.encoder = T5Encoder(config, encoder_layers) if encoder_layers else None
         self.memory = nn.Identity()  # what cross-attention sees of the encoder: one place per slice
         self.decoder = T5Decoder(config, decoder_layers) if decoder_layers else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.source_dropout, self.target_dropout = Dropout(config.dropout), Dropout(config.dropout)
         if self.is_last:
             self.lm_head = LMHead(config.d_model, config.vocab_size, tied=config.tie_embeddings, bias=False)
 
@@ -53,18 +54,20 @@ class T5(nn.Module):
         """
         known(batch, INPUTS, LABELS)
         source_ids, target_ids = batch["input_ids"], batch["decoder_input_ids"]
-        mask, segments = batch.get("attention_mask"), batch.get("segments")
+        mask, segments, samples = batch.get("attention_mask"), batch.get("segments"), batch.get("samples")
         if self.is_first:
             words = self.features(self.shared(source_ids), batch.get("pos_ids"), batch.get("role_ids"))
-            source, target = self.dropout(words), self.dropout(self.shared(target_ids))
+            source = self.source_dropout(words, samples)
+            target = self.target_dropout(self.shared(target_ids), samples)
         else:
             source, target = hidden
         if self.encoder is not None:
             groups = group_ids(self.config.features, batch.get("word_groups"), batch.get("clause_groups"))
-            source = self.encoder(source, source_ids.shape[1], mask, segments, groups)
+            source = self.encoder(source, source_ids.shape[1], mask, segments, groups, samples)
         if self.decoder is not None:
             length, memory = target_ids.shape[1], self.memory(source)
-            target = self.decoder(target, memory, length, mask, batch.get("decoder_segments"), segments)
+            target_segments = batch.get("decoder_segments")
+            target = self.decoder(target, memory, length, mask, target_segments, segments, samples)
         if not self.is_last:
             return source, target
         return self.losses(target, batch) if "labels" in batch else self.logits(target)
@@ -95,7 +98,7 @@ class T5Encoder(nn.Module):
         )
         if layers.stop == config.num_encoder_layers:
             self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
-            self.dropout = nn.Dropout(config.dropout)
+            self.dropout = Dropout(config.dropout)
         self.ends = layers.stop == config.num_encoder_layers
 
     def forward(
@@ -105,12 +108,13 @@ class T5Encoder(nn.Module):
         mask: Tensor | None,
         segments: Tensor | None = None,
         groups: Tensor | None = None,
+        samples: Tensor | None = None,
     ) -> Tensor:
         """x (B, S, D), length S, mask (B, S) bool, segments (B, S), groups (B, G, S) -> (B, S, D)."""
         bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
         for layer in self.layers.values():
-            x = layer(x, bias)
-        return self.dropout(self.final_norm(x)) if self.ends else x
+            x = layer(x, bias, samples)
+        return self.dropout(self.final_norm(x), samples) if self.ends else x
 
 
 class T5Decoder(nn.Module):
@@ -124,7 +128,7 @@ class T5Decoder(nn.Module):
         )
         if layers.stop == config.num_decoder_layers:
             self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
-            self.dropout = nn.Dropout(config.dropout)
+            self.dropout = Dropout(config.dropout)
         self.ends = layers.stop == config.num_decoder_layers
 
     def forward(
@@ -135,6 +139,7 @@ class T5Decoder(nn.Module):
         memory_mask: Tensor | None,
         segments: Tensor | None = None,
         memory_segments: Tensor | None = None,
+        samples: Tensor | None = None,
     ) -> Tensor:
         """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
         -> (B, T, D)."""
@@ -149,8 +154,8 @@ class T5Decoder(nn.Module):
             device=x.device,
         )
         for layer in self.layers.values():
-            x = layer(x, memory, bias, cross_bias)
-        return self.dropout(self.final_norm(x)) if self.ends else x
+            x = layer(x, memory, bias, cross_bias, samples)
+        return self.dropout(self.final_norm(x), samples) if self.ends else x
 
 
 class T5EncoderLayer(nn.Module):
@@ -163,14 +168,14 @@ class T5EncoderLayer(nn.Module):
         self.group_bias = group_bias(config.features, index, config.num_heads)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = config.dropout
+        self.self_attention_dropout, self.ffn_dropout = Dropout(config.dropout), Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: AttentionBias | None) -> Tensor:
-        dropout = self.dropout if self.training else 0.0
-        group_scale = None if self.group_bias is None else self.group_bias()
-        attended = self.self_attention(self.self_attention_norm(x), bias, group_scale=group_scale)
-        x, normed = self.ffn_norm.add(x, attended, dropout)
-        return x + F.dropout(self.ffn(normed), dropout)
+    def forward(self, x: Tensor, bias: AttentionBias | None, samples: Tensor | None = None) -> Tensor:
+        scale = None if self.group_bias is None else self.group_bias()
+        normed = self.self_attention_norm(x)
+        attended = self.self_attention(normed, bias, group_scale=scale, samples=samples)
+        x, normed = self.ffn_norm.add(x, attended, self.self_attention_dropout, samples)
+        return x + self.ffn_dropout(self.ffn(normed, samples), samples)
 
 
 class T5DecoderLayer(nn.Module):
@@ -184,16 +189,23 @@ class T5DecoderLayer(nn.Module):
         self.cross_attention = _attention(config)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
-        self.dropout = config.dropout
+        self.self_attention_dropout = Dropout(config.dropout)
+        self.cross_attention_dropout = Dropout(config.dropout)
+        self.ffn_dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, memory: Tensor, bias: AttentionBias | None, cross_bias: AttentionBias | None
+        self,
+        x: Tensor,
+        memory: Tensor,
+        bias: AttentionBias | None,
+        cross_bias: AttentionBias | None,
+        samples: Tensor | None = None,
     ) -> Tensor:
-        dropout = self.dropout if self.training else 0.0
-        update = self.self_attention(self.self_attention_norm(x), bias)
-        x, normed = self.cross_attention_norm.add(x, update, dropout)
-        x, normed = self.ffn_norm.add(x, self.cross_attention(normed, cross_bias, memory), dropout)
-        return x + F.dropout(self.ffn(normed), dropout)
+        update = self.self_attention(self.self_attention_norm(x), bias, samples=samples)
+        x, normed = self.cross_attention_norm.add(x, update, self.self_attention_dropout, samples)
+        update = self.cross_attention(normed, cross_bias, memory, samples=samples)
+        x, normed = self.ffn_norm.add(x, update, self.cross_attention_dropout, samples)
+        return x + self.ffn_dropout(self.ffn(normed, samples), samples)
 
 
 def _attention(config: T5Config) -> Attention:
