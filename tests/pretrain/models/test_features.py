@@ -35,7 +35,7 @@ def linguistic(config: T5Config | BertConfig, **features: object) -> T5Config | 
 
 
 def case(model: T5Config | BertConfig) -> str:
-    return model.family if isinstance(model, T5Config) else f"bert-{model.norm}"
+    return FAMILIES.of(model).hf.model_type(model)
 
 
 def logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
