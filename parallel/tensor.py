@@ -28,9 +28,10 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 
 from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.loss import Targets, linear_loss_sums
 
 from .collectives import enter, gather_sequence, leave
-from .vocabulary import parallel_linear_cross_entropy_sum, partial_embedding
+from .vocabulary import partial_embedding, vocabulary_split
 
 
 def apply_tensor_parallel(
@@ -144,11 +145,12 @@ def _vocabulary_embedding(module: nn.Module, split: _Split) -> None:
 def _vocabulary_head(module: nn.Module, split: _Split) -> None:
     split.store(module, weight=Shard(0), bias=Shard(0))
 
-    def forward(x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
+    def forward(x: Tensor, tied_weight: Tensor | None, targets: Targets | None) -> Any:
         weight = module.weight if tied_weight is None else tied_weight
         x = split.enter(x)
-        if labels is not None:
-            return parallel_linear_cross_entropy_sum(x, weight, module.bias, labels, split.group)  # type: ignore[arg-type]
+        if targets is not None:
+            part = vocabulary_split(weight, split.group)  # type: ignore[arg-type]
+            return linear_loss_sums(x, weight, module.bias, targets, split=part)  # type: ignore[arg-type]
         logits = F.linear(x, weight, module.bias)  # type: ignore[arg-type]
         return gather_sequence(logits.transpose(1, 2), split.group).transpose(1, 2)
 

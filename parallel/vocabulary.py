@@ -7,7 +7,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from taixue.kernels.loss import Split, linear_cross_entropy_sum
+from taixue.kernels.loss import Split
 
 
 def partial_embedding(ids: Tensor, weight: Tensor, rank: int) -> Tensor:
@@ -32,14 +32,3 @@ def vocabulary_split(weight: Tensor, group: dist.ProcessGroup) -> Split:
         add=partial(dist.all_reduce, group=group),
         gather=gather,
     )
-
-
-def parallel_linear_cross_entropy_sum(
-    x: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, group: dist.ProcessGroup
-) -> Tensor:
-    """As kernels.loss.linear_cross_entropy_sum, with the local weight (V/n, D). Same 0-dim sum on every rank.
-
-    Two all-reduces over `group` for each chunk of positions forward (maxima, then sums), none backward: the gradient
-    of x is this rank's part of a sum.
-    """
-    return linear_cross_entropy_sum(x, weight, bias, labels, split=vocabulary_split(weight, group))

@@ -4,7 +4,7 @@ Letters: B batch, S sequence length, T length of what is attended to, D model wi
 feed-forward width, V vocabulary. Blocks work on however many heads or hidden units their weights hold.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from taixue.kernels.attention import AttentionBias, attention, attention_bias
 from taixue.kernels.dropout.place import Dropout
 from taixue.kernels.gated_ffn import gate
-from taixue.kernels.loss import linear_cross_entropy_sum
+from taixue.kernels.loss import Targets, Teacher, linear_loss_sums
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm
 
 Activation = Callable[[Tensor], Tensor]
@@ -164,13 +164,30 @@ class LMHead(nn.Module):
         self.weight = None if tied else nn.Parameter(torch.zeros(vocabulary, width))
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
 
-    def forward(self, x: Tensor, tied_weight: Tensor | None, labels: Tensor | None) -> Tensor:
-        """x (B, S, D) -> logits (B, S, V), or with labels (B, S) the 0-dim sum of cross-entropies."""
+    def forward(
+        self, x: Tensor, tied_weight: Tensor | None, targets: Targets | None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """x (B, S, D) -> logits (B, S, V), or with targets (B, S) the sums of losses against labels and teacher."""
         weight = self.weight if tied_weight is None else tied_weight
         assert weight is not None
-        if labels is None:
+        if targets is None:
             return F.linear(x, weight, self.bias)
-        return linear_cross_entropy_sum(x, weight, self.bias, labels)
+        return linear_loss_sums(x, weight, self.bias, targets)
+
+
+TEACHER = {
+    "teacher_ids": "(B, T, K) likeliest tokens of a teacher; T as of labels, -100 where it says nothing",
+    "teacher_log_probabilities": "(B, T, K), as kernels.loss.Teacher",
+}
+"""What batches of any model may hold besides labels, or instead of them. Adds the loss "teacher" as the last."""
+
+
+def targets_of(batch: Mapping[str, Tensor]) -> Targets | None:
+    """What the LM head is to predict; None: nothing, logits are wanted."""
+    if "teacher_ids" in batch:
+        teacher = Teacher(batch["teacher_ids"], batch["teacher_log_probabilities"])
+        return Targets(batch.get("labels"), teacher)
+    return Targets(batch["labels"]) if "labels" in batch else None
 
 
 RUNTIME = {"samples": "(B,) int64 number of each row in the global batch of the step: its dropout, see Draws"}
@@ -179,6 +196,6 @@ RUNTIME = {"samples": "(B,) int64 number of each row in the global batch of the 
 
 def known(keys: Iterable[str], *tables: Container[str]) -> None:
     """TypeError when a batch has a key that none of the tables names: it would be ignored silently."""
-    unknown = [key for key in keys if not any(key in table for table in (*tables, RUNTIME))]
+    unknown = [key for key in keys if not any(key in table for table in (*tables, TEACHER, RUNTIME))]
     if unknown:
         raise TypeError(f"a batch of this model has no {', '.join(unknown)}; see inputs.py")

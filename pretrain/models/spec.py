@@ -36,15 +36,16 @@ def build_model(config: Section, layers: range | None = None) -> "nn.Module":
     return FAMILIES.of(config).build(config, layers)
 
 
-def model_spec(config: Section, seed: int, lengths: Lengths) -> ModelSpec:
-    """Spec of `config`; lengths = (source or sequence length, target length or 0) size the costs."""
+def model_spec(config: Section, seed: int, lengths: Lengths, *, teacher: bool = False) -> ModelSpec:
+    """Spec of `config`; lengths = (source or sequence length, target length or 0) size the costs. teacher: batches hold
+    what a teacher says, and the loss vector ends with the loss against it."""
     family = FAMILIES.of(config)
     return ModelSpec(
         build=partial(family.build, config),
         plan=family.plan,
         layer_costs=family.costs.forward_flops(config, lengths),
         init=lambda name, shape: family.init(name, shape, config, seed),
-        loss_names=tuple(family.losses(config)),
+        loss_names=(*family.losses(config), *(("teacher",) if teacher else ())),
         pad=family.pad,
         outputs=family.outputs,
     )

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from taixue.kernels import dispatch
 from taixue.kernels.loss import IGNORE, linear_cross_entropy_sum
 from taixue.kernels.loss.linear import CHUNK, LEAST_ROWS, rows_of_chunk
-from taixue.parallel.vocabulary import parallel_linear_cross_entropy_sum
+from taixue.parallel.vocabulary import vocabulary_split
 
 from ..dist import run_ranks
 from .compare import TOLERANCES, assert_equals_float64, assert_same_bits, values_and_gradients
@@ -160,7 +160,7 @@ def _split(mode: str) -> float:
     part = slice(rank * 32, rank * 32 + 32)
     with dispatch.using(mode):
         got = values_and_gradients(
-            lambda *three: parallel_linear_cross_entropy_sum(*three, labels, group),
+            lambda *three: linear_cross_entropy_sum(*three, labels, split=vocabulary_split(three[1], group)),
             [x, weight[part], bias[part]],
         )
     dist.all_reduce(got[1])

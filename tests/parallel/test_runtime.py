@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from taixue.kernels.loss import IGNORE
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks
@@ -12,7 +13,7 @@ from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
-T5 = small(T5Config(), [Layout(pp=2, tp=2)])
+T5 = small(T5Config(dropout=0.1), [Layout(pp=2, tp=2)])
 BERT = small(BertConfig(dropout=0.0), [Layout(pp=2, tp=2)])
 LENGTHS = (16, 10)
 CPU = torch.device("cpu")
@@ -119,6 +120,40 @@ def test_dropout_follows_the_seed_and_stays_equal_where_activations_are_replicat
     assert first == second
     assert first[0] == first[2] != first[1]
     assert states == other_states  # the residual stream is the same on both ranks
+
+
+def _taught(model: T5Config | BertConfig, layout: Layout) -> float:
+    """A teacher beside the labels: largest relative difference of losses and gradients from one process."""
+    model = model.model_copy(update={"dropout": 0.0})
+    batch = random_batch(model, 4, 0, 16)
+    shape = (*batch["labels"].shape, 3)
+    generator = torch.Generator().manual_seed(5)
+    ids = torch.rand((*shape[:2], model.vocab_size), generator=generator).topk(3).indices
+    ids[0, :2] = IGNORE  # nothing is said of these positions
+    said = torch.rand(shape, generator=generator, dtype=torch.float64).add(0.1).log_softmax(-1) - 0.3
+    batch |= {"teacher_ids": ids, "teacher_log_probabilities": said}
+    numbers = torch.cat((counts(model, batch), torch.tensor([float((ids[..., 0] != IGNORE).sum())])))
+    spec = model_spec(model, 1, LENGTHS, teacher=True)
+    module = spec.build(None).double()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(spec.init(name, tuple(parameter.shape)))
+    expected = module(**batch) / numbers.clamp(min=1)
+    expected.sum().backward()
+    runtime = Runtime(spec, layout, CPU, micro_batches=2, dtype=torch.float64)
+    means = runtime.forward_backward(batch, numbers)
+    assert means is not None
+    assert len(means) == len(spec.loss_names)
+    assert means[-1] > 0
+    plain = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+    found = [(name, p.grad.full_tensor()) for name, p in runtime.named_parameters() if name in plain]
+    return max(worst_difference(found, plain)[0], ((means - expected).abs().max() / expected.max()).item())
+
+
+@pytest.mark.parametrize("model", [T5, BERT], ids=["t5", "bert"])
+@pytest.mark.parametrize("layout", [Layout(tp=2), Layout(pp=2, schedule="1f1b")], ids=str)
+def test_a_teacher_is_learned_from_in_any_layout(model: T5Config | BertConfig, layout: Layout) -> None:
+    assert max(run_ranks(_taught, 2, model, layout)) <= 1e-12
 
 
 def _stops() -> tuple[bool, bool]:

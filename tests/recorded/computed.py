@@ -159,7 +159,7 @@ def samples(home: Home, name: str) -> dict[str, Any]:
 def initial_weights(home: Home, name: str) -> dict[str, Any]:
     """Names of the parameters, and their first values."""
     config = RunConfig.model_validate({"model": MODELS[name]}).model
-    spec = model_spec(config, seed=1, lengths=(32, 16 if config.family == "t5" else 0))
+    spec = model_spec(config, seed=1, lengths=(32, 16))
     shapes = {key: tuple(weight.shape) for key, weight in spec.build(None).named_parameters()}
     weights = {key: spec.init(key, shape).numpy() for key, shape in shapes.items()}
     names = "\n".join(sorted(weights))

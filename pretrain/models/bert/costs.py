@@ -55,7 +55,8 @@ def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
 
     Norms before or after a region keep the same. First slice: the positions (8 S), and the norm of a post-LN model.
     Last: the final norm of a pre-LN model; the input, the product and the norm of the transform (S, D); the LM head;
-    the pooled state, and the probabilities of every classifier in fp32.
+    the pooled state; of every classifier the probabilities and the number of labels in fp32 and, where labels are
+    smoothed, which are ignored.
     """
     kept, d, length = Kept(step), config.d_model, step.lengths[0]
     norm = kept.layer_norm(length, d)
@@ -71,6 +72,6 @@ def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
         total += step.samples * d * step.element_bytes
         wide = max(4, step.element_bytes)
         for head, classes in ((SENTENCE_ORDER, 2), *auxiliary(config.heads)):
-            rows = length if head.reads == "tokens" else 1
-            total += (step.samples * rows * classes + 1) * wide  # and the number of labels
+            rows = step.samples * (length if head.reads == "tokens" else 1)
+            total += (rows * classes + 1) * wide + (rows if head.smoothing else 0)
     return total

@@ -8,6 +8,7 @@ Letters: B batch, S sequence length, D model width, V vocabulary.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from taixue.kernels.attention import AttentionBias, attention_bias
 from taixue.kernels.dropout.place import Dropout
 from taixue.kernels.gated_ffn import ACTIVATIONS
-from taixue.kernels.loss import IGNORE
+from taixue.kernels.loss import IGNORE, Targets
 
-from ..layers import Attention, FeedForward, LayerNorm, LMHead, known
+from ..layers import Attention, FeedForward, LayerNorm, LMHead, known, targets_of
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
 from .config import BertConfig
 from .heads import SENTENCE_ORDER, auxiliary, losses
@@ -80,13 +81,15 @@ class Bert(nn.Module):
         if not self.is_last:
             return x
         x = self.final_norm(x) if hasattr(self, "final_norm") else x
-        if "labels" in batch:
-            return self.losses(x, batch)
-        return self._lm(x, None), self.sop_head(self.pooler(x))
+        targets = targets_of(batch)
+        if targets is None:
+            return self._lm(x, None), self.sop_head(self.pooler(x))
+        return self.losses(x, targets, batch)
 
-    def losses(self, x: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Final states (B, S, D) and labels -> sums of cross-entropies (n_losses,), in the order of heads.losses."""
-        mlm = self._lm(x, batch["labels"])
+    def losses(self, x: Tensor, targets: Targets, batch: Mapping[str, Tensor]) -> Tensor:
+        """Final states (B, S, D), what is to be predicted of tokens, and the labels of the other heads -> sums of
+        cross-entropies (n_losses,), in the order of heads.losses, and of the teacher's if there is one."""
+        mlm, taught = self._lm(x, targets)
         found = dict.fromkeys(losses(self.config.heads, self.config.knowledge_width > 0), mlm.new_zeros(()))
         found["mlm"] = mlm
         heads = [head for head in self._classifiers if head.labels in batch]
@@ -99,12 +102,14 @@ class Bert(nn.Module):
         if {"mentions", "mention_relations", "answer_labels"} <= batch.keys():
             answers = batch["answer_labels"]
             states = self.relational(x, batch["mentions"], batch["mention_relations"], answers.shape[2])
-            found["answer"] = self._lm(states, answers.flatten(1))
+            found["answer"], _ = self._lm(states, Targets(answers.flatten(1)))
+        if targets.teacher is not None:
+            found["teacher"] = taught
         return torch.stack(tuple(found.values()))
 
-    def _lm(self, x: Tensor, labels: Tensor | None) -> Tensor:
+    def _lm(self, x: Tensor, targets: Targets | None) -> Any:
         """The masked-language-model head; see LMHead."""
-        return self.lm_head(self.mlm_transform(x), self.embeddings.word.weight, labels)
+        return self.lm_head(self.mlm_transform(x), self.embeddings.word.weight, targets)
 
 
 def class_cross_entropy_sum(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:

@@ -29,8 +29,14 @@ def probe(config: T5Config, samples: int, step: int, lengths: tuple[int, int]) -
 def pad(batch: Mapping[str, Tensor], multiple: int) -> dict[str, Tensor]:
     """Decoder inputs and labels (B, T) extended to a multiple of `multiple`; what is added is causal and ignored."""
     missing = -batch["decoder_input_ids"].shape[1] % multiple
-    filling = {"decoder_input_ids": 0, "labels": IGNORE, "decoder_segments": 0}
+    filling = {
+        "decoder_input_ids": 0,
+        "labels": IGNORE,
+        "decoder_segments": 0,
+        "teacher_ids": IGNORE,
+        "teacher_log_probabilities": 0,
+    }
     return {
-        name: F.pad(x, (0, missing), value=filling[name]) if name in filling else x
+        name: F.pad(x, (0, 0) * (x.ndim - 2) + (0, missing), value=filling[name]) if name in filling else x
         for name, x in batch.items()
     }

@@ -6,16 +6,24 @@ with the same parameter names, so that slices can be chained: (encoder states, d
 Letters: B batch, S source length, T target length, D model width, V vocabulary.
 """
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
 from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.loss import Targets
 
-from ..layers import Attention, FeedForward, GatedFeedForward, LMHead, RelativeBias, RMSNorm, known
+from ..layers import (
+    Attention,
+    FeedForward,
+    GatedFeedForward,
+    LMHead,
+    RelativeBias,
+    RMSNorm,
+    known,
+    targets_of,
+)
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
 from .config import T5Config
 from .inputs import INPUTS, LABELS
@@ -70,15 +78,15 @@ class T5(nn.Module):
             target = self.decoder(target, memory, length, mask, target_segments, segments, samples)
         if not self.is_last:
             return source, target
-        return self.losses(target, batch) if "labels" in batch else self.logits(target)
+        targets = targets_of(batch)
+        if targets is None:
+            return self.lm_head(self._scaled(target), self._tied_weight(), None)
+        return self.losses(target, targets)
 
-    def logits(self, target: Tensor) -> Tensor:
-        """Final decoder states (B, T, D) -> (B, T, V)."""
-        return self.lm_head(self._scaled(target), self._tied_weight(), None)
-
-    def losses(self, target: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Final decoder states (B, T, D) and labels -> the sum of cross-entropies, (1,)."""
-        return torch.stack((self.lm_head(self._scaled(target), self._tied_weight(), batch["labels"]),))
+    def losses(self, target: Tensor, targets: Targets) -> Tensor:
+        """Final decoder states (B, T, D) -> (n_losses,): sums of losses against labels and, if it is there, a teacher."""
+        hard, soft = self.lm_head(self._scaled(target), self._tied_weight(), targets)
+        return torch.stack((hard,) if targets.teacher is None else (hard, soft))
 
     def _scaled(self, target: Tensor) -> Tensor:
         return target * self.config.d_model**-0.5 if self.config.tie_embeddings else target

@@ -17,11 +17,10 @@ from taixue.pretrain.checkpoint import Saver
 from taixue.pretrain.config.schema import (
     BertConfig,
     DataConfig,
-    MlmConfig,
     RunConfig,
-    SpanCorruptionConfig,
     T5Config,
 )
+from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.objectives.facts import ObjectiveFacts
 
 from ...dist import run_ranks
@@ -71,9 +70,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def run_config(config: T5Config | BertConfig, tokenizer: Path, name: str = "tiny") -> RunConfig:
-    objective: Any = (
-        SpanCorruptionConfig(input_length=32) if isinstance(config, T5Config) else MlmConfig(input_length=32)
-    )
+    objective: Any = {"kind": FAMILIES.of(config).objectives[0], "input_length": 32}
     return RunConfig(name=name, model=config, objective=objective, data=DataConfig(tokenizer=str(tokenizer)))
 
 

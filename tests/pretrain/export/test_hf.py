@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModelForPreTraining, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from taixue import UserError
 from taixue.data_tools.tokenizer.store import load_tokenizer
-from taixue.pretrain.config.schema import T5Config
+from taixue.pretrain.config.schema import ModelConfig, T5Config
 from taixue.pretrain.export import from_hf, to_hf
 from taixue.pretrain.export import publish as export_hf
 from taixue.pretrain.export.hf_folder import read_tensors
 from taixue.pretrain.export.publish import write_model
+from taixue.pretrain.models import FAMILIES
 
 from ...parity.models import random_state
 from .conftest import BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
@@ -25,8 +27,8 @@ from .test_folder import write_hf
 Tokenizers = dict[str, Path]
 
 
-def tokenizer_for(config: object, tokenizers: Tokenizers) -> Path:
-    return tokenizers["t5" if isinstance(config, T5Config) else "bert"]
+def tokenizer_for(config: ModelConfig, tokenizers: Tokenizers) -> Path:
+    return tokenizers[FAMILIES.of(config).tokenizer]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -42,7 +44,7 @@ def test_exports_and_imports_back_the_same_tensors(name: str, tmp_path: Path, to
     names = {path.name for path in (tmp_path / "hf").iterdir()}
     assert {"model.safetensors", "config.json", "README.md", "loss.svg", "tokenizer_config.json"} <= names
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-    auto = AutoModelForSeq2SeqLM if isinstance(config, T5Config) else AutoModelForPreTraining
+    auto = getattr(transformers, FAMILIES.of(config).hf.auto_class)
     model = auto.from_pretrained(tmp_path / "hf")
     assert model.config.vocab_size == config.vocab_size
     AutoTokenizer.from_pretrained(tmp_path / "hf")
@@ -52,7 +54,7 @@ def test_exports_and_imports_back_the_same_tensors(name: str, tmp_path: Path, to
 def test_an_exported_t5_generates(decoder_layers: int, tmp_path: Path, tokenizers: Tokenizers) -> None:
     config = T5_V1_1.model_copy(update={"num_decoder_layers": decoder_layers})
     write_model(tmp_path, config, random_state(config), load_tokenizer(tokenizers["t5"]))
-    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tokenizers["t5"])
     inputs = tokenizer("今天天气很<extra_id_0>。", return_tensors="pt")
     out = model.generate(**inputs, max_new_tokens=4, min_new_tokens=4)

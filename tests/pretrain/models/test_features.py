@@ -10,7 +10,7 @@ from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.data.feature_dropout import FEATURES
 from taixue.pretrain.export.mapping import state_to_hf
-from taixue.pretrain.models import build_model, model_spec
+from taixue.pretrain.models import FAMILIES, build_model, model_spec
 from taixue.pretrain.models.hugging_face import is_extra
 from taixue.pretrain.models.linguistic import GroupBias
 from taixue.pretrain.run.predictions import without_features
@@ -36,7 +36,7 @@ def linguistic(config: T5Config | BertConfig, **features: object) -> T5Config | 
 
 
 def case(model: T5Config | BertConfig) -> str:
-    return model.family if isinstance(model, T5Config) else f"bert-{model.norm}"
+    return FAMILIES.of(model).hf.model_type(model)
 
 
 def logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from taixue.pretrain.config.schema import BertConfig, T5Config
-from taixue.pretrain.models import build_model, model_spec
+from taixue.pretrain.models import FAMILIES, build_model, model_spec
 from taixue.pretrain.observe import METRICS, Meter
 from taixue.pretrain.observe.peak import lookup
 
@@ -64,17 +64,10 @@ BERT = BertConfig(vocab_size=64, d_model=16, d_ff=24, num_heads=2, num_layers=2)
 
 @pytest.mark.parametrize("config", [T5, T5.model_copy(update={"ffn": "relu", "tie_embeddings": True}), BERT])
 def test_forward_flops_are_what_torch_counts(config: T5Config | BertConfig) -> None:
-    source, target = 12, 7
-    ids = torch.zeros(2, source, dtype=torch.long)
-    batch = {"input_ids": ids, "labels": ids}
-    if isinstance(config, T5Config):
-        short = torch.zeros(2, target, dtype=torch.long)
-        batch |= {"decoder_input_ids": short, "labels": short}
-    else:
-        batch |= {"token_type_ids": ids, "sop_labels": ids[:, 0]}
+    lengths = (12, 7)
+    batch = FAMILIES.of(config).probe(config, 2, 0, lengths)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         build_model(config)(**batch)
-    lengths = (source, target if isinstance(config, T5Config) else 0)
     expected = 2 * sum(model_spec(config, 0, lengths).layer_costs)
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.02)
