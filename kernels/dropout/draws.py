@@ -14,7 +14,8 @@ in the whole model and the whole step, never in a shard or a micro-batch:
   seed     of the run                 step   of the optimizer; whoever runs the steps writes both
   site     `site(name)` of the place in the model, by its global name, the same on every pipeline stage
   sample   number of the batch's row within the step, over all data-parallel ranks and micro-batches; `samples` travels
-           with the batch like any other of its tensors
+           with the batch like any other of its tensors. A layer that is applied again, with the same parameters,
+           counts on from 2^24 times the number of times before (batches below 2^24 samples)
   row      position in the sequence; a sequence shard says where it starts (first_row)
   column   feature; a tensor-parallel shard of hidden units says where it starts (first_column). Attention: the key
   head     attention only; a tensor-parallel shard of heads says where it starts (first_head). Its row: the query
@@ -32,6 +33,9 @@ from torch import Tensor
 
 COLUMNS, HEADS = 2**24, 2**10
 """More of either have no addresses."""
+
+AGAIN = 2**24
+"""From one application of a layer's parameters to the next."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import dropout
-from .draws import Draws, site
+from .draws import AGAIN, Draws, site
 
 Dimension = Literal["rows", "columns", "heads"]
 
@@ -51,6 +51,11 @@ class Dropout(nn.Module):
         """x (B, S, D), samples (B,) -> (B, S, D)."""
         draws = self.draws(samples, x.shape[2] if self._dimension == "columns" else x.shape[1])
         return F.dropout(x, draws) if isinstance(draws, float) else dropout(x, draws)
+
+
+def again(samples: Tensor | None, times: int) -> Tensor | None:
+    """The samples of a layer whose parameters were applied `times` times before: it draws other numbers each time."""
+    return samples if samples is None or times == 0 else samples + times * AGAIN
 
 
 class Streams:

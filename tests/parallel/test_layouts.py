@@ -9,6 +9,7 @@ from taixue import UserError
 from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.models import FAMILIES
+from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.verify.comparison import (
     LAYOUTS,
     Difference,
@@ -27,6 +28,7 @@ T5_V1_1 = T5Config(dropout=0.1)
 T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True, dropout=0.1)
 BERT = BertConfig(norm="post")
 MEGATRON_BERT = BertConfig(norm="pre")
+ALBERT = AlbertConfig()
 
 FEATURES = FeaturesConfig(
     pos_tags=30, roles=20, word_bias=True, clause_bias=True, bias_layers=(1,), bias_heads=6
@@ -34,6 +36,9 @@ FEATURES = FeaturesConfig(
 HEADS = HeadsConfig(pos=30, ne=9, relation=10)
 T5_LINGUISTIC = T5Config(features=FEATURES)
 BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS, knowledge_width=100)
+ALBERT_LINGUISTIC = AlbertConfig(
+    features=FEATURES.model_copy(update={"bias_layers": (0,)}), heads=HEADS, knowledge_width=100
+)
 MEGATRON_LINGUISTIC = BertConfig(norm="pre", features=FeaturesConfig(word_bias=True), heads=HEADS)
 LINGUISTIC = [
     layout for name in ("tp2xpp2xdp2:1f1b:sp", "tp2xpp2xdp2:v:nosp") for layout in parse_layout(name)
@@ -44,7 +49,10 @@ CASES = [
     *[(BERT, layout) for layout in ALL],
     *[(T5_V1_0, layout) for layout in SOME],
     *[(MEGATRON_BERT, layout) for layout in SOME],
+    # every stage holds a replica of the one layer, and ranks of two stages two
+    *[(ALBERT, layout) for layout in (*SOME, *parse_layout("pp2xdp2:interleaved"))],
     *[(model, layout) for model in (T5_LINGUISTIC, BERT_LINGUISTIC) for layout in LINGUISTIC],
+    *[(ALBERT_LINGUISTIC, layout) for layout in LINGUISTIC[1:]],
     *[(MEGATRON_LINGUISTIC, layout) for layout in parse_layout("tp2:sp")],
 ]
 

@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedModel
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import config_to_hf, hf_class
 from taixue.pretrain.export.mapping import parameter_shapes, state_to_hf
+from taixue.pretrain.models.albert.config import AlbertConfig
 
 T5_V1_0 = T5Config(
     vocab_size=131, d_model=48, d_kv=12, d_ff=80, num_heads=3, num_encoder_layers=3, num_decoder_layers=2,
@@ -28,11 +29,15 @@ BERT = BertConfig(
     vocab_size=131, d_model=48, d_ff=80, num_heads=4, num_layers=3, norm="post", max_positions=40, dropout=0.0
 )
 MEGATRON_BERT = BERT.model_copy(update={"norm": "pre", "activation": "gelu_new"})
+ALBERT = AlbertConfig(
+    vocab_size=131, embedding_size=20, d_model=48, d_ff=80, num_heads=4, num_layers=3, max_positions=40, dropout=0.0
+)  # fmt: skip
 CONFIGS: dict[str, T5Config | BertConfig] = {
     "t5-v1.0": T5_V1_0,
     "t5-v1.1": T5_V1_1,
     "bert": BERT,
     "megatron-bert": MEGATRON_BERT,
+    "albert": ALBERT,
 }
 
 

@@ -51,7 +51,7 @@ def test_equals_hugging_face(name: str, attention: str, padded: bool, report: li
         ours.zero_grad()
         theirs.zero_grad()
         our_logits, our_loss = run_ours(ours, batch)
-        their_logits, their_loss = run_theirs(theirs, batch)
+        their_logits, their_loss = run_theirs(theirs, FAMILIES.of(config).hf.outputs, batch)
         our_loss.backward()
         their_loss.backward()
         for a, b in zip(our_logits, their_logits, strict=True):
@@ -181,12 +181,16 @@ def run_ours(model: torch.nn.Module, batch: dict[str, Tensor]) -> tuple[tuple[Te
     return logits if isinstance(logits, tuple) else (logits,), (sums / torch.stack(counts)).sum()
 
 
-def run_theirs(model: torch.nn.Module, batch: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
+def run_theirs(
+    model: torch.nn.Module, outputs: tuple[str, ...], batch: dict[str, Tensor]
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """outputs: names of the logits."""
     batch = dict(batch)
     if "attention_mask" in batch:
         batch["attention_mask"] = batch["attention_mask"].long()
     if "sop_labels" not in batch:
         out = model(**batch, use_cache=False)
         return (out.logits,), out.loss
-    out = model(next_sentence_label=batch.pop("sop_labels"), **batch)
-    return (out.prediction_logits, out.seq_relationship_logits), out.loss
+    label = "sentence_order_label" if "sop_logits" in outputs else "next_sentence_label"
+    out = model(**{label: batch.pop("sop_labels")}, **batch)
+    return tuple(out[name] for name in outputs), out.loss

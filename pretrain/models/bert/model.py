@@ -4,7 +4,7 @@ a removed discourse connective (Nie et al. 2019, DisSent).
 
 Any contiguous slice of the layers is a module of its own with the same parameter names.
 
-Letters: B batch, S sequence length, D model width, V vocabulary.
+Letters: B batch, S sequence length, D model width, E embedding size (D here, smaller in ALBERT), V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
-from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.dropout.place import Dropout, again
 from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import IGNORE, Targets
 
@@ -30,20 +30,27 @@ from .knowledge import KnowledgeInjection, RelationalDecoder
 class Bert(nn.Module):
     """The layers of `config` in the range `layers` (default: all of them)."""
 
-    def __init__(self, config: BertConfig, layers: range | None = None) -> None:
+    def __init__(
+        self, config: BertConfig, layers: range | None = None, embedding_size: int | None = None
+    ) -> None:
+        """embedding_size: of embeddings, and of the states that meet them in the LM head; None: D."""
         super().__init__()
         layers = range(config.num_layers) if layers is None else layers
+        size = config.d_model if embedding_size is None else embedding_size
         self.config = config
+        self.places = {i: self.place(i) for i in layers}
         self._classifiers = (SENTENCE_ORDER, *(head for head, _ in auxiliary(config.heads)))
         self.is_first, self.is_last = layers.start == 0, layers.stop == config.num_layers
         if self.is_first or self.is_last:  # the last slice needs the word embeddings for its tied MLM head
-            self.embeddings = BertEmbeddings(config, only_words=not self.is_first)
-        self.layers = nn.ModuleDict({str(i): BertLayer(config, i) for i in layers})
+            self.embeddings = BertEmbeddings(config, size, only_words=not self.is_first)
+        self.layers = nn.ModuleDict(
+            {str(i): BertLayer(config, i) for i in dict.fromkeys(self.places.values())}
+        )
         if self.is_last:
             if config.norm == "pre":
                 self.final_norm = LayerNorm(config.d_model, config.layer_norm_eps)
-            self.mlm_transform = MlmTransform(config)
-            self.lm_head = LMHead(config.d_model, config.vocab_size, tied=True, bias=True)
+            self.mlm_transform = MlmTransform(config, size)
+            self.lm_head = LMHead(size, config.vocab_size, tied=True, bias=True)
             self.pooler = Pooler(config)
             self.sop_head = nn.Linear(config.d_model, 2)
             if config.knowledge_width:
@@ -64,7 +71,7 @@ class Bert(nn.Module):
         in inputs.py.
         """
         known(batch, INPUTS, LABELS)
-        x = self.embeddings(batch) if self.is_first else hidden[0]
+        x = self.embed(batch) if self.is_first else hidden[0]
         length, segments = batch["input_ids"].shape[1], batch.get("segments")
         bias = attention_bias(
             length,
@@ -76,8 +83,9 @@ class Bert(nn.Module):
             dtype=x.dtype,
             device=x.device,
         )
-        for layer in self.layers.values():
-            x = layer(x, bias, batch.get("samples"))
+        samples = batch.get("samples")
+        for layer, place in self.places.items():
+            x = self.layers[str(place)](x, bias, again(samples, layer - place))
         if not self.is_last:
             return x
         x = self.final_norm(x) if hasattr(self, "final_norm") else x
@@ -85,6 +93,14 @@ class Bert(nn.Module):
         if targets is None:
             return self._lm(x, None), self.sop_head(self.pooler(x))
         return self.losses(x, targets, batch)
+
+    def place(self, layer: int) -> int:
+        """Number of the parameters that layer number `layer` applies."""
+        return layer
+
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """A batch -> the states (B, S, D) that the first layer reads."""
+        return self.embeddings(batch)
 
     def losses(self, x: Tensor, targets: Targets, batch: Mapping[str, Tensor]) -> Tensor:
         """Final states (B, S, D), what is to be predicted of tokens, and the labels of the other heads -> sums of
@@ -125,23 +141,23 @@ def class_cross_entropy_sum(logits: Tensor, labels: Tensor, smoothing: float) ->
 
 
 class BertEmbeddings(nn.Module):
-    """Word, position and segment embeddings and linguistic features; normed in post-LN models."""
+    """Word, position and segment embeddings (size E) and linguistic features; normed in post-LN models."""
 
-    def __init__(self, config: BertConfig, *, only_words: bool) -> None:
+    def __init__(self, config: BertConfig, size: int, *, only_words: bool) -> None:
         super().__init__()
-        self.word = nn.Embedding(config.vocab_size, config.d_model)
+        self.word = nn.Embedding(config.vocab_size, size)
         if not only_words:
-            self.position = nn.Embedding(config.max_positions, config.d_model)
-            self.token_type = nn.Embedding(config.token_types, config.d_model)
+            self.position = nn.Embedding(config.max_positions, size)
+            self.token_type = nn.Embedding(config.token_types, size)
             if config.norm == "post":
-                self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
+                self.norm = LayerNorm(size, config.layer_norm_eps)
             if config.knowledge_width:
-                self.knowledge = KnowledgeInjection(config.knowledge_width, config.d_model)
-            self.features = LinguisticFeatures(config.features, config.d_model)
+                self.knowledge = KnowledgeInjection(config.knowledge_width, size)
+            self.features = LinguisticFeatures(config.features, size)
             self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """A batch, see inputs.py -> (B, S, D). Positions count from the start of each run of equal segments."""
+        """A batch, see inputs.py -> (B, S, E). Positions count from the start of each run of equal segments."""
         input_ids, segments = batch["input_ids"], batch.get("segments")
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
         if segments is not None:
@@ -192,13 +208,13 @@ class BertLayer(nn.Module):
 
 
 class MlmTransform(nn.Module):
-    """norm(activation(dense(x))) before the vocabulary projection. (B, S, D) -> (B, S, D)."""
+    """norm(activation(dense(x))) before the vocabulary projection. (B, S, D) -> (B, S, E)."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, size: int) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[config.activation]
-        self.dense = nn.Linear(config.d_model, config.d_model)
-        self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
+        self.dense = nn.Linear(config.d_model, size)
+        self.norm = LayerNorm(size, config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.activation(self.dense(x)))

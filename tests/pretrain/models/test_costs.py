@@ -14,6 +14,7 @@ from taixue.kernels.dispatch.interpreter import prepare
 from taixue.parallel.blocks import blocks, checkpoint_activations
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 from taixue.pretrain.models import FAMILIES, build_model
+from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.family import Step
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
@@ -25,6 +26,7 @@ MODELS: dict[str, ModelConfig] = {
     ),
     "bert": BertConfig(**SHAPE, num_layers=3, heads=HeadsConfig(pos=6, relation=3)),
     "megatron-bert": BertConfig(**SHAPE, num_layers=2, norm="pre", activation="relu"),
+    "albert": AlbertConfig(**SHAPE, embedding_size=12, num_layers=3, heads=HeadsConfig(ne=4, relation=3)),
 }
 LENGTHS, SAMPLES = (16, 12), 2
 

@@ -6,6 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import FAMILIES, build_model, model_spec
+from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.observe import METRICS, Meter
 from taixue.pretrain.observe.peak import lookup
 
@@ -60,9 +61,12 @@ T5 = T5Config(
     vocab_size=64, d_model=16, d_kv=4, d_ff=24, num_heads=3, num_encoder_layers=2, num_decoder_layers=3
 )
 BERT = BertConfig(vocab_size=64, d_model=16, d_ff=24, num_heads=2, num_layers=2)
+ALBERT = AlbertConfig(vocab_size=64, embedding_size=6, d_model=16, d_ff=24, num_heads=2, num_layers=3)
 
 
-@pytest.mark.parametrize("config", [T5, T5.model_copy(update={"ffn": "relu", "tie_embeddings": True}), BERT])
+@pytest.mark.parametrize(
+    "config", [T5, T5.model_copy(update={"ffn": "relu", "tie_embeddings": True}), BERT, ALBERT]
+)
 def test_forward_flops_are_what_torch_counts(config: T5Config | BertConfig) -> None:
     lengths = (12, 7)
     batch = FAMILIES.of(config).probe(config, 2, 0, lengths)

@@ -1,0 +1,19 @@
+"""The section of an ALBERT."""
+
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from ..bert.config import BertConfig
+
+
+class AlbertConfig(BertConfig):
+    """Shape of an ALBERT: a post-LN BERT with embeddings of their own size and one layer, applied num_layers times.
+
+    dropout: 0.1 as in v1; v2 was published with 0.
+    """
+
+    family: Literal["albert"] = "albert"  # type: ignore[assignment]  # the key that tells sections apart
+    embedding_size: PositiveInt = 128
+    norm: Literal["post"] = "post"
+    activation: Literal["gelu", "gelu_new", "relu"] = "gelu_new"
