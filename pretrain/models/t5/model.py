@@ -84,7 +84,7 @@ class T5(nn.Module):
         return self.losses(target, targets)
 
     def losses(self, target: Tensor, targets: Targets) -> Tensor:
-        """Final decoder states (B, T, D) -> (n_losses,): sums of losses against labels and, if it is there, a teacher."""
+        """Final decoder states (B, T, D) -> (n_losses,): sums of the losses: labels and, if it is there, a teacher."""
         hard, soft = self.lm_head(self._scaled(target), self._tied_weight(), targets)
         return torch.stack((hard,) if targets.teacher is None else (hard, soft))
 
