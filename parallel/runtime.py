@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from taixue.kernels.dropout.place import Streams
+from taixue.kernels.dropout.places import Streams
 
 from .blocks import blocks, checkpoint_activations, shard
 from .gradients import global_norm

@@ -15,8 +15,7 @@ class StopRequest:
     """Inside `with`, the signals only raise the flag; a scheduler's warning thus never ends a step half-way.
     A second SIGINT (Ctrl-C) of this process raises KeyboardInterrupt.
 
-    Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one
-    decision.
+    Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one decision.
     """
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 
-from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.dropout.places import Dropout
 from taixue.kernels.loss import Targets, linear_loss_sums
 
 from .collectives import enter, gather_sequence, leave

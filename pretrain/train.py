@@ -31,7 +31,7 @@ from .config.validate import run_folder, validate
 from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
 from .objectives import Objective, build_objective
-from .objectives.facts import facts_of
+from .objectives.summary import facts_of
 from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS

@@ -10,7 +10,7 @@ All but parquet and arrow also with .gz, .zst or .xz. `hf:owner/name[:config][:s
 """
 
 from .documents import batches, documents
-from .inputs import COMPRESSIONS, FORMATS, expansion, find_files, is_compressed, is_whole, whole
+from .find import COMPRESSIONS, FORMATS, expansion, find_files, is_compressed, is_whole, whole
 from .records import Piece, ReadOptions, Rejected
 
 __all__ = [

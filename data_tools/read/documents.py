@@ -8,7 +8,7 @@ from taixue import UserError
 
 from .. import native
 from . import lines, tables, warc
-from .inputs import file_format, whole
+from .find import file_format, whole
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from taixue import UserError
 
-from .inputs import file_format
+from .find import file_format
 from .lines import BYTE_ORDER_MARK, decoder, too_long
 from .records import DamagedError, Field, Piece, ReadOptions, Reject, field
 from .streams import lines, reading

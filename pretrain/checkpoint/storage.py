@@ -1,5 +1,4 @@
-"""Storage for torch.distributed.checkpoint (DCP) made of safetensors and JSON: nothing in it is ever
-unpickled.
+"""Storage for torch.distributed.checkpoint (DCP) made of safetensors and JSON: nothing in it is ever unpickled.
 
 DCP plans who writes and reads which piece, so that any layout loads any layout; this module is the disk
 side. Its own FileSystemWriter keeps the plan in a pickle and tensors in torch.save's format; ours writes
@@ -45,8 +44,8 @@ class Piece:
 class Writer(StorageWriter):
     """Writes one checkpoint: each rank its file, the coordinator the index, the state and the commit.
 
-    Raises (as DCP's CheckpointException, on every rank) what any rank's file system raised; then nothing is
-    committed.
+    Raises (as DCP's CheckpointException, on every rank) what any rank's file system raised; then
+    nothing is committed.
     """
 
     def __init__(self, checkpoint: Path, step: int, state: dict[str, Any]) -> None:
@@ -112,9 +111,7 @@ class Writer(StorageWriter):
 
 
 class Reader(StorageReader):
-    """Reads pieces of a checkpoint whose digests have been verified; only the bytes a rank needs are
-    touched.
-    """
+    """Reads pieces of a checkpoint whose digests have been verified; only the bytes a rank needs are touched."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint

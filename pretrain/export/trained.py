@@ -12,7 +12,7 @@ from taixue import UserError
 
 from ..checkpoint import layout, read_state, read_tensors
 from ..config.schema import RunConfig, recorded_run
-from ..objectives.facts import ObjectiveFacts
+from ..objectives.summary import ObjectiveFacts
 from ..run.history import Start, leading_to, read_history
 
 log = logging.getLogger("taixue")

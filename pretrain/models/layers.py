@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention, attention_bias
-from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.dropout.places import Dropout
 from taixue.kernels.gated_ffn import gate
 from taixue.kernels.loss import Targets, Teacher, linear_loss_sums
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm

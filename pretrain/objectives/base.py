@@ -1,6 +1,4 @@
-"""What an objective is: a pure function from token windows and keys to arrays of fixed shape. It knows no
-model.
-"""
+"""What an objective is: a pure function from token windows and keys to arrays of fixed shape. It knows no model."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

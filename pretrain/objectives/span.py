@@ -1,5 +1,4 @@
-"""T5 span corruption (Raffel et al. 2020; random_spans_helper, random_spans_noise_mask in google-research's
-t5).
+"""T5 span corruption (Raffel et al. 2020; random_spans_helper, random_spans_noise_mask in google-research's t5).
 
 Of n tokens, N = round(n * density) are noise, in M = round(N / mean span length) spans. The spans' lengths
 are a uniformly random composition of N into M parts, those of the text between them one of n - N into M

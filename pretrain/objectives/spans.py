@@ -24,9 +24,7 @@ NOISE_STREAM, TEXT_STREAM, UNIT_STREAM = 1, 2, 4
 
 @dataclass(frozen=True)
 class SpanShape:
-    """The numbers that follow from input length S, density and mean span length. EOS is counted in both
-    lengths.
-    """
+    """The numbers that follow from input length S, density and mean span length. EOS is counted in both lengths."""
 
     raw_length: int
     noise_tokens: int

@@ -1,8 +1,7 @@
 """Adafactor (Shazeer & Stern 2018) as T5 used it, on sharded parameters.
 
 torch.optim.Adafactor fails on FSDP2 parameters. Here the statistics are those of the full logical tensor,
-whatever mix of FSDP2 and tensor-parallel sharding holds it, so every layout takes the step that one
-process would.
+whatever mix of FSDP2 and tensor-parallel sharding holds it, so every layout takes the step that one process would.
 """
 
 from typing import Any
@@ -27,8 +26,7 @@ class Adafactor(torch.optim.Optimizer):
     For a matrix G (N, M) with squares Q = G^2 + 1e-30:  row (N,) and col (M,) are moving averages of the
     means of Q over columns and over rows; U = G / sqrt(row col^T / mean(row)). For a vector, second (N,)
     is the moving average of Q and U = G / sqrt(second). Then  p <- p - lr * max(1e-3, RMS(p)) * (U /
-    max(1, RMS(U)) + weight_decay * p). Equal to transformers' Adafactor(relative_step=False,
-    scale_parameter=True).
+    max(1, RMS(U)) + weight_decay * p). Equal to transformers' Adafactor(relative_step=False, scale_parameter=True).
 
     State: row and col (or second) per parameter, split as the parameter's rows and columns are; they
     reshard like any DTensor.

@@ -62,8 +62,7 @@ class AdamW(torch.optim.Optimizer):
 
 
 class AdamWRms(AdamW):
-    """AdamW whose step is multiplied by max(1e-3, RMS of the parameter), as nanoT5's AdamWScale and
-    Adafactor do.
+    """AdamW whose step is multiplied by max(1e-3, RMS of the parameter), as nanoT5's AdamWScale and Adafactor do.
 
     The RMS is that of the whole logical tensor before the update. Collectives per step: one all_gather of a
     few scalars for each process group that splits parameters (dp_shard, tp).

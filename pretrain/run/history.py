@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 import taixue
 from taixue import UserError
 
-from ..objectives.facts import ObjectiveFacts
+from ..objectives.summary import ObjectiveFacts
 
 log = logging.getLogger("taixue")
 

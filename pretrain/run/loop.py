@@ -45,8 +45,7 @@ class Loop:
     done: int = field(default=0, init=False)
 
     def dry_run(self, step: int) -> None:
-        """Forward and backward on a step's batch, gradients thrown away: what cannot work fails before
-        step 1.
+        """Forward and backward on a step's batch, gradients thrown away: what cannot work fails before step 1.
 
         Leaves no trace: every step seeds its own random numbers.
         """

@@ -1,6 +1,4 @@
-"""What a run is between two steps, as tensors and JSON: how it is saved, resumed and started from
-elsewhere.
-"""
+"""What a run is between two steps, as tensors and JSON: how it is saved, resumed and started from elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from taixue.parallel.engine import Engine
 from .. import checkpoint
 from ..config.schema import RunConfig
 from ..models import FAMILIES
-from ..objectives.facts import ObjectiveFacts
+from ..objectives.summary import ObjectiveFacts
 
 
 @dataclass

@@ -8,7 +8,7 @@ from taixue.parallel.engine import Engine
 from ..config.schema import RunConfig
 from ..models import ModelSpec
 from ..run.history import Origin
-from . import fresh, hf_folder
+from . import fresh, from_folder
 
 __all__ = ["first_weights"]
 
@@ -20,5 +20,5 @@ def first_weights(run: RunConfig, engine: Engine, spec: ModelSpec, group: dist.P
     """
     if not run.init_from:
         return fresh.take(run.seed, engine, spec)
-    agreed(group, lambda: hf_folder.take(run.init_from, run.model, engine, spec))
-    return from_main(group, lambda: hf_folder.origin(run.init_from))
+    agreed(group, lambda: from_folder.take(run.init_from, run.model, engine, spec))
+    return from_main(group, lambda: from_folder.origin(run.init_from))

@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from taixue.kernels import dispatch
 from taixue.kernels.dispatch.interpreter import prepare as prepare_interpreter
-from taixue.kernels.dropout.place import Streams
+from taixue.kernels.dropout.places import Streams
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
 from taixue.parallel.spawn import run_ranks

@@ -37,10 +37,16 @@ def file_arrows() -> dict[Path, set[Path]]:
 
 
 def folder_arrows() -> dict[Path, set[Path]]:
-    """The same between folders; the files that lie in a folder itself count as one, its sub-folders as others."""
+    """The same between folders, for pairs of which neither lies in the other: a folder's own files list what its rooms
+    hold (commands, families), and the rooms stand on what they share."""
     arrows: dict[Path, set[Path]] = {path.parent: set() for path in SOURCES}
     for path, imported in file_arrows().items():
-        arrows[path.parent] |= {other.parent for other in imported} - {path.parent}
+        here = path.parent
+        arrows[here] |= {
+            there
+            for there in {other.parent for other in imported} - {here}
+            if there not in here.parents and here not in there.parents
+        }
     return arrows
 
 

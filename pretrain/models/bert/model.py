@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
-from taixue.kernels.dropout.place import Dropout, again
+from taixue.kernels.dropout.places import Dropout, again
 from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import IGNORE, Targets
 
@@ -67,8 +67,8 @@ class Bert(nn.Module):
 
         hidden: the states (B, S, D) of the slice before, nothing for the first slice. batch: see inputs.py. Returns
         states (B, S, D); the last slice returns (MLM logits (B, S, V), SOP logits (B, 2)), or with labels the sums of
-        cross-entropies, in the order of heads.losses; 0 where labels are not given. TypeError for a key that is not
-        in inputs.py.
+        cross-entropies, in the order of heads.losses; 0 where labels are not given. TypeError for a key that
+        is not in inputs.py.
         """
         known(batch, INPUTS, LABELS)
         x = self.embed(batch) if self.is_first else hidden[0]

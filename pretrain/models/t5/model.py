@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taixue.kernels.attention import AttentionBias, attention_bias
-from taixue.kernels.dropout.place import Dropout
+from taixue.kernels.dropout.places import Dropout
 from taixue.kernels.loss import Targets
 
 from ..layers import (

@@ -21,7 +21,7 @@ from taixue.pretrain.config.schema import (
     T5Config,
 )
 from taixue.pretrain.models import FAMILIES
-from taixue.pretrain.objectives.facts import ObjectiveFacts
+from taixue.pretrain.objectives.summary import ObjectiveFacts
 
 from ...dist import run_ranks
 from ...parity.models import random_state

@@ -17,7 +17,7 @@ import yaml
 import taixue
 from taixue import UserError
 from taixue.pretrain.export import to_hf
-from taixue.pretrain.objectives.facts import ObjectiveFacts
+from taixue.pretrain.objectives.summary import ObjectiveFacts
 from taixue.pretrain.run.history import (
     HISTORY_FILE,
     Code,
