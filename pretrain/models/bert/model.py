@@ -36,12 +36,14 @@ class Bert(nn.Module):
         layers = range(config.num_layers) if layers is None else layers
         size = config.d_model if embedding_size is None else embedding_size
         self.config = config
-        self.places = [self.place(i) for i in layers]
+        self._places = {i: self.place(i) for i in layers}
         self._classifiers = (SENTENCE_ORDER, *(head for head, _ in auxiliary(config.heads)))
         self.is_first, self.is_last = layers.start == 0, layers.stop == config.num_layers
         if self.is_first or self.is_last:  # the last slice needs the word embeddings for its tied MLM head
             self.embeddings = BertEmbeddings(config, size, only_words=not self.is_first)
-        self.layers = nn.ModuleDict({str(i): BertLayer(config, i) for i in dict.fromkeys(self.places)})
+        self.layers = nn.ModuleDict(
+            {str(i): BertLayer(config, i) for i in dict.fromkeys(self._places.values())}
+        )
         if self.is_last:
             if config.norm == "pre":
                 self.final_norm = LayerNorm(config.d_model, config.layer_norm_eps)
@@ -79,7 +81,7 @@ class Bert(nn.Module):
             dtype=x.dtype,
             device=x.device,
         )
-        for place in self.places:
+        for place in self._places.values():
             x = self.layers[str(place)](x, bias)
         if not self.is_last:
             return x
