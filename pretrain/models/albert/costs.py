@@ -4,7 +4,7 @@ Letters: D model width, E embedding size, F feed-forward width, V vocabulary, S 
 vectors.
 """
 
-from ..bert.heads import SENTENCE_ORDER, auxiliary
+from ..bert.costs import classifiers, kept_by_classifiers
 from ..family import Step
 from ..kept import Kept
 from .config import AlbertConfig
@@ -19,7 +19,7 @@ def parameters(config: AlbertConfig, part: range) -> int:
     """Elements of the slice `part`. Every slice holds a replica of the layer, the last one of the word embedding.
 
     Layer: 4 (D D + D) + 2 D F + F + D + 4 D. Embeddings: rows of E, norm 2 E, projection E D + D. Head: dense D E + E,
-    norm 2 E, bias V; pooler D D + D; classifiers D C + C.
+    norm 2 E, bias V; classifiers as in a BERT.
     """
     d, e, ffn, features = config.d_model, config.embedding_size, config.d_ff, config.features
     is_first, is_last = part.start == 0, part.stop == config.num_layers
@@ -33,10 +33,7 @@ def parameters(config: AlbertConfig, part: range) -> int:
         count += sum(rows * e + 1 for rows in (features.pos_tags, features.roles) if rows)
         count += e * d + d
     if is_last:
-        count += (d * e + e) + 2 * e + config.vocab_size + (d * d + d)
-        count += sum((d + 1) * classes for classes in (2, *(count for _, count in auxiliary(config.heads))))
-        if config.knowledge_width:
-            count += config.knowledge_width * d + d + 2 * d + d * d
+        count += (d * e + e) + 2 * e + config.vocab_size + classifiers(config)
     return count
 
 
@@ -55,8 +52,8 @@ def kept_bytes(config: AlbertConfig, part: range, step: Step) -> int:
     """See Costs.kept_bytes and ../kept.py; linguistic inputs and entity knowledge are not counted.
 
     Every application keeps what a layer keeps. First slice: the positions (8 S), the norm, and the projection's input
-    (S, E). Last: the input (S, D), the product and the norm (S, E) of the transform; the LM head; the pooled state, and
-    the probabilities of every classifier in fp32.
+    (S, E). Last: the input (S, D), the product and the norm (S, E) of the transform; the LM head; what classifiers keep
+    in a BERT.
     """
     kept, d, e, length = Kept(step), config.d_model, config.embedding_size, step.lengths[0]
     norm, small_norm = kept.layer_norm(length, d), kept.layer_norm(length, e)
@@ -69,9 +66,5 @@ def kept_bytes(config: AlbertConfig, part: range, step: Step) -> int:
         product = 0 if config.activation == "relu" else kept.residual(length, e)
         total += kept.residual(length, d) + product + small_norm
         total += kept.lm_head(length, e, config.vocab_size, bias=True)
-        total += step.samples * d * step.element_bytes
-        wide = max(4, step.element_bytes)
-        for head, classes in ((SENTENCE_ORDER, 2), *auxiliary(config.heads)):
-            rows = length if head.reads == "tokens" else 1
-            total += (step.samples * rows * classes + 1) * wide  # and the number of labels
+        total += kept_by_classifiers(config, step)
     return total

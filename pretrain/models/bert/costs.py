@@ -17,8 +17,7 @@ def layers(config: BertConfig) -> int:
 def parameters(config: BertConfig, part: range) -> int:
     """Elements of the slice `part`. The last slice holds a replica of the word embedding, for its head.
 
-    Layer: 4 (D D + D) + 2 D F + F + D + 4 D, two norms of 2 D. Head: dense D D + D, norm 2 D, bias V; pooler D D + D;
-    classifiers D C + C.
+    Layer: 4 (D D + D) + 2 D F + F + D + 4 D, two norms of 2 D. Head: dense D D + D, norm 2 D, bias V; see classifiers.
     """
     d, ffn, features = config.d_model, config.d_ff, config.features
     is_first, is_last = part.start == 0, part.stop == config.num_layers
@@ -33,11 +32,15 @@ def parameters(config: BertConfig, part: range) -> int:
         count += sum(rows * d + 1 for rows in (features.pos_tags, features.roles) if rows)
     if is_last:
         count += 2 * d if config.norm == "pre" else 0
-        count += (d * d + d) + 2 * d + config.vocab_size + (d * d + d)
-        count += sum((d + 1) * classes for classes in (2, *(count for _, count in auxiliary(config.heads))))
-        if config.knowledge_width:
-            count += config.knowledge_width * d + d + 2 * d + d * d
+        count += (d * d + d) + 2 * d + config.vocab_size + classifiers(config)
     return count
+
+
+def classifiers(config: BertConfig) -> int:
+    """Elements of the pooler, D D + D, the classifiers, D C + C each, and the relational decoder."""
+    d, width = config.d_model, config.knowledge_width
+    count = d * d + d + sum((d + 1) * n for n in (2, *(count for _, count in auxiliary(config.heads))))
+    return count + (width * d + d + 2 * d + d * d if width else 0)
 
 
 def forward_flops(config: BertConfig, lengths: tuple[int, int]) -> tuple[float, ...]:
@@ -55,8 +58,7 @@ def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
 
     Norms before or after a region keep the same. First slice: the positions (8 S), and the norm of a post-LN model.
     Last: the final norm of a pre-LN model; the input, the product and the norm of the transform (S, D); the LM head;
-    the pooled state; of every classifier the probabilities and the number of labels in fp32 and, where labels are
-    smoothed, which are ignored.
+    see kept_by_classifiers.
     """
     kept, d, length = Kept(step), config.d_model, step.lengths[0]
     norm = kept.layer_norm(length, d)
@@ -69,9 +71,15 @@ def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
         product = 0 if config.activation == "relu" else kept.residual(length, d)
         total += (norm if config.norm == "pre" else 0) + kept.residual(length, d) + product + norm
         total += kept.lm_head(length, d, config.vocab_size, bias=True)
-        total += step.samples * d * step.element_bytes
-        wide = max(4, step.element_bytes)
-        for head, classes in ((SENTENCE_ORDER, 2), *auxiliary(config.heads)):
-            rows = step.samples * (length if head.reads == "tokens" else 1)
-            total += (rows * classes + 1) * wide + (rows if head.smoothing else 0)
+        total += kept_by_classifiers(config, step)
+    return total
+
+
+def kept_by_classifiers(config: BertConfig, step: Step) -> int:
+    """Bytes of the pooled state (D), and for every classifier the probabilities and the number of labels in fp32, and
+    where labels are smoothed, which of them are ignored."""
+    total, wide = step.samples * config.d_model * step.element_bytes, max(4, step.element_bytes)
+    for head, classes in ((SENTENCE_ORDER, 2), *auxiliary(config.heads)):
+        rows = step.samples * (step.lengths[0] if head.reads == "tokens" else 1)
+        total += (rows * classes + 1) * wide + (rows if head.smoothing else 0)
     return total

@@ -38,13 +38,13 @@ class Bert(nn.Module):
         layers = range(config.num_layers) if layers is None else layers
         size = config.d_model if embedding_size is None else embedding_size
         self.config = config
-        self.places = {i: self.place(i) for i in layers}
+        self._places = {i: self.place(i) for i in layers}
         self._classifiers = (SENTENCE_ORDER, *(head for head, _ in auxiliary(config.heads)))
         self.is_first, self.is_last = layers.start == 0, layers.stop == config.num_layers
         if self.is_first or self.is_last:  # the last slice needs the word embeddings for its tied MLM head
             self.embeddings = BertEmbeddings(config, size, only_words=not self.is_first)
         self.layers = nn.ModuleDict(
-            {str(i): BertLayer(config, i) for i in dict.fromkeys(self.places.values())}
+            {str(i): BertLayer(config, i) for i in dict.fromkeys(self._places.values())}
         )
         if self.is_last:
             if config.norm == "pre":
@@ -84,7 +84,7 @@ class Bert(nn.Module):
             device=x.device,
         )
         samples = batch.get("samples")
-        for layer, place in self.places.items():
+        for layer, place in self._places.items():
             x = self.layers[str(place)](x, bias, again(samples, layer - place))
         if not self.is_last:
             return x

@@ -21,6 +21,7 @@ from taixue.pretrain.config.schema import (
     T5Config,
 )
 from taixue.pretrain.models import FAMILIES
+from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.objectives.summary import ObjectiveFacts
 
 from ...dist import run_ranks
@@ -35,11 +36,15 @@ BERT = BertConfig(
     vocab_size=640, d_model=32, d_ff=48, num_heads=4, num_layers=2, max_positions=32, dropout=0.0
 )
 MEGATRON_BERT = BERT.model_copy(update={"norm": "pre"})
+ALBERT = AlbertConfig(
+    vocab_size=640, embedding_size=12, d_model=32, d_ff=48, num_heads=4, num_layers=3, max_positions=32, dropout=0.0
+)  # fmt: skip
 CONFIGS: dict[str, T5Config | BertConfig] = {
     "t5-v1.0": T5_V1_0,
     "t5-v1.1": T5_V1_1,
     "bert": BERT,
     "megatron-bert": MEGATRON_BERT,
+    "albert": ALBERT,
 }
 
 OBJECTIVE = ObjectiveFacts(

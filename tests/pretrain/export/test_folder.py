@@ -10,17 +10,28 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import AlbertConfig as HfAlbertConfig
+from transformers import (
+    AlbertForMaskedLM,
+    AlbertForPreTraining,
+    AlbertModel,
+    BertForMaskedLM,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    PreTrainedModel,
+)
 from transformers import BertConfig as HfBertConfig
-from transformers import BertForMaskedLM, MT5Config, MT5ForConditionalGeneration
 
 from taixue import UserError
 from taixue.base.load import load
 from taixue.pretrain.config.schema import BertConfig, RunConfig, T5Config
 from taixue.pretrain.export import from_hf, import_hf
+from taixue.pretrain.export.hf_folder import read_hf
 from taixue.pretrain.export.tokenizer_files import copy_tokenizer
+from taixue.pretrain.models import FAMILIES
 
 from ...parity.models import hf_model, random_state
-from .conftest import BERT, CONFIGS, MEGATRON_BERT, T5_V1_0, T5_V1_1
+from .conftest import ALBERT, BERT, CONFIGS, MEGATRON_BERT, T5_V1_0, T5_V1_1
 
 Tokenizers = dict[str, Path]
 
@@ -80,9 +91,11 @@ def test_old_folders_with_pytorch_model_bin(name: str, tmp_path: Path) -> None:
         tensors[name] = torch.zeros(32, config.num_heads)
         change_config(folder, tie_word_embeddings=config.tie_embeddings, scale_decoder_outputs=...)
     else:
-        tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
-        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
-        tensors["bert.embeddings.position_ids"] = torch.arange(config.max_positions)[None]
+        names = FAMILIES.of(config).hf.names(config)
+        for copy, original in names.copies.items():
+            tensors[copy] = tensors[original]
+        (buffer,) = names.unused
+        tensors[buffer] = torch.arange(config.max_positions)[None]
         tensors = {
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
                 "LayerNorm.bias", "LayerNorm.beta"
@@ -125,6 +138,37 @@ def test_a_masked_lm_starts_with_fresh_heads(tmp_path: Path) -> None:
     assert config == BERT
     assert state["sop_head.weight"].shape == (2, 32)
     assert state["pooler.bias"].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("made", "fresh"),
+    [
+        (AlbertForMaskedLM, {"pooler", "sop_head"}),
+        (AlbertModel, {"mlm_transform", "lm_head", "sop_head"}),
+        (AlbertForPreTraining, set()),
+    ],
+    ids=["masked-lm", "model", "pretraining"],
+)
+def test_parts_of_an_albert(made: type[PreTrainedModel], fresh: set[str], tmp_path: Path) -> None:
+    hf_config = HfAlbertConfig(
+        vocab_size=640, embedding_size=12, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=48, max_position_embeddings=32,
+    )  # fmt: skip
+    model = made(hf_config)
+    model.save_pretrained(tmp_path / "hf")
+    config, state, lacked = read_hf(tmp_path / "hf")
+    assert config == ALBERT
+    assert {name.split(".")[0] for name in lacked} == fresh
+    embedding = model.get_input_embeddings().weight
+    assert torch.equal(state["embeddings.word.weight"], embedding)
+
+
+def test_an_albert_of_several_layers_is_refused(tmp_path: Path) -> None:
+    folder = change_config(write_hf(tmp_path / "hf", ALBERT), num_hidden_groups=3, inner_group_num=2)
+    with pytest.raises(
+        UserError, match=r"num_hidden_groups is 3, legal: 1; inner_group_num is 2, legal: 1 \(one layer"
+    ):
+        from_hf(folder)
 
 
 REFUSED_TENSORS: dict[str, tuple[dict[str, Any], str]] = {
@@ -225,12 +269,12 @@ def test_an_index_stays_in_its_folder(tmp_path: Path) -> None:
         from_hf(folder)
 
 
-@pytest.mark.parametrize("name", ["t5-v1.1", "bert"])
+@pytest.mark.parametrize("name", ["t5-v1.1", "bert", "albert"])
 def test_import_writes_a_preset_that_loads(
     name: str, tmp_path: Path, tokenizers: Tokenizers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = CONFIGS[name]
-    folder = write_hf(tmp_path / "hf", config, tokenizers[config.family])
+    folder = write_hf(tmp_path / "hf", config, tokenizers[FAMILIES.of(config).tokenizer])
     preset = import_hf(folder, tmp_path / "imported")
     run = load(RunConfig, str(preset))
     assert run.model == config

@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from taixue import UserError
 from taixue.data_tools.tokenizer.store import load_tokenizer
@@ -21,7 +21,7 @@ from taixue.pretrain.export.publish import write_model
 from taixue.pretrain.models import FAMILIES
 
 from ...parity.models import random_state
-from .conftest import BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
+from .conftest import ALBERT, BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
 from .test_folder import write_hf
 
 Tokenizers = dict[str, Path]
@@ -216,3 +216,17 @@ def test_mengzi_like_folder_round_trip(tmp_path: Path, tokenizers: Tokenizers) -
     ).read_bytes()
     before, after = load_file(tmp_path / "mengzi/model.safetensors"), read_tensors(tmp_path / "hf")
     assert before.keys() == after.keys()
+
+
+def test_an_albert_round_trip_keeps_the_bytes(tmp_path: Path, tokenizers: Tokenizers) -> None:
+    """As above, from what transformers saves of an AlbertForPreTraining; config.json means the same to transformers."""
+    write_hf(tmp_path / "theirs", ALBERT, tokenizers["bert"])
+    config, state = from_hf(tmp_path / "theirs")
+    run = save_run(tmp_path / "run", run_config(config, tokenizers["bert"]), state)
+    to_hf(run, tmp_path / "hf")
+    theirs, exported = (tmp_path / name / "model.safetensors" for name in ("theirs", "hf"))
+    assert exported.read_bytes() == theirs.read_bytes()
+    before, after = (AutoConfig.from_pretrained(tmp_path / name) for name in ("theirs", "hf"))
+    ids = {"bos_token_id", "eos_token_id", "pad_token_id"}
+    differing = {key for key, value in before.to_dict().items() if after.to_dict()[key] != value}
+    assert differing <= ids | {"_name_or_path"}

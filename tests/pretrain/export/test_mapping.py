@@ -9,6 +9,7 @@ from taixue import UserError
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import config_from_hf, config_to_hf, hf_class
 from taixue.pretrain.export.mapping import name_map, parameter_shapes, state_to_hf
+from taixue.pretrain.models.albert.config import AlbertConfig
 
 from ...parity.models import random_state
 from .conftest import BERT
@@ -20,6 +21,8 @@ SIZES: dict[str, T5Config | BertConfig] = {
     "lopsided": T5Config(num_encoder_layers=11, num_decoder_layers=2, relative_buckets=16, relative_max_distance=64),
     "bert-base": BertConfig(),
     "megatron-bert-1.3b": BertConfig(d_model=2048, d_ff=8192, num_heads=8, num_layers=24, norm="pre"),
+    "albert-base": AlbertConfig(),
+    "albert-xxlarge": AlbertConfig(d_model=4096, d_ff=16384, num_heads=64, dropout=0.0),
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from taixue.pretrain.config.schema import (
 from taixue.pretrain.config.validate import validate
 from taixue.pretrain.data.dataset import _identity
 from taixue.pretrain.models import FAMILIES, build_model, model_spec
+from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.bert.heads import AUXILIARY, SENTENCE_ORDER
 from taixue.pretrain.models.bert.inputs import LABELS
 from taixue.pretrain.models.family import Small
@@ -58,6 +59,15 @@ models = st.one_of(
         num_decoder_layers=st.integers(1, 4),
         ffn=st.sampled_from(["relu", "gated-gelu"]),
         tie_embeddings=st.booleans(),
+    ),
+    st.builds(
+        AlbertConfig,
+        **shape,
+        num_layers=st.integers(1, 4),
+        embedding_size=st.integers(1, 9),
+        max_positions=st.sampled_from([1, 3, 512]),
+        heads=st.builds(HeadsConfig, pos=st.integers(0, 9)),
+        knowledge_width=st.sampled_from([0, 1, 100]),
     ),
     st.builds(
         BertConfig,

@@ -17,7 +17,7 @@ RELAY: list[tuple[int, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("family", ["t5", "t5-tied", "t5-packed", "bert"])
+@pytest.mark.parametrize("family", ["t5", "t5-tied", "t5-packed", "bert", "albert"])
 def test_a_relay_of_layouts_equals_one_process(family: str, made: dict[str, str], tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "steps": len(RELAY),
@@ -32,9 +32,9 @@ def test_a_relay_of_layouts_equals_one_process(family: str, made: dict[str, str]
     }
     if family == "t5-packed":  # several stretches of text in a row, told apart by segments
         changes["objective"] = {"kind": "ul2", "input_length": 96, "denoisers": [{}, {"spans": "prefix"}]}
-    if family == "bert":
+    if family in ("bert", "albert"):  # albert: one layer, of which every stage has a replica
         changes |= bert(made)
-        changes["model"] = changes["model"] | {"dropout": 0.0, "num_layers": 4}
+        changes["model"] = changes["model"] | {"family": family, "dropout": 0.0, "num_layers": 4}
     alone = settings(tmp_path / "alone", made, **changes)
     relay = settings(tmp_path / "relay", made, **changes)
     assert run_ranks(go, 1, alone) == ["done"]
