@@ -9,6 +9,7 @@ from taixue import UserError
 from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.models import FAMILIES
+from taixue.pretrain.models.umt5.config import UMT5Config
 from taixue.pretrain.verify.comparison import (
     LAYOUTS,
     Difference,
@@ -25,6 +26,7 @@ SOME = [
 
 T5_V1_1 = T5Config()
 T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True)
+UMT5 = UMT5Config()
 BERT = BertConfig(norm="post")
 MEGATRON_BERT = BertConfig(norm="pre")
 
@@ -33,6 +35,7 @@ FEATURES = FeaturesConfig(
 )
 HEADS = HeadsConfig(pos=30, ne=9, relation=10)
 T5_LINGUISTIC = T5Config(features=FEATURES)
+UMT5_LINGUISTIC = UMT5Config(features=FEATURES)
 BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS, knowledge_width=100)
 MEGATRON_LINGUISTIC = BertConfig(norm="pre", features=FeaturesConfig(word_bias=True), heads=HEADS)
 LINGUISTIC = [
@@ -43,8 +46,13 @@ CASES = [
     *[(T5_V1_1, layout) for layout in ALL],
     *[(BERT, layout) for layout in ALL],
     *[(T5_V1_0, layout) for layout in SOME],
+    *[(UMT5, layout) for layout in SOME],
     *[(MEGATRON_BERT, layout) for layout in SOME],
-    *[(model, layout) for model in (T5_LINGUISTIC, BERT_LINGUISTIC) for layout in LINGUISTIC],
+    *[
+        (model, layout)
+        for model in (T5_LINGUISTIC, UMT5_LINGUISTIC, BERT_LINGUISTIC)
+        for layout in LINGUISTIC
+    ],
     *[(MEGATRON_LINGUISTIC, layout) for layout in parse_layout("tp2:sp")],
 ]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from taixue.kernels.loss import IGNORE
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.mapping import name_map
-from taixue.pretrain.models import build_model
+from taixue.pretrain.models import FAMILIES, build_model
 
 from .models import CONFIGS, hf_model, random_state
 
@@ -78,7 +78,7 @@ def test_equals_hugging_face(name: str, attention: str, padded: bool, report: li
 @pytest.mark.parametrize("name", CONFIGS)
 def test_chained_slices_equal_the_whole(name: str) -> None:
     config = CONFIGS[name]
-    total = 5 if isinstance(config, T5Config) else 3
+    total = FAMILIES.of(config).costs.layers(config)
     state = random_state(config)
     whole = build_model(config)
     whole.load_state_dict(state)

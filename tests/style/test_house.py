@@ -21,7 +21,7 @@ KNOWN_FILE_CIRCLES: set[frozenset[str]] = {
     )
 }
 KNOWN_FOLDER_CIRCLES: set[frozenset[str]] = {
-    frozenset({"pretrain/models", "pretrain/models/bert", "pretrain/models/t5"}),
+    frozenset({f"pretrain/models{family}" for family in ("", "/bert", "/mt5", "/t5", "/umt5")}),
     frozenset({"pretrain/export", "pretrain/run"}),
 }
 KNOWN_ORPHANS = {
