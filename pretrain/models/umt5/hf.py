@@ -1,4 +1,6 @@
-"""UMT5 in Hugging Face's form: as T5, v1.1's defaults, a table in every layer. No torch here."""
+"""UMT5 in Hugging Face's form: mT5's defaults, T5's meaning of tie_word_embeddings, a table in every layer. No torch
+here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
