@@ -10,10 +10,16 @@ from .plain import characters
 _VERSION = 3  # module.cc says the same
 
 
+def _compiled() -> ModuleType:
+    from .. import _native  # type: ignore[attr-defined]
+
+    return _native  # type: ignore[no-any-return]
+
+
 @cache
 def loaded() -> ModuleType | None:
     """The C++ module; None: the plain twins do the work."""
-    module = compiled.load("taixue.data_tools._native", _VERSION)
+    module = compiled.load(_compiled, _VERSION)
     if module is not None:
         module.set_characters(characters.classes().tobytes())
     return module

@@ -5,6 +5,7 @@ feed-forward width, V vocabulary. Blocks work on however many heads or hidden un
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -119,36 +120,42 @@ class GatedFeedForward(nn.Module):
         return self.wo(self.dropout(gate(self.wi_0(x), self.wi_1(x), "gelu_new"), samples))
 
 
+class Positions(NamedTuple):
+    """Positions of a sequence that attends to itself: all that its attention bias depends on but a table."""
+
+    length: int
+    key_mask: Tensor | None
+    """(B, length) bool, False: padding."""
+    causal: bool
+    dtype: torch.dtype
+    """Of the scores."""
+    segments: Tensor | None = None
+    """(B, length): attention stays inside each."""
+    groups: Tensor | None = None
+    """(B, G, length), see `attention_bias`."""
+
+
 class RelativeBias(nn.Module):
-    """T5's relative position bias of one stack: a (buckets, H) table shared by all its layers."""
+    """T5's relative position bias: a (buckets, H) table of a stack or of one layer."""
 
     def __init__(self, buckets: int, heads: int, max_distance: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(buckets, heads))
         self.max_distance = max_distance
 
-    def forward(
-        self,
-        length: int,
-        key_mask: Tensor | None,
-        causal: bool,
-        dtype: torch.dtype,
-        segments: Tensor | None = None,
-        groups: Tensor | None = None,
-    ) -> AttentionBias | None:
-        """Bias for `attention` over `length` positions; key_mask (B, length) bool, segments (B, length): attention
-        stays inside each, groups (B, G, length)."""
+    def forward(self, at: Positions) -> AttentionBias | None:
+        """Bias for `attention` of these positions."""
         return attention_bias(
-            length,
-            length,
+            at.length,
+            at.length,
             table=self.weight,
             max_distance=self.max_distance,
-            causal=causal,
-            key_mask=key_mask,
-            query_segments=segments,
-            key_segments=segments,
-            groups=groups,
-            dtype=dtype,
+            causal=at.causal,
+            key_mask=at.key_mask,
+            query_segments=at.segments,
+            key_segments=at.segments,
+            groups=at.groups,
+            dtype=at.dtype,
             device=self.weight.device,
         )
 

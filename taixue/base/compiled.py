@@ -1,24 +1,24 @@
 """The C++ extensions: whether one is there and fits, and that said for people."""
 
-import importlib
 import os
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 
 
-def load(name: str, version: int) -> ModuleType | None:
-    """The compiled module of this name; None where it was not built, is of another version (which is said), or
+def load(found: Callable[[], ModuleType], version: int) -> ModuleType | None:
+    """The compiled module that `found` imports; None where it was not built, is of another version (which is said), or
     TAIXUE_NATIVE is off."""
     if os.environ.get("TAIXUE_NATIVE") == "off":
         return None
     try:
-        module = importlib.import_module(name)
+        module = found()
     except ImportError:
         return None
     if version != module.VERSION:
         warnings.warn(
-            f"taixue: the C++ extension {name} is of another version ({module.VERSION}, not {version}) and is not "
-            "used; install taixue again (pip install -e .)",
+            f"taixue: the C++ extension {module.__name__} is of another version ({module.VERSION}, not {version}) and is "
+            "not used; install taixue again (pip install -e .)",
             stacklevel=3,
         )
         return None

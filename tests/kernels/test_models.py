@@ -6,6 +6,7 @@ import torch
 from taixue.kernels import dispatch
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.models import build_model, model_spec
+from taixue.pretrain.models.umt5.config import UMT5Config
 from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import compare, counts, small
 from taixue.pretrain.verify.layouts import parse_layout
@@ -18,6 +19,7 @@ SHAPE = {"vocab_size": 48, "d_model": 16, "d_ff": 24, "num_heads": 2, "dropout":
 T5 = T5Config().model_copy(
     update={**SHAPE, "d_kv": 8, "num_encoder_layers": 1, "num_decoder_layers": 1, "relative_buckets": 8}
 )
+UMT5 = UMT5Config(**T5.model_dump(exclude={"family"}) | {"num_encoder_layers": 2})
 BERT = BertConfig().model_copy(update={**SHAPE, "num_layers": 1, "max_positions": 20})
 
 
@@ -41,7 +43,7 @@ def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list
     return found
 
 
-@pytest.mark.parametrize("config", [T5, BERT], ids=lambda config: config.family)
+@pytest.mark.parametrize("config", [T5, UMT5, BERT], ids=lambda config: config.family)
 def test_twenty_steps(config: T5Config | BertConfig) -> None:
     expected = losses(config, "reference", torch.float32)
     found = losses(config, KERNELS, torch.float32)

@@ -10,6 +10,7 @@ from taixue.parallel.mesh import Layout
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, T5Config
 from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.models.albert.config import AlbertConfig
+from taixue.pretrain.models.umt5.config import UMT5Config
 from taixue.pretrain.verify.comparison import (
     LAYOUTS,
     Difference,
@@ -26,6 +27,7 @@ SOME = [
 
 T5_V1_1 = T5Config(dropout=0.1)
 T5_V1_0 = T5Config(ffn="relu", tie_embeddings=True, dropout=0.1)
+UMT5 = UMT5Config(dropout=0.1)
 BERT = BertConfig(norm="post")
 MEGATRON_BERT = BertConfig(norm="pre")
 ALBERT = AlbertConfig()
@@ -35,6 +37,7 @@ FEATURES = FeaturesConfig(
 )
 HEADS = HeadsConfig(pos=30, ne=9, relation=10)
 T5_LINGUISTIC = T5Config(features=FEATURES)
+UMT5_LINGUISTIC = UMT5Config(features=FEATURES)
 BERT_LINGUISTIC = BertConfig(features=FEATURES, heads=HEADS, knowledge_width=100)
 ALBERT_LINGUISTIC = AlbertConfig(
     features=FEATURES.model_copy(update={"bias_layers": (0,)}), heads=HEADS, knowledge_width=100
@@ -48,10 +51,15 @@ CASES = [
     *[(T5_V1_1, layout) for layout in ALL],
     *[(BERT, layout) for layout in ALL],
     *[(T5_V1_0, layout) for layout in SOME],
+    *[(UMT5, layout) for layout in SOME],
     *[(MEGATRON_BERT, layout) for layout in SOME],
     # every stage holds a replica of the one layer, and ranks of two stages two
     *[(ALBERT, layout) for layout in (*SOME, *parse_layout("pp2xdp2:interleaved"))],
-    *[(model, layout) for model in (T5_LINGUISTIC, BERT_LINGUISTIC) for layout in LINGUISTIC],
+    *[
+        (model, layout)
+        for model in (T5_LINGUISTIC, UMT5_LINGUISTIC, BERT_LINGUISTIC)
+        for layout in LINGUISTIC
+    ],
     *[(ALBERT_LINGUISTIC, layout) for layout in LINGUISTIC[1:]],
     *[(MEGATRON_LINGUISTIC, layout) for layout in parse_layout("tp2:sp")],
 ]

@@ -11,6 +11,8 @@ from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import config_to_hf, hf_class
 from taixue.pretrain.export.mapping import parameter_shapes, state_to_hf
 from taixue.pretrain.models.albert.config import AlbertConfig
+from taixue.pretrain.models.mt5.config import MT5Config
+from taixue.pretrain.models.umt5.config import UMT5Config
 
 T5_V1_0 = T5Config(
     vocab_size=131, d_model=48, d_kv=12, d_ff=80, num_heads=3, num_encoder_layers=3, num_decoder_layers=2,
@@ -25,6 +27,10 @@ T5_V1_1 = T5_V1_0.model_copy(
         "d_ff": 72,
     }
 )
+_MULTILINGUAL: dict[str, Any] = T5_V1_1.model_dump(exclude={"family"}) | {"d_ff": 88, "num_encoder_layers": 3}
+MT5 = MT5Config(**_MULTILINGUAL)
+UMT5 = UMT5Config(**_MULTILINGUAL)
+UMT5_TIED = UMT5.model_copy(update={"ffn": "relu", "tie_embeddings": True, "num_decoder_layers": 2})
 BERT = BertConfig(
     vocab_size=131, d_model=48, d_ff=80, num_heads=4, num_layers=3, norm="post", max_positions=40, dropout=0.0
 )
@@ -35,6 +41,9 @@ ALBERT = AlbertConfig(
 CONFIGS: dict[str, T5Config | BertConfig] = {
     "t5-v1.0": T5_V1_0,
     "t5-v1.1": T5_V1_1,
+    "mt5": MT5,
+    "umt5": UMT5,
+    "umt5-tied": UMT5_TIED,
     "bert": BERT,
     "megatron-bert": MEGATRON_BERT,
     "albert": ALBERT,

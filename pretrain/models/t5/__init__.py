@@ -1,4 +1,4 @@
-"""T5 (Raffel et al. 2020), v1.0 and v1.1, and mT5: the record of the family. No torch here."""
+"""T5 (Raffel et al. 2020), v1.0 and v1.1: the record of the family. No torch here."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ def _problems(config: T5Config, setting: Setting) -> Iterator[str]:
             f"{config.relative_max_distance}; legal: 4 to {2 * config.relative_max_distance - 2}"
         )
     if setting.knowledge:
-        yield "knowledge.vectors: a t5 model takes none; leave it empty"
+        yield f"knowledge.vectors: a {config.family} model takes none; leave it empty"
     layers, heads = config.num_encoder_layers, config.num_heads
     yield from linguistic_config.problems(config.features, layers, heads, setting.tp)
 

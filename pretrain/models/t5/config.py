@@ -10,7 +10,7 @@ from ..linguistic_config import Features, FeaturesConfig
 
 
 class T5Config(Section):
-    """Shape of a T5. v1.0: ffn relu, tie_embeddings true. v1.1 and mT5: gated-gelu, untied."""
+    """Shape of a T5. v1.0: ffn relu, tie_embeddings true. v1.1: gated-gelu, untied."""
 
     family: Literal["t5"] = "t5"
     vocab_size: PositiveInt = Field(

@@ -16,9 +16,9 @@ def layers(config: T5Config) -> int:
     return config.num_encoder_layers + config.num_decoder_layers
 
 
-def parameters(config: T5Config, part: range) -> int:
-    """Elements of the slice `part`. A slice has a bias table for each stack it is in, and the embedding where it is
-    first, or last with one weight for both; pipeline stages hold replicas of these.
+def parameters(config: T5Config, part: range, layer_tables: bool = False) -> int:
+    """Elements of the slice `part`. A slice has the embedding where it is first, or last with one weight for both, and
+    a bias table for each stack it is in, of which pipeline stages hold replicas; layer_tables: for each layer instead.
 
     Encoder layer: 4 D I + n D F + 2 D, n = 3 with a gate, else 2. Decoder layer: 8 D I + n D F + 3 D.
     """
@@ -31,7 +31,8 @@ def parameters(config: T5Config, part: range) -> int:
     count = len(encoder) * (4 * d * inner + ffn + 2 * d) + decoder * (8 * d * inner + ffn + 3 * d)
     group_scales = features.kinds * (features.bias_heads or config.num_heads)
     count += group_scales * sum(features.biases(layer) for layer in encoder)
-    count += config.relative_buckets * config.num_heads * ((len(encoder) > 0) + (decoder > 0))
+    tables = len(part) if layer_tables else (len(encoder) > 0) + (decoder > 0)
+    count += config.relative_buckets * config.num_heads * tables
     count += d * ((boundary - 1 in part) + is_last)  # final norms
     count += (
         config.vocab_size * d * (is_first + is_last if not config.tie_embeddings else is_first or is_last)
@@ -59,28 +60,32 @@ def forward_flops(config: T5Config, lengths: tuple[int, int]) -> tuple[float, ..
     return tuple(float(cost) for cost in costs)
 
 
-def kept_bytes(config: T5Config, part: range, step: Step) -> int:
+def kept_bytes(config: T5Config, part: range, step: Step, layer_tables: bool = False) -> int:
     """See Costs.kept_bytes and ../kept.py; linguistic inputs are not counted.
 
     A slice also keeps, once, the encoder's states (S, D) where it has decoder layers, and a bias table for each stack
-    that it is in.
+    that it is in; layer_tables: for each layer instead, unless layers are recomputed.
     """
     kept, d, inner, heads = Kept(step), config.d_model, config.num_heads * config.d_kv, config.num_heads
     source, target = kept.padded(step.lengths[0]), kept.padded(step.lengths[1])
     encoder = len([layer for layer in part if layer < config.num_encoder_layers])
     decoder = len(part) - encoder
+
+    def tables(layers: int) -> int:
+        return 1 if not layer_tables else layers if step.recompute == "none" else 0
+
     total = 0
     if encoder:
         attention = kept.attention(source, source, inner, heads, biased=True)
         norms = [kept.rms_norm(source, d)] * 2
         total += encoder * kept.layer(source, d, norms, [attention, _kept_ffn(config, kept, source)])
-        total += _kept_table(config, step, source, causal=False)
+        total += tables(encoder) * _kept_table(config, step, source, causal=False)
     if decoder:
         own = kept.attention(target, target, inner, heads, biased=True)
         cross = kept.attention(target, source, inner, heads, biased=False)
         norms = [kept.rms_norm(target, d)] * 3
         total += decoder * kept.layer(target, d, norms, [own, cross, _kept_ffn(config, kept, target)])
-        total += _kept_table(config, step, target, causal=True) + kept.whole(source, d)
+        total += tables(decoder) * _kept_table(config, step, target, causal=True) + kept.whole(source, d)
     if config.num_encoder_layers - 1 in part:
         total += kept.rms_norm(source, d)
     if part.stop == layers(config):

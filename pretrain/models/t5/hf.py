@@ -1,8 +1,8 @@
-"""T5 and mT5 in Hugging Face's form. No torch here.
+"""T5 in Hugging Face's form, and what its relatives share of it. No torch here.
 
 tie_word_embeddings needs care. In the format it says two things: one weight for embedding and LM head, and logits
 scaled by D^-0.5. transformers 5 reads it only as "scaled?" (and writes scale_decoder_outputs), ties always, and unties
-when the file holds two different tensors. mT5 never scales there. Ours is one switch for both, as in the papers.
+when the file holds two different tensors. Ours is one switch for both, as in the papers.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from taixue import UserError
 
 from .. import linguistic_config
-from ..hugging_face import HuggingFace, NameMap, SpecialTokens, ours, theirs, validated
+from ..hugging_face import Fields, HuggingFace, NameMap, SpecialTokens, ours, theirs, validated
 from .config import T5Config
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ NAMES = NameMap(
     unused=frozenset({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}),
 )
 
-_FIELDS = (
+FIELDS = (
     ("vocab_size", "vocab_size", 32128),
     ("d_model", "d_model", 512),
     ("d_kv", "d_kv", 64),
@@ -72,7 +72,7 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))
 
 
 def _to_config(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
-    return theirs(config, _FIELDS) | {
+    return theirs(config, FIELDS) | {
         "tie_word_embeddings": config.tie_embeddings,
         "is_encoder_decoder": True,
         "decoder_start_token_id": pad_id,
@@ -80,14 +80,15 @@ def _to_config(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
     }
 
 
-def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> T5Config:
-    values = ours(raw, _FIELDS)
-    values["num_decoder_layers"] = values["num_decoder_layers"] or values["num_encoder_layers"]
-    if raw["model_type"] == "mt5":
-        scaled = False
-        values["ffn"] = raw.get("feed_forward_proj", "gated-gelu")
-    else:
-        scaled = raw.get("scale_decoder_outputs", raw.get("tie_word_embeddings") is not False)
+def fields(raw: Mapping[str, Any], rows: Fields) -> dict[str, Any]:
+    """Our fields but tie_embeddings, from the contents of a config.json."""
+    values = ours(raw, rows)
+    return values | {"num_decoder_layers": values["num_decoder_layers"] or values["num_encoder_layers"]}
+
+
+def is_scaled(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> bool:
+    """Whether logits are scaled, which says that there is one weight. UserError where there are two."""
+    scaled = raw.get("scale_decoder_outputs", raw.get("tie_word_embeddings") is not False)
     head, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
     if scaled and head is not None and shared is not None and not head.equal(shared):
         raise UserError(
@@ -95,7 +96,12 @@ def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where:
             "shared.weight; T5 v1.0 has scaled logits and one weight, v1.1 unscaled logits and two. "
             'For v1.1, write "tie_word_embeddings": false'
         )
-    return validated(T5Config, {**values, "tie_embeddings": scaled}, where)
+    return bool(scaled)
+
+
+def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> T5Config:
+    values = fields(raw, FIELDS) | {"tie_embeddings": is_scaled(raw, tensors, where)}
+    return validated(T5Config, values, where)
 
 
 def _complete(config: T5Config, tensors: Mapping[str, "Tensor"]) -> Mapping[str, "Tensor"]:
@@ -127,7 +133,7 @@ def _example(config: T5Config, sentence_order: bool) -> str:
 
 
 HF = HuggingFace(
-    reads=("t5", "mt5"),
+    reads=("t5",),
     model_type=lambda config: "t5",
     classes={"t5": "T5ForConditionalGeneration"},
     auto_class="AutoModelForSeq2SeqLM",

@@ -1,7 +1,9 @@
-"""T5 (Raffel et al. 2020): v1.0 (ReLU, tied embeddings, scaled logits) and v1.1 / mT5 (gated GELU, untied).
+"""T5 (Raffel et al. 2020): v1.0 (ReLU, tied embeddings, scaled logits) and v1.1 (gated GELU, untied).
 
 A T5 is one sequence of layers [encoder 0..n-1 | decoder 0..m-1]; any contiguous slice of it is a module of its own
 with the same parameter names, so that slices can be chained: (encoder states, decoder states) go from one to the next.
+
+A stack's layers share one table of relative biases; with layer_tables each has its own.
 
 Letters: B batch, S source length, T target length, D model width, V vocabulary.
 """
@@ -19,6 +21,7 @@ from ..layers import (
     FeedForward,
     GatedFeedForward,
     LMHead,
+    Positions,
     RelativeBias,
     RMSNorm,
     known,
@@ -32,7 +35,7 @@ from .inputs import INPUTS, LABELS
 class T5(nn.Module):
     """The layers of `config` in the range `layers` (default: all of them)."""
 
-    def __init__(self, config: T5Config, layers: range | None = None) -> None:
+    def __init__(self, config: T5Config, layers: range | None = None, *, layer_tables: bool = False) -> None:
         super().__init__()
         boundary = config.num_encoder_layers
         total = boundary + config.num_decoder_layers
@@ -46,9 +49,9 @@ class T5(nn.Module):
             self.shared = nn.Embedding(config.vocab_size, config.d_model)
         if self.is_first:
             self.features = LinguisticFeatures(config.features, config.d_model)
-        self.encoder = T5Encoder(config, encoder_layers) if encoder_layers else None
+        self.encoder = T5Encoder(config, encoder_layers, layer_tables) if encoder_layers else None
         self.memory = nn.Identity()  # what cross-attention sees of the encoder: one place per slice
-        self.decoder = T5Decoder(config, decoder_layers) if decoder_layers else None
+        self.decoder = T5Decoder(config, decoder_layers, layer_tables) if decoder_layers else None
         self.source_dropout, self.target_dropout = Dropout(config.dropout), Dropout(config.dropout)
         if self.is_last:
             self.lm_head = LMHead(config.d_model, config.vocab_size, tied=config.tie_embeddings, bias=False)
@@ -98,12 +101,10 @@ class T5(nn.Module):
 class T5Encoder(nn.Module):
     """Encoder layers; the last of the stack is followed by the final norm."""
 
-    def __init__(self, config: T5Config, layers: range) -> None:
+    def __init__(self, config: T5Config, layers: range, layer_tables: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict({str(i): T5EncoderLayer(config, i) for i in layers})
-        self.relative_bias = RelativeBias(
-            config.relative_buckets, config.num_heads, config.relative_max_distance
-        )
+        self.layers = nn.ModuleDict({str(i): T5EncoderLayer(config, i, layer_tables) for i in layers})
+        self.relative_bias = None if layer_tables else _relative_bias(config)
         if layers.stop == config.num_encoder_layers:
             self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
             self.dropout = Dropout(config.dropout)
@@ -119,7 +120,8 @@ class T5Encoder(nn.Module):
         samples: Tensor | None = None,
     ) -> Tensor:
         """x (B, S, D), length S, mask (B, S) bool, segments (B, S), groups (B, G, S) -> (B, S, D)."""
-        bias = self.relative_bias(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
+        at = Positions(length, mask, causal=False, dtype=x.dtype, segments=segments, groups=groups)
+        bias = at if self.relative_bias is None else self.relative_bias(at)
         for layer in self.layers.values():
             x = layer(x, bias, samples)
         return self.dropout(self.final_norm(x), samples) if self.ends else x
@@ -128,12 +130,10 @@ class T5Encoder(nn.Module):
 class T5Decoder(nn.Module):
     """Decoder layers; the last of the stack is followed by the final norm."""
 
-    def __init__(self, config: T5Config, layers: range) -> None:
+    def __init__(self, config: T5Config, layers: range, layer_tables: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict({str(i): T5DecoderLayer(config) for i in layers})
-        self.relative_bias = RelativeBias(
-            config.relative_buckets, config.num_heads, config.relative_max_distance
-        )
+        self.layers = nn.ModuleDict({str(i): T5DecoderLayer(config, layer_tables) for i in layers})
+        self.relative_bias = None if layer_tables else _relative_bias(config)
         if layers.stop == config.num_decoder_layers:
             self.final_norm = RMSNorm(config.d_model, config.layer_norm_eps)
             self.dropout = Dropout(config.dropout)
@@ -151,7 +151,8 @@ class T5Decoder(nn.Module):
     ) -> Tensor:
         """x (B, T, D), memory (B, S, D), length T, memory_mask (B, S) bool, segments (B, T), memory_segments (B, S)
         -> (B, T, D)."""
-        bias = self.relative_bias(length, None, causal=True, dtype=x.dtype, segments=segments)
+        at = Positions(length, None, causal=True, dtype=x.dtype, segments=segments)
+        bias = at if self.relative_bias is None else self.relative_bias(at)
         cross_bias = attention_bias(
             length,
             memory.shape[1],
@@ -167,18 +168,22 @@ class T5Decoder(nn.Module):
 
 
 class T5EncoderLayer(nn.Module):
-    """x + attention(norm(x)), then x + ffn(norm(x))."""
+    """x + attention(norm(x)), then x + ffn(norm(x)). bias: the positions where the layer has a table of its own."""
 
-    def __init__(self, config: T5Config, index: int) -> None:
+    def __init__(self, config: T5Config, index: int, layer_tables: bool) -> None:
         super().__init__()
         self.self_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.self_attention = _attention(config)
+        self.relative_bias = _relative_bias(config) if layer_tables else None
         self.group_bias = group_bias(config.features, index, config.num_heads)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.ffn = _feed_forward(config)
         self.self_attention_dropout, self.ffn_dropout = Dropout(config.dropout), Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: AttentionBias | None, samples: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, bias: AttentionBias | Positions | None, samples: Tensor | None = None
+    ) -> Tensor:
+        bias = bias if self.relative_bias is None else self.relative_bias(bias)
         scale = None if self.group_bias is None else self.group_bias()
         normed = self.self_attention_norm(x)
         attended = self.self_attention(normed, bias, group_scale=scale, samples=samples)
@@ -187,12 +192,13 @@ class T5EncoderLayer(nn.Module):
 
 
 class T5DecoderLayer(nn.Module):
-    """Self-attention, cross-attention on the memory, feed-forward; each x + f(norm(x))."""
+    """Self-attention, cross-attention on the memory, feed-forward; each x + f(norm(x)). bias: as in the encoder."""
 
-    def __init__(self, config: T5Config) -> None:
+    def __init__(self, config: T5Config, layer_tables: bool) -> None:
         super().__init__()
         self.self_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.self_attention = _attention(config)
+        self.relative_bias = _relative_bias(config) if layer_tables else None
         self.cross_attention_norm = RMSNorm(config.d_model, config.layer_norm_eps)
         self.cross_attention = _attention(config)
         self.ffn_norm = RMSNorm(config.d_model, config.layer_norm_eps)
@@ -205,10 +211,11 @@ class T5DecoderLayer(nn.Module):
         self,
         x: Tensor,
         memory: Tensor,
-        bias: AttentionBias | None,
+        bias: AttentionBias | Positions | None,
         cross_bias: AttentionBias | None,
         samples: Tensor | None = None,
     ) -> Tensor:
+        bias = bias if self.relative_bias is None else self.relative_bias(bias)
         update = self.self_attention(self.self_attention_norm(x), bias, samples=samples)
         x, normed = self.cross_attention_norm.add(x, update, self.self_attention_dropout, samples)
         update = self.cross_attention(normed, cross_bias, memory, samples=samples)
@@ -221,6 +228,10 @@ def _attention(config: T5Config) -> Attention:
     return Attention(
         config.d_model, config.num_heads, config.d_kv, bias=False, scale=1.0, dropout=config.dropout
     )
+
+
+def _relative_bias(config: T5Config) -> RelativeBias:
+    return RelativeBias(config.relative_buckets, config.num_heads, config.relative_max_distance)
 
 
 def _feed_forward(config: T5Config) -> nn.Module:

@@ -2,11 +2,9 @@
 
 from ..sharding import FEATURES, LAYER, below
 
-PLAN = {
+REST = {
     "shared": "vocabulary-embedding",
     **FEATURES,
-    "encoder.relative_bias": "heads",
-    "decoder.relative_bias": "heads",
     "encoder.final_norm": "replicated",
     "decoder.final_norm": "replicated",
     "memory": "enter",
@@ -19,3 +17,6 @@ PLAN = {
     **below("encoder.layers.*", LAYER),
     **below("decoder.layers.*", LAYER),
 }
+"""All but the tables of relative biases."""
+
+PLAN = REST | {"encoder.relative_bias": "heads", "decoder.relative_bias": "heads"}

@@ -40,10 +40,16 @@ __all__ = [
 _VERSION = 1  # module.cc says the same
 
 
+def _compiled() -> ModuleType:
+    from .. import _native  # type: ignore[attr-defined]
+
+    return _native  # type: ignore[no-any-return]
+
+
 @cache
 def loaded() -> ModuleType | None:
     """The C++ module; None: the plain twins do the work."""
-    return compiled.load("taixue.pretrain.objectives._native", _VERSION)
+    return compiled.load(_compiled, _VERSION)
 
 
 def choose_tokens(tokens: np.ndarray, keys: np.ndarray, special: np.ndarray, share: float) -> np.ndarray:

@@ -27,8 +27,9 @@ def parameters(model: T5Config | BertConfig) -> int:
     )
     encoder = model.num_encoder_layers * (attention + feed_forward + 2 * d) + d
     decoder = model.num_decoder_layers * (2 * attention + feed_forward + 3 * d) + d
-    tables = (1 if model.tie_embeddings else 2) * model.vocab_size * d
-    return tables + encoder + decoder + 2 * model.relative_buckets * model.num_heads
+    embeddings = (1 if model.tie_embeddings else 2) * model.vocab_size * d
+    tables = model.num_encoder_layers + model.num_decoder_layers if model.family == "umt5" else 2
+    return embeddings + encoder + decoder + tables * model.relative_buckets * model.num_heads
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith(("run/", "model/"))])
@@ -61,6 +62,8 @@ def test_a_run_has_rows_for_its_vocabulary(name: str) -> None:
         ("t5-v1_1-xl", 2_849_757_184),
         ("t5-v1_1-xxl", 11_135_332_352),
         ("mengzi-t5-base", 247_577_856),
+        ("mt5-small", 300_176_768),
+        ("umt5-small", 306_601_984),
         ("bert-base-zh", 101_677_056),
         ("mengzi-bert-base", 101_677_056),
     ],

@@ -22,6 +22,8 @@ from taixue.pretrain.config.schema import (
 )
 from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.models.albert.config import AlbertConfig
+from taixue.pretrain.models.mt5.config import MT5Config
+from taixue.pretrain.models.umt5.config import UMT5Config
 from taixue.pretrain.objectives.summary import ObjectiveFacts
 
 from ...dist import run_ranks
@@ -32,6 +34,9 @@ T5_V1_0 = T5Config(
     ffn="relu", tie_embeddings=True,
 )  # fmt: skip
 T5_V1_1 = T5_V1_0.model_copy(update={"ffn": "gated-gelu", "tie_embeddings": False, "num_decoder_layers": 3})
+MT5 = MT5Config(**T5_V1_1.model_dump(exclude={"family"}))
+UMT5 = UMT5Config(**T5_V1_1.model_dump(exclude={"family"}))
+UMT5_TIED = UMT5.model_copy(update={"tie_embeddings": True, "num_decoder_layers": 1})
 BERT = BertConfig(
     vocab_size=640, d_model=32, d_ff=48, num_heads=4, num_layers=2, max_positions=32, dropout=0.0
 )
@@ -42,6 +47,9 @@ ALBERT = AlbertConfig(
 CONFIGS: dict[str, T5Config | BertConfig] = {
     "t5-v1.0": T5_V1_0,
     "t5-v1.1": T5_V1_1,
+    "mt5": MT5,
+    "umt5": UMT5,
+    "umt5-tied": UMT5_TIED,
     "bert": BERT,
     "megatron-bert": MEGATRON_BERT,
     "albert": ALBERT,

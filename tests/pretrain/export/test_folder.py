@@ -31,7 +31,7 @@ from taixue.pretrain.export.tokenizer_files import copy_tokenizer
 from taixue.pretrain.models import FAMILIES
 
 from ...parity.models import hf_model, random_state
-from .conftest import ALBERT, BERT, CONFIGS, MEGATRON_BERT, T5_V1_0, T5_V1_1
+from .conftest import ALBERT, BERT, CONFIGS, MEGATRON_BERT, MT5, T5_V1_0, T5_V1_1
 
 Tokenizers = dict[str, Path]
 
@@ -107,7 +107,7 @@ def test_old_folders_with_pytorch_model_bin(name: str, tmp_path: Path) -> None:
 
 
 def test_mt5(tmp_path: Path) -> None:
-    c = T5_V1_1
+    c = MT5
     hf = MT5ForConditionalGeneration(MT5Config(
         vocab_size=c.vocab_size, d_model=c.d_model, d_kv=c.d_kv, d_ff=c.d_ff, num_heads=c.num_heads,
         num_layers=c.num_encoder_layers, num_decoder_layers=c.num_decoder_layers, dropout_rate=c.dropout,
@@ -204,7 +204,11 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 
 
 REFUSED_CONFIGS: dict[str, tuple[T5Config | BertConfig, dict[str, Any], str]] = {
-    "family": (T5_V1_1, {"model_type": "gpt2"}, "model_type 'gpt2'; legal: t5, mt5"),
+    "family": (
+        T5_V1_1,
+        {"model_type": "gpt2"},
+        "model_type 'gpt2'; legal: t5, bert, megatron-bert, mt5, umt5",
+    ),
     "activation": (T5_V1_1, {"feed_forward_proj": "gated-silu"}, "ffn: .*gated-silu"),
     "scaled": (
         T5_V1_1,

@@ -16,12 +16,13 @@ from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import ModelConfig, T5Config
 from taixue.pretrain.export import from_hf, to_hf
 from taixue.pretrain.export import publish as export_hf
+from taixue.pretrain.export.config import config_from_hf, config_to_hf
 from taixue.pretrain.export.hf_folder import read_tensors
 from taixue.pretrain.export.publish import write_model
 from taixue.pretrain.models import FAMILIES
 
 from ...parity.models import random_state
-from .conftest import ALBERT, BERT, CONFIGS, T5_V1_0, T5_V1_1, run_config, save_run
+from .conftest import ALBERT, BERT, CONFIGS, MT5, T5_V1_0, T5_V1_1, UMT5, UMT5_TIED, run_config, save_run
 from .test_folder import write_hf
 
 Tokenizers = dict[str, Path]
@@ -51,8 +52,11 @@ def test_exports_and_imports_back_the_same_tensors(name: str, tmp_path: Path, to
 
 
 @pytest.mark.parametrize("decoder_layers", [1, 2, 3])
-def test_an_exported_t5_generates(decoder_layers: int, tmp_path: Path, tokenizers: Tokenizers) -> None:
-    config = T5_V1_1.model_copy(update={"num_decoder_layers": decoder_layers})
+@pytest.mark.parametrize("shape", [T5_V1_1, MT5, UMT5], ids=["t5", "mt5", "umt5"])
+def test_an_exported_t5_generates(
+    shape: T5Config, decoder_layers: int, tmp_path: Path, tokenizers: Tokenizers
+) -> None:
+    config = shape.model_copy(update={"num_decoder_layers": decoder_layers})
     write_model(tmp_path, config, random_state(config), load_tokenizer(tokenizers["t5"]))
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tokenizers["t5"])
@@ -230,3 +234,36 @@ def test_an_albert_round_trip_keeps_the_bytes(tmp_path: Path, tokenizers: Tokeni
     ids = {"bos_token_id", "eos_token_id", "pad_token_id"}
     differing = {key for key, value in before.to_dict().items() if after.to_dict()[key] != value}
     assert differing <= ids | {"_name_or_path"}
+
+
+@pytest.mark.parametrize("config", [MT5, UMT5, UMT5_TIED], ids=["mt5", "umt5", "umt5-tied"])
+def test_multilingual_folders_round_trip(config: T5Config, tmp_path: Path, tokenizers: Tokenizers) -> None:
+    """As above: a folder of transformers comes back with the bytes of its weights, and the same configuration."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    write_hf(theirs, config, tokenizers["t5"])
+    back, state = from_hf(theirs)
+    assert back == config
+    to_hf(save_run(tmp_path / "run", run_config(back, theirs), state), ours)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (theirs, ours)]
+    assert weights[0] == weights[1]
+    read = [AutoConfig.from_pretrained(folder).to_dict() for folder in (theirs, ours)]
+    for values in read:
+        del values["_name_or_path"]  # the folder
+    assert read[0] == read[1]
+    assert read[0]["model_type"] == config.family
+    assert (read[1]["pad_token_id"], read[1]["decoder_start_token_id"]) == (0, 0)
+
+
+@pytest.mark.parametrize("config", [MT5, UMT5], ids=["mt5", "umt5"])
+def test_their_defaults_are_transformers(config: T5Config) -> None:
+    """A config.json may leave out what is as by default."""
+    raw = AutoConfig.for_model(config.family)
+    found = config_from_hf({"model_type": config.family, "tie_word_embeddings": False}, {}, "config.json")
+    expected = config_to_hf(found, pad_id=0, eos_id=1, dtype="float32")
+    for name in expected.keys() - {
+        "architectures",
+        "torch_dtype",
+        "tie_word_embeddings",
+        "num_decoder_layers",
+    }:
+        assert getattr(raw, name) == expected[name], name

@@ -10,6 +10,8 @@ from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import config_from_hf, config_to_hf, hf_class
 from taixue.pretrain.export.mapping import name_map, parameter_shapes, state_to_hf
 from taixue.pretrain.models.albert.config import AlbertConfig
+from taixue.pretrain.models.mt5.config import MT5Config
+from taixue.pretrain.models.umt5.config import UMT5Config
 
 from ...parity.models import random_state
 from .conftest import BERT
@@ -19,6 +21,9 @@ SIZES: dict[str, T5Config | BertConfig] = {
                         tie_embeddings=True),
     "t5-v1_1-xxl": T5Config(d_model=4096, d_ff=10240, num_heads=64, num_encoder_layers=24, num_decoder_layers=24),
     "lopsided": T5Config(num_encoder_layers=11, num_decoder_layers=2, relative_buckets=16, relative_max_distance=64),
+    "mt5-small": MT5Config(),
+    "umt5-small": UMT5Config(),
+    "umt5-lopsided": UMT5Config(num_encoder_layers=1, num_decoder_layers=11, tie_embeddings=True),
     "bert-base": BertConfig(),
     "megatron-bert-1.3b": BertConfig(d_model=2048, d_ff=8192, num_heads=8, num_layers=24, norm="pre"),
     "albert-base": AlbertConfig(),

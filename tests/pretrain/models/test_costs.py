@@ -16,6 +16,7 @@ from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfi
 from taixue.pretrain.models import FAMILIES, build_model
 from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.family import Step
+from taixue.pretrain.models.umt5.config import UMT5Config
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 56, "num_heads": 4, "dropout": 0.0}
@@ -24,6 +25,7 @@ MODELS: dict[str, ModelConfig] = {
     "t5-v1.0": T5Config(
         **SHAPE, d_kv=8, num_encoder_layers=3, num_decoder_layers=2, ffn="relu", tie_embeddings=True
     ),
+    "umt5": UMT5Config(**SHAPE, d_kv=8, num_encoder_layers=2, num_decoder_layers=3),
     "bert": BertConfig(**SHAPE, num_layers=3, heads=HeadsConfig(pos=6, relation=3)),
     "megatron-bert": BertConfig(**SHAPE, num_layers=2, norm="pre", activation="relu"),
     "albert": AlbertConfig(**SHAPE, embedding_size=12, num_layers=3, heads=HeadsConfig(ne=4, relation=3)),

@@ -26,6 +26,8 @@ from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.bert.heads import AUXILIARY, SENTENCE_ORDER
 from taixue.pretrain.models.bert.inputs import LABELS
 from taixue.pretrain.models.family import Small
+from taixue.pretrain.models.mt5.config import MT5Config
+from taixue.pretrain.models.umt5.config import UMT5Config
 
 
 def test_configurations_need_no_torch() -> None:
@@ -58,6 +60,14 @@ models = st.one_of(
         num_encoder_layers=st.integers(1, 4),
         num_decoder_layers=st.integers(1, 4),
         ffn=st.sampled_from(["relu", "gated-gelu"]),
+        tie_embeddings=st.booleans(),
+    ),
+    st.builds(MT5Config, **shape, num_encoder_layers=st.integers(1, 4), num_decoder_layers=st.integers(1, 4)),
+    st.builds(
+        UMT5Config,
+        **shape,
+        num_encoder_layers=st.integers(1, 4),
+        num_decoder_layers=st.integers(1, 4),
         tie_embeddings=st.booleans(),
     ),
     st.builds(

@@ -13,13 +13,15 @@ from taixue.pretrain.export.mapping import state_to_hf
 from taixue.pretrain.models import FAMILIES, build_model, model_spec
 from taixue.pretrain.models.hugging_face import is_extra
 from taixue.pretrain.models.linguistic import GroupBias
+from taixue.pretrain.models.umt5.config import UMT5Config
 from taixue.pretrain.run.predictions import without_features
 from taixue.pretrain.verify.batch import random_batch
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 48, "num_heads": 4, "dropout": 0.0}
 T5 = T5Config(**SHAPE, d_kv=8, num_encoder_layers=2, num_decoder_layers=2)
-MODELS = [T5, BertConfig(**SHAPE, num_layers=2), BertConfig(**SHAPE, num_layers=2, norm="pre")]
+UMT5 = UMT5Config(**T5.model_dump(exclude={"family"}))
+MODELS = [T5, UMT5, BertConfig(**SHAPE, num_layers=2), BertConfig(**SHAPE, num_layers=2, norm="pre")]
 
 
 def started(config: T5Config | BertConfig, dtype: torch.dtype = torch.float32) -> nn.Module:
