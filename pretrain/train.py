@@ -16,7 +16,6 @@ import torch.distributed as dist
 
 from taixue import UserError
 from taixue.base.load import load
-from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
@@ -62,19 +61,12 @@ def main(run: RunConfig) -> None:
         group.start(ranks, device, run.parallel.timeout_seconds)
         try:
             show_messages(on_main=dist.get_rank() == 0)
-            train(run, tokenizer, objective, data, device, stop)
+            train(run, objective, data, device, stop)
         finally:
             group.stop()
 
 
-def train(
-    run: RunConfig,
-    tokenizer: Tokenizer,
-    objective: Objective,
-    data: Data,
-    device: torch.device,
-    stop: StopRequest,
-) -> None:
+def train(run: RunConfig, objective: Objective, data: Data, device: torch.device, stop: StopRequest) -> None:
     """The run, on the ranks of the started process group, in a folder that no other start uses meanwhile."""
     folder, is_main = run_folder(run), dist.get_rank() == 0
     saving = dist.new_group(backend="gloo", timeout=timedelta(seconds=run.parallel.timeout_seconds))
@@ -102,7 +94,7 @@ def train(
         )
         size, prefetch = run.batch.global_size, run.data.prefetch
         loader = Loader(data, size, engine.data_rank, engine.data_ranks, start, prefetch)
-        started = (lambda: _started(state, origin, found, tokenizer)) if is_main else None
+        started = (lambda: _started(state, origin, found)) if is_main else None
         history = History(folder, started)
         loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
         with _closed(sinks), loader, _saved(saver), _recorded(history, loop):
@@ -144,7 +136,7 @@ def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dis
     return origin
 
 
-def _started(state: TrainState, origin: Origin, found: Path | None, tokenizer: Tokenizer) -> Start:
+def _started(state: TrainState, origin: Origin, found: Path | None) -> Start:
     """This start, for the history; `found`: the checkpoint it continues."""
     run, layout = state.run, layout_of(state.run)
     return Start(
@@ -154,7 +146,7 @@ def _started(state: TrainState, origin: Origin, found: Path | None, tokenizer: T
         ranks=dist.get_world_size(),
         layout={axis: getattr(layout, axis) for axis in AXES},
         fingerprint=state.fingerprint,
-        tokenizer=tokenizer.sha256,
+        tokenizer=load_tokenizer(run.data.tokenizer).sha256,
         objective=state.objective,
     )
 

@@ -13,7 +13,7 @@ _VERSION = 3  # module.cc says the same
 def _compiled() -> ModuleType:
     from .. import _native  # type: ignore[attr-defined]
 
-    return _native  # type: ignore[no-any-return]
+    return _native
 
 
 @cache

@@ -17,8 +17,8 @@ def load(found: Callable[[], ModuleType], version: int) -> ModuleType | None:
         return None
     if version != module.VERSION:
         warnings.warn(
-            f"taixue: the C++ extension {module.__name__} is of another version ({module.VERSION}, not {version}) and is "
-            "not used; install taixue again (pip install -e .)",
+            f"taixue: the C++ extension {module.__name__} is of another version ({module.VERSION}, not {version}) and "
+            "is not used; install taixue again (pip install -e .)",
             stacklevel=3,
         )
         return None
