@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedModel
 from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.config import config_to_hf, hf_class
 from taixue.pretrain.export.mapping import parameter_shapes, state_to_hf
+from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.mt5.config import MT5Config
 from taixue.pretrain.models.umt5.config import UMT5Config
@@ -58,7 +59,7 @@ def random_state(config: T5Config | BertConfig, seed: int = 0) -> dict[str, Tens
         value = torch.randn(shape, generator=generator)
         centre = 1.0 if name.endswith("norm.weight") else 0.0
         scale = 0.3 if len(shape) == 1 else shape[-1] ** -0.5
-        if isinstance(config, T5Config) and name.endswith(".q.weight"):
+        if FAMILIES.of(config).tokenizer == "t5" and name.endswith(".q.weight"):
             scale *= config.d_kv**-0.5  # T5 has 1/sqrt(K) here and not in the scores
         state[name] = centre + scale * value
     return state
@@ -69,7 +70,7 @@ def hf_model(config: T5Config | BertConfig, state: dict[str, Tensor], attention:
     raw: dict[str, Any] = config_to_hf(config, pad_id=0, eos_id=1, dtype="float32")
     hf_config = AutoConfig.for_model(**raw)
     model = getattr(transformers, hf_class(config))._from_config(hf_config, attn_implementation=attention)
-    if isinstance(config, T5Config) and not config.tie_embeddings:
+    if FAMILIES.of(config).tokenizer == "t5" and not config.tie_embeddings:
         model.lm_head.weight = nn.Parameter(
             torch.empty(config.vocab_size, config.d_model)
         )  # HF ties v1.1 as well

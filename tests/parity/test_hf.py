@@ -126,7 +126,7 @@ def make_batch(
     config: T5Config | BertConfig, shape: tuple[int, int, int], padded: bool, seed: int
 ) -> dict[str, Tensor]:
     """Arguments of our model for shape (B, S, T); BERT has no T."""
-    if isinstance(config, T5Config):
+    if FAMILIES.of(config).tokenizer == "t5":
         return t5_batch(config, shape, padded, seed)
     return bert_batch(config, shape, padded, seed)
 

@@ -28,7 +28,8 @@ def parameters(model: T5Config | BertConfig) -> int:
     encoder = model.num_encoder_layers * (attention + feed_forward + 2 * d) + d
     decoder = model.num_decoder_layers * (2 * attention + feed_forward + 3 * d) + d
     embeddings = (1 if model.tie_embeddings else 2) * model.vocab_size * d
-    tables = model.num_encoder_layers + model.num_decoder_layers if model.family == "umt5" else 2
+    per_layer = model.family in ("umt5",)
+    tables = model.num_encoder_layers + model.num_decoder_layers if per_layer else 2
     return embeddings + encoder + decoder + tables * model.relative_buckets * model.num_heads
 
 

@@ -17,24 +17,24 @@ RELAY: list[tuple[int, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("family", ["t5", "t5-tied", "t5-packed", "bert", "albert"])
-def test_a_relay_of_layouts_equals_one_process(family: str, made: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["t5", "t5-tied", "t5-packed", "bert", "albert"])
+def test_a_relay_of_layouts_equals_one_process(kind: str, made: dict[str, str], tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "steps": len(RELAY),
         "compute": {"device": "cpu", "precision": "fp32", "float64": True},
         "eval_every": 1,
         "optimizer": {
-            "name": "adafactor" if family == "t5" else "adamw-rms",
+            "name": "adafactor" if kind == "t5" else "adamw-rms",
             "lr": 0.01,
             "weight_decay": 0.01,
         },
-        "model": T5 | {"dropout": 0.0, "tie_embeddings": family == "t5-tied"},
+        "model": T5 | {"dropout": 0.0, "tie_embeddings": kind == "t5-tied"},
     }
-    if family == "t5-packed":  # several stretches of text in a row, told apart by segments
+    if kind == "t5-packed":  # several stretches of text in a row, told apart by segments
         changes["objective"] = {"kind": "ul2", "input_length": 96, "denoisers": [{}, {"spans": "prefix"}]}
-    if family in ("bert", "albert"):  # albert: one layer, of which every stage has a replica
+    if kind in ("bert", "albert"):  # albert: one layer, of which every stage has a replica
         changes |= bert(made)
-        changes["model"] = changes["model"] | {"family": family, "dropout": 0.0, "num_layers": 4}
+        changes["model"] = changes["model"] | {"family": kind, "dropout": 0.0, "num_layers": 4}
     alone = settings(tmp_path / "alone", made, **changes)
     relay = settings(tmp_path / "relay", made, **changes)
     assert run_ranks(go, 1, alone) == ["done"]

@@ -27,10 +27,10 @@ from .test_init_from import write_t5
 FEATURED = {"pos_tags": 80, "word_bias": True, "clause_bias": True, "bias_heads": 2, "dropout": 0.25}
 
 
-def featured(annotated: dict[str, str], tmp: Path, family: str, **changes: Any) -> dict[str, Any]:
+def featured(annotated: dict[str, str], tmp: Path, kind: str, **changes: Any) -> dict[str, Any]:
     """A short run with every linguistic input, and for BERT every head."""
     values = settings(tmp, annotated, steps=4, eval_every=2)
-    if family == "bert":
+    if kind == "bert":
         values |= bert(annotated)
         heads = {"pos": 80, "ne": 10, "relation": 20}
         values["model"] = BERT | {"features": FEATURED, "heads": heads, "num_layers": 4}
@@ -45,20 +45,20 @@ def featured(annotated: dict[str, str], tmp: Path, family: str, **changes: Any) 
     return values | changes
 
 
-@pytest.mark.parametrize("family", ["t5", "bert"])
+@pytest.mark.parametrize("kind", ["t5", "bert"])
 def test_any_layout_learns_the_same_and_the_export_says_what_it_lacks(
-    family: str, annotated: dict[str, str], tmp_path: Path
+    kind: str, annotated: dict[str, str], tmp_path: Path
 ) -> None:
     exact = {"compute": {"device": "cpu", "precision": "fp32", "float64": True}}
     exact["optimizer"] = {"name": "adamw-rms", "lr": 0.05}
-    alone = featured(annotated, tmp_path / "alone", family, **exact)
-    split = featured(annotated, tmp_path / "split", family, **exact) | {"parallel": {"tp": 2, "pp": 2}}
+    alone = featured(annotated, tmp_path / "alone", kind, **exact)
+    split = featured(annotated, tmp_path / "split", kind, **exact) | {"parallel": {"tp": 2, "pp": 2}}
     assert run_ranks(go, 1, alone) == ["done"]
     assert set(run_ranks(go, 4, split)) == {"done"}
     for mine, expected in zip(metrics(split), metrics(alone), strict=True):
         assert mine == pytest.approx(expected, rel=1e-11)
 
-    main = "span" if family == "t5" else "mlm"
+    main = "span" if kind == "t5" else "mlm"
     rows = [row for row in metrics(alone) if f"eval/sample/{main}" in row]
     gap = rows[-1][f"eval/sample/{main}-without-tags"] - rows[-1][f"eval/sample/{main}"]
     assert gap != 0
@@ -66,7 +66,7 @@ def test_any_layout_learns_the_same_and_the_export_says_what_it_lacks(
     card = (tmp_path / "hf" / "README.md").read_text()
     assert "Trained with, and not in this folder: part-of-speech embeddings, word bias in attention" in card
     assert f"| sample/{main} | {gap:+.4f} |" in card
-    assert ("connective-relation head" in card) == (family == "bert")
+    assert ("connective-relation head" in card) == (kind == "bert")
 
 
 def test_losses_are_weighed(annotated: dict[str, str], tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_entity_knowledge_in_a_run(annotated: dict[str, str], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("family", "changes", "message"),
+    ("kind", "changes", "message"),
     [
         ("bert", {"objective": {"features": False}}, "objective.features: false, but model.features takes some"),
         ("bert", {"objective": {"tag_labels": False}}, "objective.tag_labels: false, but model.heads.pos is 80"),
@@ -157,9 +157,9 @@ def test_entity_knowledge_in_a_run(annotated: dict[str, str], tmp_path: Path) ->
     ],
 )  # fmt: skip
 def test_configurations_that_contradict_themselves(
-    family: str, changes: dict[str, Any], message: str, annotated: dict[str, str], tmp_path: Path
+    kind: str, changes: dict[str, Any], message: str, annotated: dict[str, str], tmp_path: Path
 ) -> None:
-    values = featured(annotated, tmp_path, family)
+    values = featured(annotated, tmp_path, kind)
     values["model"] |= changes.pop("model", {})
     values["model"]["features"] = values["model"]["features"] | changes.pop("features", {})
     values["objective"] |= changes.pop("objective", {})

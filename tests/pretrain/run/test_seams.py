@@ -37,10 +37,10 @@ def _go_plain(values: dict[str, Any]) -> str:
         return go(values)
 
 
-@pytest.mark.parametrize("family", ["t5", "bert"])
-def test_an_engine_of_plain_torch_learns_the_same(family: str, made: dict[str, str], tmp_path: Path) -> None:
-    changes = EXACT | (bert(made) if family == "bert" else {}) | {"dry_run": True}
-    changes |= {"model": (BERT if family == "bert" else T5) | {"dropout": 0.0}}
+@pytest.mark.parametrize("kind", ["t5", "bert"])
+def test_an_engine_of_plain_torch_learns_the_same(kind: str, made: dict[str, str], tmp_path: Path) -> None:
+    changes = EXACT | (bert(made) if kind == "bert" else {}) | {"dry_run": True}
+    changes |= {"model": (BERT if kind == "bert" else T5) | {"dropout": 0.0}}
     ours, other = (settings(tmp_path / name, made, **changes) for name in ("ours", "other"))
     assert run_ranks(go, 2, ours) == ["done", "done"]
     assert run_ranks(_go_plain, 1, other | {"steps": 2, "eval_every": 0}) == ["done"]
