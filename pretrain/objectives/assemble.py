@@ -61,10 +61,11 @@ def token_index(places: np.ndarray, window: int) -> np.ndarray:
 
 def segments_of(places: np.ndarray, documents: np.ndarray) -> np.ndarray:
     """Document of each position, from those of the window's tokens (B, N): a sentinel is in that of its span's first
-    token, EOS in that of what stands before it."""
+    token, EOS in that of what stands before it, a mode token in that of what stands after it."""
     window = documents.shape[1]
     raw = np.where(places < 0, places + window, places)
     raw[:, -1] = raw[:, -2]
+    raw[:, 0] = np.where(raw[:, 0] == window, raw[:, 1], raw[:, 0])
     return np.take_along_axis(documents, raw, axis=1)
 
 

@@ -81,8 +81,8 @@ def test_one_run(t5_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_a_file_of_the_users_own(tmp_path: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", make_texts(30), field="body")
-    monkeypatch.setattr(bench.build.Builds, "rows", lambda self: [])  # the run above has them
-    monkeypatch.setattr(bench.build.Builds, "where", lambda self: {})
+    monkeypatch.setattr(bench.builds.Builds, "rows", lambda self: [])  # the run above has them
+    monkeypatch.setattr(bench.builds.Builds, "where", lambda self: {})
     results = bench.bench([str(path)], None, t5_folder, "body", 1, chosen=())
     assert results.file == {
         "path": str(path),

@@ -239,6 +239,17 @@ def test_documents_stay_apart() -> None:
             assert token not in of or of[token] == segment
 
 
+def test_a_mode_token_is_in_the_document_that_follows_it() -> None:
+    objective = build(Ul2Config(input_length=768, documents="separate"))
+    tokens, keys, rows = batch(objective, 30)
+    arrays = objective(tokens, keys, rows)
+    modes = np.isin(arrays["input_ids"], TOKENIZER.sentinel_ids[-3:])
+    row, column = np.nonzero(modes)
+    assert modes.sum(axis=1).tolist() == [7] * len(tokens)
+    assert (arrays["segments"][row, column] == arrays["segments"][row, column + 1]).all()
+    assert (arrays["segments"][row, column] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
