@@ -67,7 +67,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
 def train(config: TokenizerTrainConfig) -> Path:
     """Learn a tokenizer and write its folder; return the folder. The same input gives the same bytes.
 
-    vocabulary.json in the folder says what the vocabulary is made of and what it covers (vocabulary/report.py).
+    vocabulary.json in the folder says what the vocabulary is made of and what it covers (coverage.py).
     A folder that was made from the same text and settings is kept. UserError when the folder holds something
     else, the inputs hold no document, or vocab_size does not fit the text.
     """
