@@ -26,7 +26,7 @@ def test_unknown_keys_and_empty_lists_are_errors() -> None:
 def test_nothing_imports_torch() -> None:
     code = (
         "import sys, taixue.data_tools.build.builder, taixue.data_tools.shards.corpus, taixue.pretrain.data.preview;"
-        "from taixue.data_tools import tokenizer_sentencepiece, tokenizer_wordpiece;"
+        "from taixue.data_tools.tokenizer import sentencepiece, wordpiece;"
         "assert not {'torch', 'transformers', 'sentencepiece', 'tokenizers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -87,19 +87,19 @@ def test_damage_is_set_aside_and_the_one_before_is_loaded(saved: Path, tmp_path:
 def test_the_messages_say_what_and_which(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from taixue.pretrain.checkpoint import restore
+    from taixue.pretrain.checkpoint import loading
 
     folder = shutil.copytree(saved, tmp_path / "checkpoints")
     (folder / "step-00000002" / "index.json").write_text("{}")
     with caplog.at_level(logging.WARNING, "taixue"):
-        assert _alone(restore.newest, folder, monkeypatch) == folder / "step-00000001"
+        assert _alone(loading.newest, folder, monkeypatch) == folder / "step-00000001"
     assert "index.json: 2 bytes" in caplog.text
     assert "step-00000002.corrupt" in caplog.text
     assert "falling back" in caplog.text
     (folder / "step-00000001" / "manifest.json").unlink()
     for _ in range(2):  # the second time every checkpoint has been set aside already
         with pytest.raises(UserError, match="no intact checkpoint is left") as error:
-            _alone(restore.newest, folder, monkeypatch)
+            _alone(loading.newest, folder, monkeypatch)
         assert "(step-00000001.corrupt, step-00000002.corrupt)" in str(error.value)
         assert "give the run another name or remove" in str(error.value)
 

@@ -207,7 +207,7 @@ REFUSED_CONFIGS: dict[str, tuple[T5Config | BertConfig, dict[str, Any], str]] = 
     "family": (
         T5_V1_1,
         {"model_type": "gpt2"},
-        "model_type 'gpt2'; legal: t5, bert, megatron-bert, mt5, umt5",
+        "model_type 'gpt2'; legal: t5, bert, megatron-bert, albert, mt5, umt5",
     ),
     "activation": (T5_V1_1, {"feed_forward_proj": "gated-silu"}, "ffn: .*gated-silu"),
     "scaled": (
