@@ -121,6 +121,5 @@ def test_foreign_files_are_found(tmp_path: Path) -> None:
     ]
 
 
-def test_every_key_has_a_meaning() -> None:
-    configuration.page()
+def test_every_key_has_a_meaning(configuration: ModuleType) -> None:
     assert configuration.without_meaning() == []

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ..bert.config import BertConfig
 
@@ -14,6 +14,10 @@ class AlbertConfig(BertConfig):
     """
 
     family: Literal["albert"] = "albert"  # type: ignore[assignment]  # the key that tells sections apart
-    embedding_size: PositiveInt = 128
-    norm: Literal["post"] = "post"
-    activation: Literal["gelu", "gelu_new", "relu"] = "gelu_new"
+    embedding_size: PositiveInt = Field(128, description="width of the embeddings, projected to d_model")
+    norm: Literal["post"] = Field(
+        "post", description="LayerNorm after each sub-layer; there is no other ALBERT"
+    )
+    activation: Literal["gelu", "gelu_new", "relu"] = Field(
+        "gelu_new", description="gelu_new: the tanh approximation"
+    )

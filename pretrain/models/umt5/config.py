@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ..t5.config import T5Config
 
@@ -11,4 +11,6 @@ class UMT5Config(T5Config):
     """Shape of a UMT5: a T5 v1.1 whose layers each have a table of relative biases."""
 
     family: Literal["umt5"] = "umt5"  # type: ignore[assignment]  # a section is known by its family
-    vocab_size: PositiveInt = 256384
+    vocab_size: PositiveInt = Field(
+        256384, description="rows of the embedding; at least the tokenizer's, a multiple of parallel.tp"
+    )
