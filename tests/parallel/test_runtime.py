@@ -122,6 +122,19 @@ def test_dropout_follows_the_seed_and_stays_equal_where_activations_are_replicat
     assert states == other_states  # the residual stream is the same on both ranks
 
 
+def _micro(layout: Layout, sizes: tuple[int, ...]) -> list[float]:
+    batch = random_batch(T5, 4 * layout.dp_shard, 1, 16)
+    whole = _gradients(_runtime(T5, layout, micro_batches=sizes[0]), batch)
+    cut = [_gradients(_runtime(T5, layout, micro_batches=size), batch) for size in sizes[1:]]
+    return [worst_difference(gradients.items(), whole)[0] for gradients in cut]
+
+
+@pytest.mark.parametrize("layout", [Layout(dp_shard=2), Layout(tp=2)], ids=str)
+def test_micro_batches_change_nothing_though_there_is_dropout(layout: Layout) -> None:
+    for differences in run_ranks(_micro, 2, layout, (1, 2, 4)):
+        assert max(differences) <= 1e-12
+
+
 def _taught(model: T5Config | BertConfig, layout: Layout) -> float:
     """A teacher beside the labels: largest relative difference of losses and gradients from one process."""
     model = model.model_copy(update={"dropout": 0.0})
