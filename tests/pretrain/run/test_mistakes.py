@@ -142,11 +142,17 @@ def test_only_damaged_checkpoints_do_not_start_the_run_over(made: dict[str, str]
 
 def test_what_only_rank_0_meets_ends_all_ranks(made: dict[str, str], tmp_path: Path) -> None:
     values = settings(tmp_path, made)
-    (folder(values) / "metrics.jsonl").mkdir(parents=True)
+    (folder(values) / "config.yaml").mkdir(parents=True)
     answers = run_ranks(go, 2, values)
     assert len(set(answers)) == 1
     assert "rank 0 on" in answers[0]
     assert "Is a directory" in answers[0]
+
+
+def test_metrics_that_cannot_be_written_end_no_run(made: dict[str, str], tmp_path: Path) -> None:
+    values = settings(tmp_path, made, steps=2)
+    (folder(values) / "metrics.jsonl").mkdir(parents=True)
+    assert run_ranks(go, 2, values) == ["done", "done"]
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
