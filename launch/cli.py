@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import current_process
 
-from taixue import UserError, __version__
+from taixue.base import UserError, __version__
 
 from . import local
 from .commands import bench, hub, kernels, knowledge, run, text

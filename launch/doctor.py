@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taixue import UserError
+from taixue.base import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.pretrain.run.contents import PREEMPTED
 
 if TYPE_CHECKING:

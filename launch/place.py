@@ -5,7 +5,7 @@ address and no process group is needed.
 import os
 from collections.abc import Mapping
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.parallel.ranks import from_environment
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from taixue import UserError
+from taixue.base import UserError
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 @dataclass(frozen=True)

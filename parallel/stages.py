@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
 
-from taixue import UserError
+from taixue.base import UserError
 
 BACKWARD_COST = 2.0
 """Cost of a backward pass relative to its forward pass (two matrix products for one)."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.load import load
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group

@@ -7,20 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-__version__ = "0.1.0"
+from .base import UserError, __version__
+
+__all__ = ["UserError", "__version__", "main", "register"]
 
 if os.environ.get("TAIXUE_KERNELS") == "interpret":
     os.environ["TRITON_INTERPRET"] = (
         "1"  # triton reads it when it is first imported, which torch may be about to do
     )
-
-
-class UserError(Exception):
-    """A mistake the user can mend: bad configuration, data or environment.
-
-    The message says what is wrong, where, both numbers, and what would be legal. Every entry point prints it
-    without a traceback and exits with status 2. Bugs of ours raise anything else.
-    """
 
 
 def register(record: Any) -> None:

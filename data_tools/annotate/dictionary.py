@@ -10,7 +10,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 _LIST = "dict.txt"
 _MODEL = {name: f"finalseg/prob_{name}.py" for name in ("start", "trans", "emit")}

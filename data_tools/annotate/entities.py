@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native
 from ..read.word_list import read_terms

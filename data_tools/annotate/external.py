@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import read
 from .layered_text import Characters, Layers, Spans

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native, read
 from ..tokenizer.config import TokenizerTrainConfig

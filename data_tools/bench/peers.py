@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 
 from . import processes
 from .made_documents import File

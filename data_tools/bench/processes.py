@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 @dataclass(frozen=True)

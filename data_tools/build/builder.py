@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..shards import manifest
 from . import workers

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import annotate
 from ..clean import cleaner

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar, cast
 
-from taixue import UserError
+from taixue.base import UserError
 
 Task = TypeVar("Task")
 _context = get_context("spawn")

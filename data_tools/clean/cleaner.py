@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native
 from . import filters

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native
 from ..read.word_list import read_terms

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined, json_texts
 from .extension import is_native, loaded, status

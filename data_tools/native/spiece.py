@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .plain.rules import UnigramModel
 

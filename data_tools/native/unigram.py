@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .buffer import byte_counts
 from .extension import loaded

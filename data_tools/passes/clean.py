@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 from . import index, record, runs
 from .cleaned import CleanedShard

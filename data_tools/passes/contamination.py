@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native, read
 from ..config import DecontaminateConfig

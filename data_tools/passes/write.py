@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import files, rng
+from taixue.base import UserError, files, rng
 
 from .. import native
 from ..annotate import Annotator

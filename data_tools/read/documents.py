@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import native
 from . import lines, tables, warc

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .records import Piece
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from taixue import UserError
+from taixue.base import UserError
 
 MAX_DOCUMENT_BYTES = 32 << 20
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .find import file_format
 from .lines import BYTE_ORDER_MARK, decoder, too_long

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 def read_terms(path: str) -> list[str]:

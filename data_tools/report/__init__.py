@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .corpus_page import page
 from .facts import gather

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..clean import filters
 from ..shards import indexed, manifest, sidecar

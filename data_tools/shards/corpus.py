@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 from . import indexed, manifest
 

@@ -14,8 +14,7 @@ from types import TracebackType
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 _MAGIC = b"MMIDIDX\x00\x00"
 _HEADER = struct.Struct("<9sQBQQ")

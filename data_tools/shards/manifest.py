@@ -10,8 +10,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 CORPUS_FILE = "corpus.json"
 Split = Literal["train", "validation"]

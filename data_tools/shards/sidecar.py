@@ -34,8 +34,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 UNIT = 1  # first token of a word, or a token that belongs to no word
 STRADDLES = 2  # holds parts of several words

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .. import read
 from . import weights

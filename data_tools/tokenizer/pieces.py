@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.files import readable_json
 
 from .base import Tokenizer

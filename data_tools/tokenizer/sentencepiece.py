@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.files import canonical_json, readable_json
 
 from .. import native

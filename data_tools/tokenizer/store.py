@@ -14,8 +14,7 @@ from typing import Any
 
 import orjson
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .. import read
 from .base import SpecialIds, Tokenizer

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 _ROWS = re.compile(
     r"(^|\.)(shared|embed_tokens|word_embeddings|lm_head|predictions(\.decoder)?)\.(weight|bias)$"

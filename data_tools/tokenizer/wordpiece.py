@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.files import canonical_json, readable_json
 
 from ..native import Texts

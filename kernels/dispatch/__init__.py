@@ -18,7 +18,7 @@ from importlib.util import find_spec
 
 import torch
 
-from taixue import UserError
+from taixue.base import UserError
 
 __all__ = ["MODES", "OPS", "Op", "explain", "mode", "obstacle", "using"]
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 PACKAGES = ("attention", "norm", "gated_ffn", "dropout", "loss", "optim")
 

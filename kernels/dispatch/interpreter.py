@@ -6,7 +6,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 @cache

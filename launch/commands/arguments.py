@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from taixue import UserError
+from taixue.base import UserError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 def kernels(words: list[str]) -> int:

@@ -22,7 +22,7 @@ def transe(words: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = vars(parser.parse_args(words))
     path, out = options.pop("triples"), options.pop("out")
-    from taixue import UserError
+    from taixue.base import UserError
 
     for name in ("width", "epochs", "negatives", "margin", "lr"):
         if options[name] <= 0:

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .arguments import configured, split
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer
 

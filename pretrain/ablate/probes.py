@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from taixue import UserError
-from taixue.base import rng
+from taixue.base import UserError, rng
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.tokenizer.base import Tokenizer
 

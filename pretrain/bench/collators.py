@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from taixue import UserError
-from taixue.base import compiled
+from taixue.base import UserError, compiled
 from taixue.data_tools.shards import manifest
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer

@@ -5,7 +5,7 @@ What is decisive is said by the schema, key by key. Data is compared by content 
 
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..config.changes import differences, is_decisive
 from ..config.schema import RunConfig

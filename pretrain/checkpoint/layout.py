@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.files import sync
 
 INDEX, STATE, MANIFEST = "index.json", "state.json", "manifest.json"

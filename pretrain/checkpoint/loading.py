@@ -12,7 +12,7 @@ import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from torch import Tensor
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.parallel.agree import agreed, from_main, gathered
 
 from . import layout

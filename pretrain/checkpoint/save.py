@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
 
-from taixue import UserError
+from taixue.base import UserError
 
 from . import layout
 from .storage import Writer

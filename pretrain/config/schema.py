@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.section import Decisive, Section
 
 from ..models import FAMILIES

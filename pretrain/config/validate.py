@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.parallel.stages import stage_count
 
 from ..models import FAMILIES, Family

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.shards.corpus import Corpus, Shard
 

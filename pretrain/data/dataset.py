@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import files, rng
+from taixue.base import UserError, files, rng
 from taixue.data_tools.shards import manifest
 from taixue.data_tools.shards.corpus import Corpus, open_corpus
 from taixue.data_tools.tokenizer.base import Tokenizer

@@ -6,8 +6,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-import taixue
-from taixue.base import charts
+from taixue.base import __version__, charts
 from taixue.base.files import sha256_of_file
 from taixue.data_tools.tokenizer.store import Tokenizer
 
@@ -77,7 +76,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         kind=kind,
         hf_class=hf_class(config),
         name=run.name,
-        version=taixue.__version__,
+        version=__version__,
         parameters=sum(tensor.numel() for tensor in trained.weights.values()),
         example=_example(run),
         dtype=dtype,

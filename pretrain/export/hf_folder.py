@@ -11,8 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from ..config.schema import ModelConfig
 from ..models import FAMILIES

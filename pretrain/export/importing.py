@@ -5,8 +5,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..config.schema import ModelConfig

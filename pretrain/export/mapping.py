@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..config.schema import ModelConfig
 from ..models import FAMILIES, build_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.data_tools.tokenizer.store import Tokenizer
 
 from ..config.schema import ModelConfig

@@ -8,8 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.data_tools.tokenizer.store import Tokenizer, load_tokenizer
 
 from ..config.schema import ModelConfig

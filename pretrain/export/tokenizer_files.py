@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from taixue import UserError
+from taixue.base import UserError
 
 FILES = (
     "taixue_tokenizer.json",

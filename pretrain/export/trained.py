@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from torch import Tensor
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..checkpoint import layout, read_state, read_tensors
 from ..config.schema import RunConfig, recorded_run

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, normalize
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .triples import Graph
 from .vectors import Vectors

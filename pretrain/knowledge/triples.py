@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import orjson
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .triples import Graph
 

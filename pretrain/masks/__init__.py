@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.tokenizer.base import Tokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer

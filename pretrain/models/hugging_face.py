@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.base.section import PretrainingOnly, Section, marked
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import rng
+from taixue.base import UserError, rng
 from taixue.data_tools.tokenizer.base import Tokenizer
 
 from .assemble import Corrupted, assemble, segments_of, shifted_right, token_index

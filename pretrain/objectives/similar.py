@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import rng
+from taixue.base import UserError, rng
 from taixue.data_tools.tokenizer.base import Tokenizer
 
 

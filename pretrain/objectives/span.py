@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.data_tools.tokenizer.base import Tokenizer
 
 from .assemble import assemble, segments_of, shifted_right, token_index

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
-from taixue.base import rng
+from taixue.base import UserError, rng
 
 from .config import SpanKind, UnitsConfig
 from .native import masking

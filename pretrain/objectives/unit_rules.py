@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .config import Masking, UnitsConfig
 from .native.masking import CLAUSE, CONNECTIVE, ENTITY, IDIOM, TYPE_NAMES, WORD, UnitRules

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .config import SINKS, LoggingSection, Record, Sink, SinkStart
 from .console import Console

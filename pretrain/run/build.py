@@ -5,7 +5,7 @@ import os
 import torch
 import torch.distributed as dist
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.parallel.loss_scale import LossScaler
 from taixue.parallel.mesh import Layout
 from taixue.parallel.native import NativeEngine

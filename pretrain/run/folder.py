@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.base.load import write_resolved
 from taixue.parallel.agree import from_main, gathered
 

@@ -18,8 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-import taixue
-from taixue import UserError
+from taixue.base import UserError, __version__
 
 from ..objectives.summary import ObjectiveFacts
 
@@ -61,7 +60,7 @@ class Origin(_Record):
 class Code(_Record):
     """Taixue's version; in a checkout also git's revision, and whether tracked files differ from it."""
 
-    version: str = taixue.__version__
+    version: str = __version__
     revision: str = ""
     dirty: bool = False
 

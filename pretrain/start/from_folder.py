@@ -3,8 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from taixue import UserError
-from taixue.base import files
+from taixue.base import UserError, files
 from taixue.base.section import Harmless, PretrainingOnly, marked
 from taixue.parallel.engine import Engine
 

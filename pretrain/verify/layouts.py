@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from taixue import UserError
+from taixue.base import UserError
 from taixue.parallel.mesh import Layout
 from taixue.parallel.stages import SCHEDULES
 

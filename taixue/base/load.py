@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from taixue import UserError
+from taixue.base import UserError
 
 from . import files
 from .tree import DISCRIMINATORS as REPLACING

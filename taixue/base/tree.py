@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-import taixue
-from taixue import UserError
+from taixue.base import UserError
 
 MAX_BYTES = 1_000_000
 DISCRIMINATORS = ("family", "kind")
@@ -62,7 +61,7 @@ def _describes_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def preset_folders() -> list[Path]:
     """Where presets are looked for: inside the installed package, or at the root of the checkout."""
-    package = Path(taixue.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     return [folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 from ..bert.hf import HF as BERT
 from ..hugging_face import HuggingFace, NameMap, ours, theirs, validated

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import linguistic_config
 from ..hugging_face import HuggingFace, NameMap, SpecialTokens, ours, present, theirs, validated

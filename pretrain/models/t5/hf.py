@@ -8,7 +8,7 @@ when the file holds two different tensors. Ours is one switch for both, as in th
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from taixue import UserError
+from taixue.base import UserError
 
 from .. import linguistic_config
 from ..hugging_face import Fields, HuggingFace, NameMap, SpecialTokens, ours, theirs, validated
