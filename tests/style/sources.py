@@ -59,7 +59,8 @@ def _imported(node: ast.AST, package: str, files: Mapping[str, Path]) -> Iterato
         above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
         module = ".".join([*above, *([node.module] if node.module else [])])
         for alias in node.names:
-            yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in files else module
+            if alias.name != "_native":  # compiled: a file of its own that imports nothing
+                yield f"{module}.{alias.name}" if f"{module}.{alias.name}" in files else module
     for child in ast.iter_child_nodes(node):
         yield from _imported(child, package, files)
 
