@@ -16,9 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from taixue.base import UserError
-
-from . import files
+from . import UserError, files
 from .tree import DISCRIMINATORS as REPLACING
 from .tree import Tree, Where, dump_yaml, find, parse_yaml, read_tree
 

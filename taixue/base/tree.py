@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from taixue.base import UserError
+from . import UserError
 
 MAX_BYTES = 1_000_000
 DISCRIMINATORS = ("family", "kind")
