@@ -89,7 +89,7 @@ def _evaluate(model: T5Config | BertConfig, layout: Layout) -> tuple[float, floa
     return (trained - evaluated).abs().max().item(), (trained - again).abs().max().item()
 
 
-@pytest.mark.parametrize("model", [T5, BERT], ids=["t5", "bert"])
+@pytest.mark.parametrize("model", [T5.model_copy(update={"dropout": 0.0}), BERT], ids=["t5", "bert"])
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "v"])
 def test_evaluation_gives_the_training_loss_and_disturbs_nothing(
     model: T5Config | BertConfig, schedule: str
