@@ -1,10 +1,12 @@
 """Run a function on several gloo ranks of this machine, with a deadline: a hang ends with every rank's stack.
 
-Ranks are forked from a fork server that has torch imported already, so a group starts in a fraction of a second.
+Ranks are forked from a fork server that has torch imported already, and of taixue what the caller had imported when it
+first started ranks, so a group starts in a fraction of a second.
 """
 
 import faulthandler
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -19,8 +21,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from taixue.base.registry import extended
+
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["taixue.parallel.runtime", "torch.distributed.checkpoint", "torch.optim"])
+_PRELOAD = ["taixue.parallel.runtime", "torch.distributed.checkpoint", "torch.optim"]
 
 
 def run_ranks(function: Callable[..., Any], world: int, *args: Any, deadline: float = 120.0) -> list[Any]:
@@ -31,6 +35,9 @@ def run_ranks(function: Callable[..., Any], world: int, *args: Any, deadline: fl
     failing rank's traceback, or with all stacks when `deadline` seconds pass.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Read when the server starts, that is once. A script that registers must come before what closes registries.
+    imported = [] if extended() else sorted(name for name in sys.modules if name.startswith("taixue."))
+    _context.set_forkserver_preload([*_PRELOAD, *imported])
     with tempfile.TemporaryDirectory() as folder:
         pipes, processes = [], []
         for rank in range(world):

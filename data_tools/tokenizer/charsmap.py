@@ -36,23 +36,23 @@ def rules(charsmap: bytes) -> Iterator[tuple[str, str]]:
     """All (text, replacement), in the order of the UTF-8 bytes of the text."""
     size = int.from_bytes(charsmap[:4], "little")
     units, replacements = np.frombuffer(charsmap[4 : 4 + size], "<u4"), charsmap[4 + size :]
-    labels = np.arange(1, 256, dtype=np.uint32)
-    waiting = [(b"", _offset(int(units[0])), False)]
+    places = np.arange(len(units), dtype=np.uint32)
+    # A unit whose label leads back to a node is that node's child: children of all nodes, by node, then by label.
+    labels = units & 0x800000FF
+    children = np.flatnonzero((labels > 0) & (labels < 256))
+    children = children[np.lexsort((labels[children], places[children] ^ labels[children]))]
+    nodes = places[children] ^ labels[children]
+    below = places ^ (units >> 10 << (units >> 6 & 8))  # the node that a unit leads to
+    first, end = (np.searchsorted(nodes, below, side).tolist() for side in ("left", "right"))
+    order, last_byte = children.tolist(), labels.astype(np.uint8).tobytes()
+    waiting = [(b"", 0)]
     while waiting:
-        key, node, has_leaf = waiting.pop()
-        if has_leaf:
-            begin = int(units[node]) & 0x7FFFFFFF
+        key, place = waiting.pop()
+        if units[place] >> 8 & 1:  # has a leaf
+            begin = int(units[below[place]]) & 0x7FFFFFFF
             yield key.decode(), replacements[begin : replacements.index(b"\0", begin)].decode()
-        children = node ^ labels
-        children = children[children < len(units)]
-        children = children[units[children] & 0x800000FF == children ^ node]
-        for child in children[::-1].tolist():
-            unit = int(units[child])
-            waiting.append((key + bytes([child ^ node]), child ^ _offset(unit), bool(unit >> 8 & 1)))
-
-
-def _offset(unit: int) -> int:
-    return unit >> 10 << (unit >> 6 & 8)
+        found = order[first[place] : end[place]]
+        waiting += [(key + last_byte[child : child + 1], child) for child in reversed(found)]
 
 
 def _hex(text: str) -> str:

@@ -22,14 +22,27 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, Tensor]) -> tuple[Ten
 
 def kept(draws: Draws, rows: int, columns: int, heads: int = 1) -> Tensor:
     """(B, heads, rows, columns) bool: the elements that survive."""
-    at = lambda first, count: torch.arange(first, first + count, device=draws.samples.device)  # noqa: E731
-    lead = draws.first_column % 4
-    quad = at(draws.first_column // 4, (lead + columns + 3) // 4)
-    row, head = at(draws.first_row, rows)[:, None], at(draws.first_head, heads)[:, None, None]
-    seed, step, site = draws.stream.unbind()
-    words = philox((head * 2**22 + quad, row, draws.samples[:, None, None, None], site), (seed, step))
-    keep = torch.stack([word >= threshold(draws.p) for word in words], -1)
-    return keep.flatten(-2)[..., lead : lead + columns]
+    first = [draws.first_head, draws.first_row, draws.first_column]
+    out: Tensor = torch.ops.taixue.kept(draws.stream, draws.samples, draws.p, first, [heads, rows, columns])
+    return out
+
+
+@torch.library.custom_op("taixue::kept", mutates_args=())
+def _kept(stream: Tensor, samples: Tensor, p: float, first: list[int], counts: list[int]) -> Tensor:
+    """first, counts: of heads, rows, columns. One op, for a compiler that sees ten rounds of Philox takes minutes."""
+    at = lambda start, count: torch.arange(start, start + count, device=samples.device)  # noqa: E731
+    lead = first[2] % 4
+    quad = at(first[2] // 4, (lead + counts[2] + 3) // 4)
+    row, head = at(first[1], counts[1])[:, None], at(first[0], counts[0])[:, None, None]
+    seed, step, site = stream.unbind()
+    words = philox((head * 2**22 + quad, row, samples[:, None, None, None], site), (seed, step))
+    keep = torch.stack([word >= threshold(p) for word in words], -1)
+    return keep.flatten(-2)[..., lead : lead + counts[2]].contiguous()
+
+
+@_kept.register_fake
+def _(stream: Tensor, samples: Tensor, p: float, first: list[int], counts: list[int]) -> Tensor:
+    return samples.new_empty((samples.shape[0], *counts), dtype=torch.bool)
 
 
 def drop(x: Tensor, keep: Tensor, p: float) -> Tensor:

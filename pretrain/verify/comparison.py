@@ -26,6 +26,7 @@ from taixue.kernels.dispatch.interpreter import prepare as prepare_interpreter
 from taixue.kernels.dropout.places import Streams
 from taixue.parallel.mesh import Layout
 from taixue.parallel.runtime import Runtime
+from taixue.parallel.shared import local
 from taixue.parallel.spawn import run_ranks
 
 from ..config.schema import ModelConfig, RunConfig
@@ -174,7 +175,8 @@ def _beside(
         )
     runtime = Runtime(spec, layout, cpu, micro_batches=_MICRO_BATCHES, dtype=dtype)
     named = runtime.named_parameters()  # a name occurs twice where two stages of this rank hold replicas
-    optimizer = _adamw(parameter for _, parameter in named)
+    shards = [local(parameter).detach() for _, parameter in named]
+    optimizer = _adamw(shards)  # element by element: DTensors would only cost time
     gradient, worst, norm, losses = 0.0, "", 0.0, []
     for step, batch in enumerate(batches):
         runtime.seed(_SEED, step)
@@ -190,6 +192,8 @@ def _beside(
             grads = [(name, _full(p.grad)) for name, p in named]
             gradient, worst = worst_difference(grads, as_tensors(expected.grads), floor)
         runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
+        for shard, (_, p) in zip(shards, named, strict=True):
+            shard.grad = None if p.grad is None else local(p.grad)
         optimizer.step()
     weights, _ = worst_difference(
         [(name, _full(p)) for name, p in named], as_tensors(expected.weights), _LEARNING_RATE
@@ -281,7 +285,7 @@ def _relative(value: float, reference: float) -> float:
     return abs(value - reference) / abs(reference)
 
 
-def _adamw(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def _adamw(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=0.01, foreach=False)
 
 

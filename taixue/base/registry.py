@@ -107,6 +107,7 @@ class UnionRegistry(Registry[ConfiguredEntry]):
 
 
 _REGISTRIES: dict[type[Any], Registry[Any]] = {}
+_own: list[str] = []
 
 
 def register(record: Any) -> None:
@@ -118,3 +119,9 @@ def register(record: Any) -> None:
             f"{type(record).__name__} is no record that can be registered; imported so far: {known}"
         )
     registry.add(record)
+    _own.append(record.name)
+
+
+def extended() -> bool:
+    """Whether a script has registered records of its own, which other processes must run before a registry closes."""
+    return bool(_own)

@@ -23,17 +23,17 @@ UMT5 = UMT5Config(**T5.model_dump(exclude={"family"}) | {"num_encoder_layers": 2
 BERT = BertConfig().model_copy(update={**SHAPE, "num_layers": 1, "max_positions": 20})
 
 
-def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list[float]:
-    """Of 20 AdamW steps, each on another batch with padding."""
+def losses(config: T5Config | BertConfig, mode: str, steps: int) -> list[float]:
+    """Of AdamW steps in fp32, each on another batch with padding."""
     spec = model_spec(config, 1, (20, 10))
-    model = build_model(config).to(DEVICE, dtype)
+    model = build_model(config).to(DEVICE)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(spec.init(name, tuple(parameter.shape)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     found = []
     with dispatch.using(mode):
-        for step in range(20):
+        for step in range(steps):
             batch = {name: value.to(DEVICE) for name, value in random_batch(config, 1, step, 20).items()}
             loss = (model(**batch) / counts(config, batch).to(DEVICE).clamp(min=1)).sum()
             found.append(loss.item())
@@ -43,11 +43,11 @@ def losses(config: T5Config | BertConfig, mode: str, dtype: torch.dtype) -> list
     return found
 
 
-@pytest.mark.parametrize("config", [T5, UMT5, BERT], ids=lambda config: config.family)
-def test_twenty_steps(config: T5Config | BertConfig) -> None:
-    expected = losses(config, "reference", torch.float32)
-    found = losses(config, KERNELS, torch.float32)
-    assert len(set(expected)) == 20
+@pytest.mark.parametrize(("config", "steps"), [(T5, 8), (BERT, 8), (UMT5, 3)], ids=["t5", "bert", "umt5"])
+def test_steps(config: T5Config | BertConfig, steps: int) -> None:
+    expected = losses(config, "reference", steps)
+    found = losses(config, KERNELS, steps)
+    assert len(set(expected)) == steps
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -55,10 +55,7 @@ def test_twenty_steps(config: T5Config | BertConfig) -> None:
     DEVICE.type == "cuda",
     reason="ranks of `taixue verify` compute on the CPU, this process does not interpret",
 )
-@pytest.mark.parametrize(
-    ("config", "name"), [(T5Config(), "tp2xpp2xdp2:v:sp"), (BertConfig(), "tp2:nosp")], ids=("t5", "bert")
-)
-def test_ranks_with_kernels_equal_one_process_without(config: T5Config | BertConfig, name: str) -> None:
-    (layout,) = parse_layout(name)
-    difference = compare(small(config, [layout]), layout, "interpret")
+def test_ranks_with_kernels_equal_one_process_without() -> None:
+    (layout,) = parse_layout("pp2:v")
+    difference = compare(small(T5Config(), [layout]), layout, "interpret")
     assert difference.equal, difference

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,13 @@ def run(home: Path, *words: str, status: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tokenizer, corpus and a finished run of the script."""
+def home(demo: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's tokenizer; a corpus and a finished run of the script."""
     folder = tmp_path_factory.mktemp("own")
-    shutil.copytree(ROOT / "data_tools/sample", folder / "data_tools/sample")
+    demo(folder)
+    shutil.rmtree(folder / "runs/demo/corpus")
     (folder / "corpus.yaml").write_text(CORPUS)
     (folder / "run.yaml").write_text(RUN)
-    run(folder, str(SCRIPT), "tokenizer", "train", "corpus/demo-tokenizer")
     run(folder, str(SCRIPT), "corpus", "build", "corpus.yaml")
     run(folder, str(SCRIPT), "train", "run.yaml")
     return folder

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,10 @@ BATCH = ["--batch.global_size", "4", "--batch.micro_size", "2"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(demo: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with the demo's tokenizer and corpus."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "data_tools").mkdir()
-    shutil.copytree(ROOT / "data_tools/sample", folder / "data_tools/sample")
-    for words in (["tokenizer", "train", "corpus/demo-tokenizer"], ["corpus", "build", "corpus/demo"]):
-        subprocess.run([*TAIXUE, *words], cwd=folder, check=True, timeout=120, capture_output=True)
+    demo(folder)
     return folder
 
 
@@ -72,12 +70,6 @@ def reference(home: Path) -> list[float]:
 def test_two_local_ranks(reference: list[float]) -> None:
     assert len(reference) == 4
     assert reference[-1] < reference[0]
-
-
-def test_one_process_learns_the_same(home: Path, reference: list[float]) -> None:
-    done = run([*TAIXUE, "train", *words("alone"), "--parallel.dp_shard", "1"], home)
-    assert done.returncode == 0, done.stderr
-    assert losses(home, "alone") == pytest.approx(reference, rel=1e-4)
 
 
 def test_torchrun(home: Path, reference: list[float]) -> None:

@@ -16,7 +16,6 @@ from .toy import fail_at_first, fail_on_rank_one, full, load_newest, save_foreve
 
 LAYOUTS: list[dict[str, int]] = [
     {"dp_shard": 1},
-    {"dp_shard": 4},
     {"dp_shard": 2, "tp": 2},
     {"dp_replicate": 2, "dp_shard": 2},
 ]

@@ -1,6 +1,7 @@
 """The formulas of costs.py beside real modules: elements of parameters, and the storages that live between passes."""
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -50,6 +51,15 @@ def test_parameters_of_every_slice(name: str, extras: bool) -> None:
         with torch.device("meta"):
             expected = sum(parameter.numel() for parameter in build_model(config, part).parameters())
         assert FAMILIES.of(config).costs.parameters(config, part) == expected, part
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_our_garbage() -> Iterator[None]:
+    """Collections pass over what was there before: all of torch and of the other tests."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class _Alive(TorchDispatchMode):

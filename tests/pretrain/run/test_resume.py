@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,29 @@ import pytest
 from ...dist import run_ranks
 from .runs import bert, count_questions, folder, go, go_interrupted, metrics, same_bits, settings, tensors
 
-LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
-    "dp2": (2, {"parallel": {"dp_shard": 2}}),
-    "tp2": (2, {"parallel": {"tp": 2}}),
-    "pp2": (2, {"parallel": {"pp": 2}}),
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "dp2": {},
+    "tp2": {"parallel": {"tp": 2}},
+    "pp2": {"parallel": {"pp": 2}},
 }
+
+
+Undisturbed = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Gives the settings of a run on two ranks that nothing disturbed, made once for all who change the same."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def run(**changes: Any) -> dict[str, Any]:
+        if repr(changes) not in found:
+            values = settings(tmp_path_factory.mktemp("clean"), made, **changes)
+            run_to_end(values, 2)
+            found[repr(changes)] = values
+        return found[repr(changes)]
+
+    return run
 
 
 def run_to_end(values: dict[str, Any], world: int, disturbance: str = "") -> None:
@@ -31,36 +50,29 @@ def run_to_end(values: dict[str, Any], world: int, disturbance: str = "") -> Non
     [
         ("dp2", "term@3"),
         ("dp2", "usr1@4"),
-        ("dp2", "int@3"),
-        ("dp2", "mid@4"),
         ("tp2", "mid@4"),
         ("pp2", "term@3"),
     ],
 )
 def test_a_signal_saves_marks_and_resumes_bit_for_bit(
-    layout: str, disturbance: str, made: dict[str, str], tmp_path: Path
+    layout: str, disturbance: str, made: dict[str, str], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    world, changes = LAYOUTS[layout]
-    clean = settings(tmp_path / "clean", made, **changes)
-    stopped = settings(tmp_path / "stopped", made, **changes)
-    run_to_end(clean, world)
-    run_to_end(stopped, world, disturbance)
+    clean = undisturbed(**LAYOUTS[layout])
+    stopped = settings(tmp_path, made, **LAYOUTS[layout])
+    run_to_end(stopped, 2, disturbance)
     done = 4 if disturbance == "usr1@4" else 3
-    number = {"usr1": "SIGUSR1", "int": "SIGINT"}.get(disturbance.partition("@")[0], "SIGTERM")
+    number = "SIGUSR1" if disturbance == "usr1@4" else "SIGTERM"
     marker = json.loads((folder(stopped) / "PREEMPTED").read_text())
     assert marker == {"step": done, "signal": number}
     assert (folder(stopped) / "checkpoints" / f"step-{done:08d}").is_dir()
-    run_to_end(stopped, world)
+    run_to_end(stopped, 2)
     assert not (folder(stopped) / "PREEMPTED").exists()
     assert same_bits(tensors(stopped, 6), tensors(clean, 6))
     assert metrics(stopped) == metrics(clean)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
-def test_every_optimizer_and_bert_resume_bit_for_bit(
-    optimizer: str, made: dict[str, str], tmp_path: Path
-) -> None:
-    changes = bert(made) | {"optimizer": {"name": optimizer, "lr": 0.01, "weight_decay": 0.1}}
+def test_bert_and_adafactor_resume_bit_for_bit(made: dict[str, str], tmp_path: Path) -> None:
+    changes = bert(made) | {"optimizer": {"name": "adafactor", "lr": 0.01, "weight_decay": 0.1}}
     clean = settings(tmp_path / "clean", made, **changes)
     stopped = settings(tmp_path / "stopped", made, **changes)
     run_to_end(clean, 2)
@@ -70,17 +82,21 @@ def test_every_optimizer_and_bert_resume_bit_for_bit(
     assert metrics(stopped) == metrics(clean)
 
 
-def test_saving_and_dry_running_change_nothing_that_is_learned(made: dict[str, str], tmp_path: Path) -> None:
+def test_saving_and_dry_running_change_nothing_that_is_learned(
+    made: dict[str, str], undisturbed: Undisturbed, tmp_path: Path
+) -> None:
     often = settings(tmp_path / "often", made, checkpoint={"every": 1, "asynchronous": True}, dry_run=True)
     seldom = settings(tmp_path / "seldom", made, checkpoint={"every": 6, "asynchronous": False}, eval_every=0)
     run_to_end(often, 2)
     run_to_end(seldom, 2)
-    assert same_bits(tensors(often, 6), tensors(seldom, 6))
+    assert same_bits(tensors(often, 6), tensors(undisturbed(), 6))
+    assert same_bits(tensors(seldom, 6), tensors(undisturbed(), 6))
 
 
-def test_a_damaged_newest_checkpoint_costs_only_its_steps(made: dict[str, str], tmp_path: Path) -> None:
-    clean, damaged = settings(tmp_path / "clean", made), settings(tmp_path / "damaged", made)
-    run_to_end(clean, 2)
+def test_a_damaged_newest_checkpoint_costs_only_its_steps(
+    made: dict[str, str], undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    clean, damaged = undisturbed(), settings(tmp_path, made)
     run_to_end(damaged, 2, "term@4")
     path = folder(damaged) / "checkpoints" / "step-00000004" / "rank-00001.safetensors"
     stored = bytearray(path.read_bytes())
@@ -108,10 +124,9 @@ def test_a_finished_run_started_again_changes_nothing(made: dict[str, str], tmp_
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_an_evaluation_cut_short_is_made_up_for_once(
-    batch: int, made: dict[str, str], tmp_path: Path
+    batch: int, made: dict[str, str], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    clean, stopped = settings(tmp_path / "clean", made), settings(tmp_path / "stopped", made)
-    run_to_end(clean, 2)
+    clean, stopped = undisturbed(), settings(tmp_path, made)
     run_to_end(stopped, 2, f"eval@{batch}")  # two batches each, after steps 3 and 6
     assert json.loads((folder(stopped) / "PREEMPTED").read_text())["step"] == (3 if batch == 1 else 6)
     for _ in range(2):

@@ -86,11 +86,12 @@ def _go_records(values: dict[str, Any]) -> str:
 
 
 def test_records_of_a_task_are_learned_by_the_same_loop(made: dict[str, str], tmp_path: Path) -> None:
-    changes = EXACT | {"model": T5 | {"dropout": 0.0}, "steps": 30, "eval_every": 10}
-    changes |= {"checkpoint": {"every": 20}, "logging": {"every": 1}}
+    changes = EXACT | {"model": T5 | {"dropout": 0.0}, "steps": 18, "eval_every": 6}
+    changes |= {"checkpoint": {"every": 12}, "logging": {"every": 1}}
+    changes |= {"optimizer": EXACT["optimizer"] | {"lr": 0.03}}
     alone, spread = (settings(tmp_path / name, made, **changes) for name in ("alone", "spread"))
     assert run_ranks(_go_records, 1, alone) == ["done"]
-    assert run_ranks(_go_records, 2, spread | {"steps": 10}) == ["done", "done"]
+    assert run_ranks(_go_records, 2, spread | {"steps": 6}) == ["done", "done"]
     assert run_ranks(_go_records, 2, spread | {"parallel": {"tp": 2}}) == ["done", "done"]
     held_out = [row["eval/first-word/span"] for row in metrics(alone) if "loss" not in row]
     assert len(held_out) == 3
