@@ -16,7 +16,7 @@ from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
-T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 1, "num_decoder_layers": 1})
+T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 2, "num_decoder_layers": 2})
 BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})
 
 
@@ -32,7 +32,7 @@ def gradients(
             model_spec(model, 1, (16, 10)),
             layout,
             torch.device("cpu"),
-            micro_batches=1,
+            micro_batches=layout.pp,
             dtype=torch.float64,
             **options,  # type: ignore[arg-type]
         )
@@ -55,11 +55,11 @@ def difference(model: T5Config | BertConfig, layout: Layout, options: dict[str, 
 @pytest.mark.parametrize(
     ("model", "layout", "options"),
     [
-        (T5, Layout(tp=2, sequence_parallel=True), {"activation_checkpointing": "selective"}),
+        (T5, Layout(pp=2, schedule="v"), {"activation_checkpointing": "selective"}),
         (BERT, Layout(tp=2, sequence_parallel=True), {"activation_checkpointing": "full"}),
         (BERT, Layout(dp_shard=2), {"compile_blocks": True}),
     ],
-    ids=["t5-tp-selective", "bert-tp-full", "bert-fsdp-compile"],
+    ids=["t5-pp-selective", "bert-tp-full", "bert-fsdp-compile"],
 )
 def test_gradients_are_the_references(
     model: T5Config | BertConfig, layout: Layout, options: dict[str, object]

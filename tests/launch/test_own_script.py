@@ -107,7 +107,7 @@ def test_two_ranks_train_and_resume(home: Path) -> None:
 
 
 def test_verify(home: Path) -> None:
-    said = run(home, str(SCRIPT), "verify", "run.yaml", "--layouts", "tp2", "pp2:1f1b")
+    said = run(home, str(SCRIPT), "verify", "run.yaml", "--layouts", "tp2:sp")
     assert "equal" in said
 
 

@@ -43,7 +43,7 @@ def calls(draw: st.DrawFn) -> Call:
     )
 
 
-@settings(max_examples=300 if ON_GPU else 14)
+@settings(max_examples=300 if ON_GPU else 8)
 @given(calls())
 def test_any_call(call: Call) -> None:
     compare(call)

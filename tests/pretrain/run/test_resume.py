@@ -165,7 +165,7 @@ def test_kill_9_at_random_moments_leaves_the_same_weights(made: dict[str, str], 
     run_to_end(clean, 2)
     random.seed(7)
     deaths = 0
-    while deaths < 4:
+    while deaths < 3:
         victim = threading.Thread(
             target=_kill_one, args=(tmp_path, random.random() * 1.5, random.randrange(2))
         )
