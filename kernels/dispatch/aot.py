@@ -7,7 +7,7 @@ interprets. A package with kernels has a module `cases` whose `cases(capability)
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -75,8 +75,8 @@ class Usage:
         return ""
 
 
-def measure(architecture: int, only: str = "") -> Iterator[Usage]:
-    """Compile every case that has `only` in its name for sm_<architecture>."""
+def measure(architecture: int, only: Sequence[str] = ("",)) -> Iterator[Usage]:
+    """Compile every case that has one of `only` in its name for sm_<architecture>."""
     try:
         import triton.language as tl
         from triton.runtime.interpreter import InterpretedFunction
@@ -88,7 +88,7 @@ def measure(architecture: int, only: str = "") -> Iterator[Usage]:
         )
     for package in PACKAGES:
         for case in import_module(f"taixue.kernels.{package}.cases").cases(divmod(architecture, 10)):
-            if only in case.name:
+            if any(part in case.name for part in only):
                 yield _compile(case, architecture)
 
 

@@ -13,7 +13,9 @@ def kernels(words: list[str]) -> int:
 
     parser = argparse.ArgumentParser("taixue kernels", description=__doc__)
     parser.add_argument("--arch", nargs="+", type=int, choices=ARCHITECTURES, default=list(ARCHITECTURES))
-    parser.add_argument("--only", default="", metavar="TEXT", help="kernels whose name has TEXT in it")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="kernels whose name has one of these in it"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(words)
     found = []

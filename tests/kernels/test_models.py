@@ -43,7 +43,7 @@ def losses(config: T5Config | BertConfig, mode: str, steps: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(("config", "steps"), [(T5, 8), (BERT, 8), (UMT5, 3)], ids=["t5", "bert", "umt5"])
+@pytest.mark.parametrize(("config", "steps"), [(T5, 5), (BERT, 5), (UMT5, 3)], ids=["t5", "bert", "umt5"])
 def test_steps(config: T5Config | BertConfig, steps: int) -> None:
     expected = losses(config, "reference", steps)
     found = losses(config, KERNELS, steps)
@@ -57,6 +57,6 @@ def test_steps(config: T5Config | BertConfig, steps: int) -> None:
 )
 def test_ranks_with_kernels_equal_one_process_without() -> None:
     (layout,) = parse_layout("tp2:sp")
-    one_each = {"num_encoder_layers": 1, "num_decoder_layers": 1}
-    difference = compare(small(T5Config(), [layout]).model_copy(update=one_each), layout, "interpret")
+    least = {"num_encoder_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+    difference = compare(small(T5Config(), [layout]).model_copy(update=least), layout, "interpret")
     assert difference.equal, difference

@@ -1,9 +1,11 @@
 """The `taixue` command: help and mistakes answer without torch, in a few lines, with the right exit status."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,62 +13,91 @@ from taixue import __version__
 from taixue.launch.cli import COMMANDS, main
 
 CONFIGURED = ("train", "tokenizer train", "corpus build", "verify", "data preview")
+OPTIONS = {
+    **dict.fromkeys(CONFIGURED, "--seed INT"),
+    "tokenizer extend": "--words FILE",
+    "tokenizer trim": "--inputs PATH",
+    "corpus report": "--out DIR",
+    "bench corpus": "--megabytes N",
+}
+MISTAKES = {
+    "trian": "did you mean train?",
+    "corpus": "followed by build or report",
+    "corpus report nowhere": "nowhere",
+    "tokenizer extend nowhere out --words nowhere.txt": "word list nowhere.txt: cannot be read",
+    "tokenizer trim nowhere out --inputs nowhere.txt": "nowhere",
+    "bench corpus --megabytes 0": "megabytes: 0",
+    "train": "needs a CONFIG",
+    "train nowhere.yaml": "no file and no preset called 'nowhere.yaml'",
+    "train run/t5-tiny-demo --paralel.tp 2": "command line: paralel: unknown key; did you mean parallel?",
+    "train run/t5-tiny-demo --steps many": "command line: steps: should be a valid integer",
+    "train run/t5-tiny-demo --steps": "--steps needs a value",
+    "train run/t5-tiny-demo steps": "expected --section.key VALUE",
+    "train model/t5-tiny": "data.tokenizer: names no folder",
+    "corpus build corpus/demo --workers -1": "workers: should be greater than or equal to 0",
+    "tokenizer train corpus/demo-tokenizer --kind gpt": "kind: should be 't5' or 'bert'",
+    "verify run/t5-tiny-demo --sed 1": "did you mean seed?",
+}
+# Runs one command after another, so that all share one start of Python.
 WATCH = """
-import sys
+import contextlib, io, json, sys
 from taixue.launch.cli import main
-try:
-    status = main()
-except SystemExit as end:
-    status = end.code
-loaded = sorted({"torch", "transformers", "pandas"} & set(sys.modules))
-print(f"status={status} loaded={loaded}", file=sys.stderr)
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(words)
+        except SystemExit as end:
+            status = end.code
+    loaded = sorted({"torch", "transformers", "pandas"} & set(sys.modules))
+    print(json.dumps([out.getvalue(), err.getvalue(), status, loaded]))
 """
 
 
-def run(*words: str, cwd: Path | None = None) -> tuple[str, str]:
-    """(stdout, stderr) of a fresh process; the last line of stderr tells status and heavy imports."""
+class Answer(NamedTuple):
+    out: str
+    err: str
+    status: int
+    loaded: list[str]
+
+
+def run(*commands: str, cwd: Path | None = None) -> list[Answer]:
+    """What a fresh process answers to each command."""
     environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1"}
-    command = [sys.executable, "-c", WATCH, *words]
+    command = [sys.executable, "-c", WATCH, json.dumps([words.split() for words in commands])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=environment)
-    return done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    return [Answer(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
+    """To every command with --help and to every mistake, in an empty folder."""
+    asked = [*(f"{command} --help" for command in OPTIONS), *MISTAKES]
+    return dict(zip(asked, run(*asked, cwd=tmp_path_factory.mktemp("empty")), strict=True))
 
 
 def test_overview_lists_every_command() -> None:
-    out, err = run("--help")
-    assert "status=0 loaded=[]" in err
+    (answer,) = run("--help")
+    assert (answer.status, answer.loaded) == (0, [])
     for name, command in COMMANDS.items():
-        line = next(line for line in out.splitlines() if line.strip().startswith(name))
+        line = next(line for line in answer.out.splitlines() if line.strip().startswith(name))
         assert command.summary in line
 
 
-@pytest.mark.parametrize("command", CONFIGURED)
-def test_help_needs_no_torch(command: str) -> None:
-    out, err = run(*command.split(), "--help")
-    assert "status=0 loaded=[]" in err, err
-    assert "--seed INT" in out
-
-
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        ("tokenizer extend", "--words FILE"),
-        ("tokenizer trim", "--inputs PATH"),
-        ("corpus report", "--out DIR"),
-        ("bench corpus", "--megabytes N"),
-    ],
-)
-def test_help_of_commands_without_config(command: str, option: str) -> None:
-    out, err = run(*command.split(), "--help")
-    assert "status=0 loaded=[]" in err, err
-    assert f"usage: taixue {command}" in out
-    assert option in out
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_needs_no_torch(command: str, answers: dict[str, Answer]) -> None:
+    answer = answers[f"{command} --help"]
+    assert (answer.status, answer.loaded) == (0, []), answer
+    assert OPTIONS[command] in answer.out
+    assert command in CONFIGURED or f"usage: taixue {command}" in answer.out
 
 
 def test_help_of_a_config_shows_its_values() -> None:
-    out, err = run("train", "run/t5-tiny-demo", "--parallel.dp_shard", "7", "--help")
-    assert "status=0 loaded=[]" in err
-    assert "--parallel.dp_shard INT" in out
-    assert "(default: 7)" in out
+    (answer,) = run("train run/t5-tiny-demo --parallel.dp_shard 7 --help")
+    assert (answer.status, answer.loaded) == (0, [])
+    assert "--parallel.dp_shard INT" in answer.out
+    assert "(default: 7)" in answer.out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,54 +105,24 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == f"taixue {__version__}"
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["trian"], "did you mean train?"),
-        (["corpus"], "followed by build or report"),
-        (["corpus", "report", "nowhere"], "nowhere"),
-        (
-            ["tokenizer", "extend", "nowhere", "out", "--words", "nowhere.txt"],
-            "word list nowhere.txt: cannot be read",
-        ),
-        (["tokenizer", "trim", "nowhere", "out", "--inputs", "nowhere.txt"], "nowhere"),
-        (["bench", "corpus", "--megabytes", "0"], "megabytes: 0"),
-        (["train"], "needs a CONFIG"),
-        (["train", "nowhere.yaml"], "no file and no preset called 'nowhere.yaml'"),
-        (
-            ["train", "run/t5-tiny-demo", "--paralel.tp", "2"],
-            "command line: paralel: unknown key; did you mean parallel?",
-        ),
-        (["train", "run/t5-tiny-demo", "--steps", "many"], "command line: steps: should be a valid integer"),
-        (["train", "run/t5-tiny-demo", "--steps"], "--steps needs a value"),
-        (["train", "run/t5-tiny-demo", "steps"], "expected --section.key VALUE"),
-        (["train", "model/t5-tiny"], "data.tokenizer: names no folder"),
-        (
-            ["corpus", "build", "corpus/demo", "--workers", "-1"],
-            "workers: should be greater than or equal to 0",
-        ),
-        (["tokenizer", "train", "corpus/demo-tokenizer", "--kind", "gpt"], "kind: should be 't5' or 'bert'"),
-        (["verify", "run/t5-tiny-demo", "--sed", "1"], "did you mean seed?"),
-    ],
-)
-def test_mistakes_are_one_short_message(words: list[str], says: str, tmp_path: Path) -> None:
-    out, err = run(*words, cwd=tmp_path)
-    *message, last = err.splitlines()
-    assert last == "status=2 loaded=[]"
-    assert says in "\n".join(message)
-    assert "Traceback" not in err
-    assert len(message) <= 3
-    assert not out
+@pytest.mark.parametrize("command", MISTAKES)
+def test_mistakes_are_one_short_message(command: str, answers: dict[str, Answer]) -> None:
+    answer = answers[command]
+    assert (answer.status, answer.loaded) == (2, [])
+    assert MISTAKES[command] in answer.err
+    assert "Traceback" not in answer.err
+    assert len(answer.err.splitlines()) <= 3
+    assert not answer.out
 
 
 def test_all_mistakes_of_a_file_at_once(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(
         "base: model/t5-tiny\nstep: 5\nmodel: {num_heads: many}\ncompute: {precision: fp64}\n"
     )
-    _, err = run("train", "run.yaml", cwd=tmp_path)
-    assert "run.yaml: step: unknown key; did you mean steps?" in err
-    assert "run.yaml: model.num_heads: should be a valid integer" in err
-    assert "run.yaml: compute.precision: should be 'fp32', 'bf16' or 'fp16'; was given 'fp64'" in err
+    (answer,) = run("train run.yaml", cwd=tmp_path)
+    assert "run.yaml: step: unknown key; did you mean steps?" in answer.err
+    assert "run.yaml: model.num_heads: should be a valid integer" in answer.err
+    assert "run.yaml: compute.precision: should be 'fp32', 'bf16' or 'fp16'; was given 'fp64'" in answer.err
 
 
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
 
@@ -105,27 +107,33 @@ def kill_workers(config: CorpusBuildConfig, kills: int, choose: random.Random) -
     raise AssertionError(f"the build hangs after {done} kills")
 
 
-def test_killing_the_whole_build(tmp_path: Path, t5_folder: Path) -> None:
-    planted(tmp_path)
-    one = contents(build(settings(tmp_path, t5_folder, "one")))
-    config = settings(tmp_path, t5_folder, "killed", workers=1)
-    assert kill_everything(config, 6, random.Random(1)) >= 2
-    assert contents(tmp_path / "killed") == one
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("texts")
+    planted(folder)
+    return folder
 
 
-def test_killing_workers(tmp_path: Path, t5_folder: Path) -> None:
-    planted(tmp_path)
-    one = contents(build(settings(tmp_path, t5_folder, "one")))
-    config = settings(tmp_path, t5_folder, "killed", workers=2)
+@pytest.fixture(scope="module")
+def undisturbed(texts: Path, t5_folder: Path) -> dict[str, bytes]:
+    return contents(build(settings(texts, t5_folder, "undisturbed")))
+
+
+def test_killing_the_whole_build(texts: Path, t5_folder: Path, undisturbed: dict[str, bytes]) -> None:
+    config = settings(texts, t5_folder, "whole", workers=1)
+    assert kill_everything(config, 5, random.Random(1)) >= 2
+    assert contents(texts / "whole") == undisturbed
+
+
+def test_killing_workers(texts: Path, t5_folder: Path, undisturbed: dict[str, bytes]) -> None:
+    config = settings(texts, t5_folder, "workers", workers=2)
     assert kill_workers(config, 5, random.Random(2)) >= 2
-    assert contents(tmp_path / "killed") == one
+    assert contents(texts / "workers") == undisturbed
 
 
-def test_killing_a_rank(tmp_path: Path, t5_folder: Path) -> None:
+def test_killing_a_rank(texts: Path, t5_folder: Path, undisturbed: dict[str, bytes]) -> None:
     """The others wait; the killed rank is started again, and all end."""
-    planted(tmp_path)
-    one = contents(build(settings(tmp_path, t5_folder, "one")))
-    config = settings(tmp_path, t5_folder, "killed", workers=1)
+    config = settings(texts, t5_folder, "rank", workers=1)
     ranks = [start(config, rank, 3) for rank in range(3)]
     progress = Path(config.output, "work", "progress-1.json")
     deadline = time.monotonic() + _DEADLINE
@@ -140,4 +148,4 @@ def test_killing_a_rank(tmp_path: Path, t5_folder: Path) -> None:
     finally:
         for rank in ranks:
             rank.kill()
-    assert contents(tmp_path / "killed") == one
+    assert contents(texts / "rank") == undisturbed
