@@ -18,13 +18,15 @@ Batch = Mapping[str, Tensor]
 
 class Update(NamedTuple):
     """What an update found. means: global mean losses before it, float64 (n_losses,); grad_norm: global, before
-    clipping, free of the loss scale. applied: whether weights changed; they do not where a loss or the norm is not
-    finite. loss_scale: that of this step, None without loss scaling. The same on every rank."""
+    clipping, free of the loss scale, 0-dim float64; both on the engine's device, which may not have computed them yet:
+    who reads them waits. loss_scale: that of this step, None without loss scaling. applied: False where loss scaling
+    left out a step that overflowed; without it a loss or norm that is not finite spoils the weights. The same on every
+    rank."""
 
     means: Tensor
-    grad_norm: float
-    applied: bool
-    loss_scale: float | None
+    grad_norm: Tensor
+    loss_scale: float | None = None
+    applied: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Engine(Protocol):
         """How many blocks there are."""
 
     @property
+    def counts_once(self) -> bool:
+        """True on one of the ranks that share a block: what it counts there is added to the other blocks' counts."""
+
+    @property
     def depth(self) -> int:
         """Micro-batches that evaluate() and outputs() cut a batch into, so that every pipeline stage has work."""
 
@@ -65,9 +71,6 @@ class Engine(Protocol):
 
     def seed(self, seed: int, step: int) -> None:
         """Decide every random number of the next update, whatever ran before."""
-
-    def summed(self, counts: Tensor) -> Tensor:
-        """Sum of a CPU tensor over the data-parallel ranks, on every rank. Collective: one all_reduce."""
 
     def update(
         self,

@@ -2,11 +2,9 @@
 in."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from math import isfinite
 from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from .engine import Batch, Update, Wanted
@@ -41,6 +39,7 @@ class NativeEngine:
         self.runtime, self.optimizer, self.clip_norm, self.scaler = runtime, optimizer, clip_norm, scaler
         self.loss_names = runtime.spec.loss_names
         self.data_rank, self.data_ranks = runtime.mesh.dp_rank, runtime.mesh.dp_size
+        self.counts_once = runtime.mesh.tp_rank == 0 and runtime.mesh.pp_rank == 0
         self.depth = runtime.layout.pp
 
     def describe(self) -> str:
@@ -49,12 +48,6 @@ class NativeEngine:
 
     def seed(self, seed: int, step: int) -> None:
         self.runtime.seed(seed, step)
-
-    def summed(self, counts: Tensor) -> Tensor:
-        mesh = self.runtime.mesh
-        total = counts.clone() if mesh.tp_rank == 0 and mesh.pp_rank == 0 else torch.zeros_like(counts)
-        dist.all_reduce(total)
-        return total
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -71,27 +64,31 @@ class NativeEngine:
         means = self.runtime.forward_backward(batch, counts, weights, scale=scale, should_stop=should_stop)
         if means is None:
             return None
-        norm = self.runtime.grad_norm().item() / scale
-        finite = isfinite(norm) and bool((means * weights.to(means)).sum().isfinite())
+        norm = self.runtime.grad_norm() / scale
+        if self.scaler is None:
+            self._apply(norm, scale, lr)
+            self.runtime.zero_grad()
+            return Update(means, norm)
+        finite = bool(
+            norm.isfinite() & means.isfinite().all()
+        )  # waits for the device: the next scale depends on it
         if finite:
             self._apply(norm, scale, lr)
-        self.runtime.zero_grad()
-        if self.scaler is None:
-            return Update(means, norm, finite, None)
-        if finite:
             self.scaler.succeeded()
         else:
             self.scaler.overflowed()
-        return Update(means, norm, finite, scale)
+        self.runtime.zero_grad()
+        return Update(means, norm, scale, applied=finite)
 
-    def _apply(self, norm: float, loss_scale: float, lr: float) -> None:
-        """Let the optimizer step on gradients that are clipped and free of the loss scale."""
-        clip = self.clip_norm
-        factor = (min(1.0, clip / (norm + 1e-6)) if clip else 1.0) / loss_scale
-        scale = torch.tensor(factor, dtype=torch.float64, device=self.runtime.device)
+    def _apply(self, norm: Tensor, loss_scale: float, lr: float) -> None:
+        """Let the optimizer step on gradients that are clipped and free of the loss scale. Waits for no device."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.step(scale=None if factor == 1.0 else scale)
+        factor = torch.ones_like(norm)
+        if self.clip_norm:
+            factor = (torch.full_like(norm, self.clip_norm) / (norm + 1e-6)).clamp(max=1.0)
+        scaled = self.clip_norm or loss_scale != 1.0
+        self.optimizer.step(scale=factor / loss_scale if scaled else None)
 
     def rehearse(self, batch: Batch, counts: Tensor) -> None:
         self.runtime.forward_backward(batch, counts)

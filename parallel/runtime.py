@@ -20,6 +20,7 @@ from .shared import SharedParameters, local
 from .stages import Pipeline, Task, choose_pipeline
 from .tensor import apply_tensor_parallel
 from .torch_pipeline import PipelineRunner
+from .transfer import to_device
 
 # Gathering a weight that is split twice takes two all-gathers, which torch finds worth a warning each time.
 logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
@@ -175,8 +176,8 @@ class Runtime:
         included. should_stop is asked before each micro-batch when there is no pipeline; on True the step is given
         up: gradients are dropped and None is returned.
         """
-        counts = counts.to(device=self.device, dtype=torch.float64).clamp(min=1)
-        weights = torch.ones_like(counts) if weights is None else weights.to(counts)
+        counts = to_device(counts.double(), self.device).clamp(min=1)
+        weights = torch.ones_like(counts) if weights is None else to_device(weights.double(), self.device)
         # FSDP averages over data-parallel ranks, the loss is a global sum.
         self._normaliser = weights / counts * self.mesh.dp_size * scale
         self._sums.clear()
@@ -237,7 +238,7 @@ class Runtime:
 
     def _prepare(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """On the device; lengths padded where sequence shards need it."""
-        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        moved = {name: to_device(tensor, self.device) for name, tensor in batch.items()}
         return self.spec.pad(moved, self.layout.tp) if self.layout.sharded_sequence else moved
 
     def _numbered(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -15,11 +16,13 @@ class StopRequest:
     """Inside `with`, the signals only raise the flag; a scheduler's warning thus never ends a step half-way.
     A second SIGINT (Ctrl-C) of this process raises KeyboardInterrupt.
 
-    Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one decision.
+    Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one decision. Who
+    sums numbers over all ranks anyway adds votes() to them and hands the sum to decide().
     """
 
     def __init__(self) -> None:
-        self._received = 0
+        self._received = 0  # by this process
+        self._decided = 0  # by all ranks
         self._interrupted = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -43,15 +46,29 @@ class StopRequest:
         self._received = number
 
     def agreed(self) -> bool:
-        """Whether any rank was asked to stop. Collective: one all_reduce of a number over all ranks, on
-        the CPU, so that it waits for no device.
+        """Whether any rank was asked to stop. Collective: one all_reduce over all ranks, on the CPU, so that it waits
+        for no device.
         """
-        number = torch.tensor(self._received)
-        dist.all_reduce(number, dist.ReduceOp.MAX)
-        self._received = int(number)
-        return self._received != 0
+        votes = self.votes()
+        dist.all_reduce(votes)
+        return self.decide(votes)
+
+    def votes(self) -> Tensor:
+        """(len(SIGNALS),) int64: 1 for the signal that this process received."""
+        return torch.tensor([int(number == self._received) for number in SIGNALS])
+
+    def decide(self, votes: Tensor) -> bool:
+        """Whether any rank was asked to stop; `votes`: the sum of all ranks'."""
+        asked = (number for number, count in zip(SIGNALS, votes.tolist(), strict=True) if count)
+        self._decided = max(asked, default=self._decided)
+        return self.decided
+
+    @property
+    def decided(self) -> bool:
+        """Whether the ranks have agreed to stop."""
+        return self._decided != 0
 
     @property
     def name(self) -> str:
         """The signal that was received, e.g. "SIGTERM"."""
-        return signal.Signals(self._received).name
+        return signal.Signals(self._decided or self._received).name

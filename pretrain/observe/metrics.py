@@ -2,6 +2,8 @@
 
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -54,12 +56,15 @@ class Meter:
         """A step begins."""
         self._began = perf_counter()
 
-    def got_data(self) -> None:
-        """Its batch has arrived."""
-        self._waited += perf_counter() - self._began
+    @contextmanager
+    def waiting_for_data(self) -> Iterator[None]:
+        """Inside, a step waits for a batch."""
+        began = perf_counter()
+        yield
+        self._waited += perf_counter() - began
 
     def end(self) -> None:
-        """It is done (its loss is on the host, so the device has done the work)."""
+        """It is done: the device is at most a step behind, and before evaluation and saving it is not."""
         self._steps += 1
         self._seconds += perf_counter() - self._began
 

@@ -12,6 +12,7 @@ from taixue.parallel.stop import StopRequest
 from ..data import Data, HeldOut
 from ..data.feature_dropout import FEATURES
 from ..observe.names import WITHOUT_TAGS
+from .agreement import summed
 from .predictions import as_tensors, predictions, without_features
 from .state import TrainState
 
@@ -44,7 +45,7 @@ def _source_losses(state: TrainState, held_out: HeldOut, stop: StopRequest) -> d
         counts += predictions(batch, state.losses)
         if not batch.keys().isdisjoint(FEATURES):
             plain_sums.append(engine.evaluate(without_features(batch)))
-    total = engine.summed(counts)
+    total = summed(engine, counts)
     found = {name: mean for name, mean, n in zip(names, _means(sums, total), total, strict=True) if n}
     return found | ({f"{names[0]}{WITHOUT_TAGS}": _means(plain_sums, total)[0]} if plain_sums else {})
 

@@ -3,17 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from math import isfinite
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from taixue.parallel.engine import Update
 from taixue.parallel.stop import StopRequest
+from taixue.parallel.transfer import Readback
 
 from ..checkpoint import Saver
 from ..data import Data, Loader
 from ..observe import Meter, Record, Sink
 from ..optim import learning_rate
+from .agreement import Agreement, summed
 from .evaluation import evaluate
 from .history import Diverged
 from .predictions import as_tensors, loss_weights, predictions
@@ -26,6 +30,16 @@ ASK_EVERY = 8
 """Micro-batches between two questions whether to stop: each is an all_reduce that all ranks wait for, and a scheduler's
 warning leaves minutes.
 """
+
+
+class _Found(NamedTuple):
+    """What step number `step` (from 0) has found. numbers: mean losses and gradient norm, on their way to the host."""
+
+    step: int
+    counts: Tensor
+    lr: float
+    update: Update
+    numbers: Readback
 
 
 @dataclass
@@ -50,76 +64,110 @@ class Loop:
         Leaves no trace: every step seeds its own random numbers.
         """
         batch = as_tensors(self.data.batch(self.loader.samples(step)))
-        self.state.engine.rehearse(batch, self._counts(batch))
+        engine = self.state.engine
+        engine.rehearse(batch, summed(engine, predictions(batch, self.state.losses)))
 
     def run(self, start: int) -> int:
         """Train from `start` steps done. The steps done at the end: all, or fewer when asked to stop.
 
         Everything done is saved, though the last save may still be on its way.
+
+        The host is a step ahead of the device: while the device computes a step, the next batch is fetched, the ranks
+        agree on it, and what the step before has found is reported. Evaluating and saving wait for the device.
         """
         run, saved = self.state.run, start
+        late: _Found | None = None
         done = self.done = start
         if self.state.evaluation_due:
             self._evaluate(done)
+        if done < run.steps:
+            batch, agreement = self._next()
         while done < run.steps:
             self.meter.begin()
-            _, arrays = next(self.loader)
-            self.meter.got_data()
-            record = self._step(done, as_tensors(arrays))
-            if record is None:
+            counts = agreement.wait()
+            if self.stop.decided:
                 break
+            found = self._step(done, batch, counts)
+            if found is None:
+                break
+            done += 1
+            if done < run.steps:
+                batch, agreement = self._next()
+            self._report(late)
+            evaluating = run.eval_every and (done % run.eval_every == 0 or done == run.steps)
+            saving = done % run.checkpoint.every == 0
+            waiting = evaluating or saving or done == run.steps
+            late = None if waiting else found
+            if waiting:
+                found.numbers.read()
             self.meter.end()
-            done = self.done = done + 1
-            self._report(record, done)
-            if run.eval_every and (done % run.eval_every == 0 or done == run.steps):
+            self.done = done
+            if waiting:
+                self._report(found)
+            if evaluating:
                 self._evaluate(done)
-            if done % run.checkpoint.every == 0:
+            if saving:
                 self._save(saved := done)
             self.saver.poll()
-            if self.stop.agreed():
-                break
+        self._report(late)
         if done > saved:
             self._save(done)
         return done
 
-    def _step(self, step: int, batch: dict[str, Tensor]) -> Record | None:
-        """One update; its metrics, or None if the step was given up because of a request to stop."""
+    def _next(self) -> tuple[dict[str, Tensor], Agreement]:
+        """The batch of the next step, and what the ranks are about to agree on."""
+        with self.meter.waiting_for_data():
+            _, arrays = next(self.loader)
+        batch = as_tensors(arrays)
+        return batch, Agreement(self.state.engine, predictions(batch, self.state.losses), self.stop)
+
+    def _step(self, step: int, batch: dict[str, Tensor], counts: Tensor) -> _Found | None:
+        """One update, or None if it was given up because of a request to stop. counts: predictions in the global batch,
+        by loss."""
         run, engine = self.state.run, self.state.engine
-        counts = self._counts(batch)
-        weights = loss_weights(run.objective, engine.loss_names)
-        factors = torch.tensor(list(weights.values()), dtype=torch.float64)
+        weights = torch.tensor(list(self._weights().values()), dtype=torch.float64)
         lr = learning_rate(run.schedule, run.optimizer.lr, step, run.steps)
         engine.seed(run.seed, step)
-        update = engine.update(batch, counts, factors, lr, self._should_stop())
+        update = engine.update(batch, counts, weights, lr, self._should_stop())
         if update is None:
             return None
-        found = zip(engine.loss_names, update.means.tolist(), counts, strict=True)
-        values = {name: mean for name, mean, predicted in found if predicted}
-        record: Record = {"loss": sum(weights[name] * value for name, value in values.items())}
-        record |= {f"loss/{name}": value for name, value in values.items()}
-        record |= {"grad_norm": update.grad_norm, "lr": lr}
-        if _hopeless(update):
-            raise self._diverged(step, record)
-        if update.loss_scale is not None:
-            record |= {"loss_scale": update.loss_scale, "skipped": int(not update.applied)}
-        return record
+        numbers = Readback(torch.cat((update.means, update.grad_norm.view(1))))
+        return _Found(step, counts, lr, update, numbers)
 
-    def _counts(self, batch: dict[str, Tensor]) -> Tensor:
-        """Predictions in the global batch, by loss. Collective: one all_reduce."""
-        return self.state.engine.summed(predictions(batch, self.state.losses))
+    def _weights(self) -> dict[str, float]:
+        return loss_weights(self.state.run.objective, self.state.engine.loss_names)
 
     def _should_stop(self) -> Callable[[], bool]:
-        """The question a step may ask before each of its micro-batches; the first and every ASK_EVERY-th reach the
-        ranks.
-        """
+        """The question a step may ask before each of its micro-batches; every ASK_EVERY-th reaches the ranks, but not
+        the first: they have just agreed."""
         asked = count()
 
         def should_stop() -> bool:
-            if next(asked) % ASK_EVERY:
-                return False
-            return self.stop.agreed()
+            number = next(asked)
+            return number > 0 and number % ASK_EVERY == 0 and self.stop.agreed()
 
         return should_stop
+
+    def _report(self, found: _Found | None) -> None:
+        """Read what a step has found, which waits for it, and write it when it is its turn. Raises Diverged where
+        nothing more can be learned."""
+        if found is None:
+            return
+        every, done, update = self.state.run.logging.every, found.step + 1, found.update
+        *means, norm = found.numbers.read().tolist()
+        predicted = zip(self.state.engine.loss_names, means, found.counts, strict=True)
+        values = {name: mean for name, mean, count in predicted if count}
+        weights = self._weights()
+        record: Record = {"loss": sum(weights[name] * value for name, value in values.items())}
+        record |= {f"loss/{name}": value for name, value in values.items()}
+        record |= {"grad_norm": norm, "lr": found.lr}
+        if not (isfinite(record["loss"]) and isfinite(norm)) and (update.loss_scale or 0.0) < SMALLEST_SCALE:
+            self.done = found.step
+            raise self._diverged(found.step, record)
+        if update.loss_scale is not None:
+            record |= {"loss_scale": update.loss_scale, "skipped": int(not update.applied)}
+        if done % every == 0 or done in (1, self.state.run.steps) or not update.applied:
+            self._write({"step": done} | record | self.meter.report(done))
 
     def _diverged(self, step: int, record: Record) -> Diverged:
         size = self.state.run.batch.global_size
@@ -129,11 +177,6 @@ class Loop:
             f"Lower optimizer.lr (now {self.state.run.optimizer.lr:g}) or optimizer.clip_norm (now "
             f"{self.state.run.optimizer.clip_norm:g}), or lengthen schedule.warmup_steps"
         )
-
-    def _report(self, record: Record, done: int) -> None:
-        every = self.state.run.logging.every
-        if done % every == 0 or done in (1, self.state.run.steps) or record.get("skipped"):
-            self._write({"step": done} | record | self.meter.report(done))
 
     def _evaluate(self, done: int) -> None:
         found = evaluate(self.state, self.data, self.stop)
@@ -147,8 +190,3 @@ class Loop:
     def _write(self, record: Record) -> None:
         for sink in self.sinks:
             sink.write(record)
-
-
-def _hopeless(update: Update) -> bool:
-    """Whether nothing was learned and no smaller loss scale can help."""
-    return not update.applied and (update.loss_scale is None or update.loss_scale < SMALLEST_SCALE)

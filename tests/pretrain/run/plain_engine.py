@@ -13,7 +13,7 @@ from taixue.pretrain.models import ModelSpec
 class PlainEngine:
     """AdamW of torch on the whole model in float64, all samples in one pass."""
 
-    data_rank, data_ranks, depth = 0, 1, 1
+    data_rank, data_ranks, counts_once, depth = 0, 1, True, 1
 
     def __init__(self, spec: ModelSpec, weight_decay: float, clip_norm: float) -> None:
         self.model, self.loss_names, self.clip_norm = spec.build(None).double(), spec.loss_names, clip_norm
@@ -28,9 +28,6 @@ class PlainEngine:
 
     def seed(self, seed: int, step: int) -> None:
         torch.manual_seed(hash((seed, step)))
-
-    def summed(self, counts: Tensor) -> Tensor:
-        return counts
 
     def update(
         self,
@@ -51,7 +48,7 @@ class PlainEngine:
             group["lr"] = lr
         self.optimizer.step()
         self.updates += 1
-        return Update(means.detach(), norm.item(), True, None)
+        return Update(means.detach(), norm)
 
     def rehearse(self, batch: Batch, counts: Tensor) -> None:
         self.model(**batch).sum().backward()
