@@ -62,7 +62,7 @@ def start(program: Sequence[str], world: int, folder: Path) -> int:
         *("--signals-to-handle", ",".join(SIGNALS), "--shutdown-timeout", str(SHUTDOWN_SECONDS)),
         *program,
     ]
-    environment = os.environ.copy()
+    environment = os.environ | allocator_settings()
     environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // world)))
     marker = folder / PREEMPTED
     before = _age(marker)
@@ -80,6 +80,13 @@ def start(program: Sequence[str], world: int, folder: Path) -> int:
     if _age(marker) not in (None, before):
         return 0
     return status if status >= 0 else 128 - status
+
+
+def allocator_settings() -> dict[str, str]:
+    """What torch's CUDA allocator is told before it starts: memory grows in place, so that batches of other lengths,
+    evaluation and saving leave no gaps that nothing fits into. What the user has set stays."""
+    given = os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF")
+    return {} if given else {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 
 
 def _age(marker: Path) -> int | None:

@@ -7,6 +7,9 @@
 # With a script of your own (docs/extending.md): launch/mpirun.sh my_run.py CONFIG
 set -euo pipefail
 
+# torch's allocator grows memory in place and leaves no gaps, unless told otherwise.
+export PYTORCH_ALLOC_CONF=${PYTORCH_ALLOC_CONF:-${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}}
+
 # What ranks run: Taixue, or a script that registers kinds of its own and calls taixue.main().
 PROGRAM=(-m taixue.pretrain.train)
 if [[ "${1:-}" == *.py ]]; then
@@ -18,7 +21,7 @@ OPTIONS=()
 if [ "$(id -u)" = 0 ]; then
     OPTIONS+=(--allow-run-as-root) # Open MPI refuses root unless told; in containers root is common
 fi
-for name in MASTER_ADDR MASTER_PORT OMP_NUM_THREADS; do
+for name in MASTER_ADDR MASTER_PORT OMP_NUM_THREADS PYTORCH_ALLOC_CONF; do
     if [ -n "${!name:-}" ]; then OPTIONS+=(-x "$name"); fi
 done
 

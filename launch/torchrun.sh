@@ -11,6 +11,9 @@ NNODES=${NNODES:-1}
 HEAD=${HEAD:-localhost:0}
 NPROC=${NPROC:-$(python -c 'import torch; print(max(1, torch.cuda.device_count()))')}
 
+# torch's allocator grows memory in place and leaves no gaps, unless told otherwise.
+export PYTORCH_ALLOC_CONF=${PYTORCH_ALLOC_CONF:-${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}}
+
 # What ranks run: Taixue, or a script that registers kinds of its own and calls taixue.main().
 PROGRAM=(-m taixue.pretrain.train)
 if [[ "${1:-}" == *.py ]]; then

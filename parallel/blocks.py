@@ -58,7 +58,7 @@ def shard(
     """FSDP2 (1-D mesh) or HSDP (2-D mesh: replicate, shard) on every block and on what is left of `module`.
 
     compute_dtype: parameters and activations are cast to it, gradients are reduced in fp32; None: no casting.
-    keep_gathered: leave parameters gathered between forward and backward (pipelines run many micro-batches).
+    keep_gathered: leave parameters gathered between forward and backward.
     """
     precision = MixedPrecisionPolicy()
     if compute_dtype is not None:

@@ -1,7 +1,12 @@
 """Start and end the process group of a rank."""
 
+import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -30,6 +35,37 @@ def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> No
 
 
 def stop() -> None:
-    """Leave the group, if there is one."""
+    """Leave the group. Only where all ranks come here: a rank waits for what others still owe it."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+@contextmanager
+def joined(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> Iterator[None]:
+    """Inside the process group. After an error a rank that has peers stays in it: see abandon()."""
+    start(ranks, device, timeout_seconds)
+    try:
+        yield
+    except BaseException:
+        if not has_peers():
+            stop()
+        raise
+    stop()
+
+
+def has_peers() -> bool:
+    """Whether this process is in a group with others."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def abandon(status: int) -> NoReturn:
+    """After an error, beside other ranks: end this process at once.
+
+    They may be stuck in a collective or gone. destroy_process_group() and even the interpreter's own end wait for
+    them, gloo as long as its timeout, NCCL until its watchdog (pytorch#180611), and whoever watches the ranks would
+    hear of the error only then.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

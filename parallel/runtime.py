@@ -68,12 +68,17 @@ class Runtime:
         compute_dtype: torch.dtype | None = None,
         activation_checkpointing: str = "none",
         compile_blocks: bool = False,
+        keep_gathered: bool = False,
+        reduce_every_micro_batch: bool = False,
         initialise: bool = True,
     ) -> None:
         """micro_batches: forward passes of a rank in each step. dtype: of weights and gradients; compute_dtype: of
-        activations, None for the same. initialise: give weights their starting values; without, they are NaN until
-        something is written into them."""
+        activations, None for the same. keep_gathered: weights are gathered once a step, as pipelines always do.
+        reduce_every_micro_batch: gradients are reduced with each, not once a step as pipelines always do. initialise:
+        give weights their starting values; without, they are NaN until something is written into them."""
         self.spec, self.layout, self.device, self.micro_batches = spec, layout, device, micro_batches
+        self.keep_gathered = keep_gathered or layout.pp > 1
+        self.reduce_every_micro_batch = reduce_every_micro_batch
         self.mesh = Mesh(layout, device.type)
         self.pipeline = self._cut()
         self.parts: dict[int, nn.Module] = {}
@@ -130,7 +135,7 @@ class Runtime:
             if compile_blocks:
                 block.compile()
         axes = devices["dp_replicate", "dp_shard"] if layout.dp_replicate > 1 else devices["dp_shard"]
-        shard(part, axes, compute_dtype, keep_gathered=layout.pp > 1)
+        shard(part, axes, compute_dtype, self.keep_gathered)
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
@@ -255,7 +260,9 @@ class Runtime:
         for index, micro in enumerate(_micro_batches(batch, self.micro_batches)):
             if should_stop is not None and should_stop():
                 return False
-            part.set_requires_gradient_sync(index == self.micro_batches - 1)
+            last = index == self.micro_batches - 1
+            part.set_requires_gradient_sync(last or self.reduce_every_micro_batch)
+            part.set_reshard_after_backward(last or not self.keep_gathered)
             self._weigh(part(**micro)).backward()
         return True
 

@@ -6,6 +6,7 @@ of them is a module beside this one.
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -58,12 +59,9 @@ def main(run: RunConfig) -> None:
         objective = build_objective(run.objective, tokenizer)
         data = open_data(run, tokenizer, objective)
         device = choose_device(run, ranks)
-        group.start(ranks, device, run.parallel.timeout_seconds)
-        try:
+        with group.joined(ranks, device, run.parallel.timeout_seconds):
             show_messages(on_main=dist.get_rank() == 0)
             train(run, objective, data, device, stop)
-        finally:
-            group.stop()
 
 
 def train(run: RunConfig, objective: Objective, data: Data, device: torch.device, stop: StopRequest) -> None:
@@ -211,7 +209,8 @@ def _meter(run: RunConfig, objective: Objective, spec: ModelSpec, device: torch.
 
 
 def command(words: Sequence[str]) -> int:
-    """What `python -m taixue.pretrain.train` does with its arguments; returns the exit status."""
+    """What `python -m taixue.pretrain.train` does with its arguments; returns the exit status. A rank that fails beside
+    others does not return: its process ends."""
     try:
         if not words:
             raise UserError(
@@ -222,7 +221,14 @@ def command(words: Sequence[str]) -> int:
         ranks = from_environment()
         if ranks is None or ranks.rank == 0:
             print(f"taixue: {error}", file=sys.stderr)
+        if group.has_peers():
+            group.abandon(2)
         return 2
+    except BaseException:
+        if not group.has_peers():
+            raise
+        traceback.print_exc()
+        group.abandon(1)
     return 0
 
 

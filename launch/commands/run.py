@@ -68,6 +68,7 @@ def train(words: list[str]) -> int:
     world = local.world_size(run.parallel, run.compute.device)
     validate(run, world, tokenizer.vocab_size)
     if world == 1:
+        os.environ.update(local.allocator_settings())
         from taixue.pretrain.train import main
 
         main(run)

@@ -98,6 +98,8 @@ def _tensor_parallel(facts: Facts) -> Iterator[str]:
 
 def _pipeline(facts: Facts) -> Iterator[str]:
     pp, schedule = facts.run.parallel.pp, facts.run.parallel.pipeline_schedule
+    if pp > 1 and facts.run.parallel.reduce_every_micro_batch:
+        yield f"parallel.reduce_every_micro_batch: not with pp {pp}, where stages reduce once a step; set it to false"
     stages, layers = stage_count(schedule, pp), facts.family.costs.layers(facts.run.model)
     if pp > 1 and layers < stages:
         yield (

@@ -41,6 +41,8 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
     if compute.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        # Every element of an empty tensor is written before it is read; torch would fill each first.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     layout = layout_of(run)
     runtime = Runtime(
         spec,
@@ -51,6 +53,8 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
         compute_dtype={"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision],
         activation_checkpointing=compute.activation_checkpointing,
         compile_blocks=compute.compile,
+        keep_gathered=run.parallel.keep_gathered,
+        reduce_every_micro_batch=run.parallel.reduce_every_micro_batch,
         initialise=False,
     )
     optimizer = build_optimizer(run.optimizer, runtime.named_parameters())

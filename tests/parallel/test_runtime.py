@@ -1,11 +1,14 @@
 """Options of the runtime that must not change what is learned, and the seams the loop relies on."""
 
+from collections import Counter
 from functools import partialmethod
+from typing import Any
 from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from taixue.kernels.loss import IGNORE
 from taixue.parallel.mesh import Layout
@@ -43,6 +46,45 @@ def _same_with(layout: Layout, options: dict[str, object]) -> float:
 @pytest.mark.parametrize("layout", [Layout(dp_shard=2), Layout(tp=2), Layout(pp=2, schedule="v")], ids=str)
 def test_activation_checkpointing_changes_nothing(mode: str, layout: Layout) -> None:
     assert max(run_ranks(_same_with, 2, layout, {"activation_checkpointing": mode})) <= 1e-14
+
+
+def _exchanges(options: dict[str, object]) -> tuple[dict[str, int], float]:
+    """FSDP's exchanges in a step of four micro-batches, and the gradients' difference from a plain runtime's."""
+    layout = Layout(dp_shard=2)
+    batch = random_batch(T5, 8, 1, 16)
+    plain = _gradients(_runtime(T5, layout, micro_batches=4), batch)
+    runtime = _runtime(T5, layout, micro_batches=4, **options)
+    for _ in range(2):  # the second time around everything has been gathered once, and let go again
+        with _Calls() as calls:
+            found = _gradients(runtime, batch)
+    ops = {"gathers": torch.ops.c10d._allgather_base_, "reductions": torch.ops.c10d._reduce_scatter_base_}
+    return {name: calls.seen[op] for name, op in ops.items()}, worst_difference(found.items(), plain)[0]
+
+
+class _Calls(TorchDispatchMode):
+    """Counts calls of every operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Counter[object]()
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen[op.overloadpacket] += 1
+        return op(*args, **(kwargs or {}))
+
+
+def test_weights_may_stay_gathered_and_gradients_be_reduced_with_every_micro_batch() -> None:
+    units = 5  # two encoder layers, two decoder layers, the rest
+    plain, same = run_ranks(_exchanges, 2, {})[0]
+    assert same == 0
+    assert plain["reductions"] == units
+    assert plain["gathers"] > 4 * units
+    kept, same = run_ranks(_exchanges, 2, {"keep_gathered": True})[0]
+    assert same == 0
+    assert kept == {"gathers": units, "reductions": units}
+    reduced, same = run_ranks(_exchanges, 2, {"reduce_every_micro_batch": True})[0]
+    assert same <= 1e-14
+    assert reduced == {"gathers": plain["gathers"], "reductions": 4 * units}
 
 
 def _compiled(mode: str, backend: str) -> tuple[float, int]:
