@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from taixue.kernels.dropout.places import Streams
 
 from .blocks import blocks, checkpoint_activations, shard
-from .gradients import global_norm
+from .gradients import GlobalNorm
 from .mesh import Layout, Mesh
 from .shared import SharedParameters, local
 from .stages import Pipeline, Task, choose_pipeline
@@ -94,9 +94,13 @@ class Runtime:
                 self.parts[stage] = part.to_empty(device=device).train()
                 streams.open(device)
                 self._streams.append(streams)
+        # Walked once: modules hand out the same parameters between steps, and a step asks several times.
+        self._named = tuple(item for part in self.parts.values() for item in part.named_parameters())
         self.shared = SharedParameters(
             names_by_stage, self.pipeline.rank_of, self.mesh.pipelines(), self.parts
         )
+        counted = [parameter for _, parameter in self._named if not self.shared.is_replica(parameter)]
+        self._norm = GlobalNorm(counted, device)
         if initialise:
             self.load(spec.init)
         else:
@@ -139,9 +143,9 @@ class Runtime:
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+    def named_parameters(self) -> Sequence[tuple[str, nn.Parameter]]:
         """Every parameter this rank holds, replicas included, by global name."""
-        return [item for part in self.parts.values() for item in part.named_parameters()]
+        return self._named
 
     @torch.no_grad()
     def load(self, value: Callable[[str, tuple[int, ...]], Tensor]) -> None:
@@ -217,10 +221,7 @@ class Runtime:
 
     def grad_norm(self) -> Tensor:
         """Global L2 norm of the gradients, 0-dim float64, the same on every rank."""
-        counted = [
-            parameter for _, parameter in self.named_parameters() if not self.shared.is_replica(parameter)
-        ]
-        return global_norm(counted, self.device)
+        return self._norm()
 
     @torch.no_grad()
     def scale_grads(self, factor: Tensor) -> None:

@@ -107,12 +107,15 @@ def _check(*lists: Sequence[Tensor]) -> None:
     lengths = [len(tensors) for tensors in lists]
     if not lengths[0] or len(set(lengths)) > 1:
         raise ValueError(f"lists of {lengths} tensors: expected equal lengths, at least 1")
-    for first, *others in zip(*lists, strict=True):
-        for other in others:
-            if (other.shape, other.dtype, other.device) != (first.shape, first.dtype, first.device):
+    # By lists first: hundreds of tensors in every step.
+    forms = [[(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors] for tensors in lists]
+    for several in forms[1:]:
+        if several == forms[0]:
+            continue
+        for (shape, dtype, device), other in zip(forms[0], several, strict=True):
+            if (shape, dtype, device) != other:
                 raise ValueError(
-                    f"{tuple(other.shape)} {other.dtype} on {other.device} beside "
-                    f"{tuple(first.shape)} {first.dtype} on {first.device}"
+                    f"{tuple(other[0])} {other[1]} on {other[2]} beside {tuple(shape)} {dtype} on {device}"
                 )
 
 

@@ -20,7 +20,7 @@ Tensors = Sequence[Tensor]
 
 def square_sums(tensors: Tensors) -> Tensor:
     """Sum of squares of each tensor, (len(tensors),) float64."""
-    return torch.stack([norm.double() for norm in torch._foreach_norm(list(tensors))]).square()
+    return torch.stack(torch._foreach_norm(list(tensors))).double().square()
 
 
 def adamw_step(

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from taixue.kernels.optim import factored_square_sum, factored_step_, squared_sums
+from taixue.kernels.optim import factored_square_sum, factored_step_, square_sums, squared_sums
+from taixue.parallel.gradients import local_gradient
 from taixue.parallel.shared import local
 
-from .shards import local_gradient, mean_squares, means, splitting, sum_over, zeros_along
+from .shards import Means, splitting, sum_over, zeros_along
 
 GRADIENT_FLOOR = 1e-30
 PARAMETER_FLOOR = 1e-3
@@ -38,6 +39,7 @@ class Adafactor(torch.optim.Optimizer):
     def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
         super().__init__(groups, {"lr": lr, "weight_decay": 0.0})
         self.updates = 0
+        self._key: tuple[int, ...] = ()
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter] = _statistics(parameter)
@@ -48,24 +50,30 @@ class Adafactor(torch.optim.Optimizer):
         device."""
         self.updates += 1
         parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return
         self._observe(parameters, scale)
         factors = self._factors(parameters)
-        sizes = mean_squares([local(p) for p in parameters], parameters)
+        means = self._means(parameters)
+        sizes = means.of(square_sums([local(p) for p in parameters])).sqrt_().clamp_(min=PARAMETER_FLOOR)
         sums = [factored_square_sum(matrix(local_gradient(p)), scale, *factors[p]) for p in parameters]
-        lengths = means(sums, parameters)
-        rates = {
-            p: (size.sqrt().clamp(min=PARAMETER_FLOOR), length.sqrt().div(CLIP).clamp(min=1.0))
-            for p, size, length in zip(parameters, sizes, lengths, strict=True)
-        }
+        clips = means.of(torch.stack(sums)).sqrt_().div_(CLIP).clamp_(min=1.0)
+        place = {parameter: number for number, parameter in enumerate(parameters)}
         for group in self.param_groups:
+            rates = sizes * group["lr"]
+            decays, steps = (rates * group["weight_decay"]).unbind(), (rates / clips).unbind()
             for parameter in group["params"]:
-                if parameter not in rates:
-                    continue
-                size, clip = rates[parameter]
-                rate = size * group["lr"]
-                step = (rate * group["weight_decay"], rate / clip)
-                gradient = matrix(local_gradient(parameter))
-                factored_step_(matrix(local(parameter)), gradient, scale, *factors[parameter], *step)
+                if parameter in place:
+                    number, gradient = place[parameter], matrix(local_gradient(parameter))
+                    step = (decays[number], steps[number])
+                    factored_step_(matrix(local(parameter)), gradient, scale, *factors[parameter], *step)
+
+    def _means(self, parameters: list[Tensor]) -> Means:
+        """Kept from step to step, where the same parameters have gradients."""
+        key = tuple(map(id, parameters))
+        if self._key != key:
+            self._key, self._means_of_key = key, Means(parameters)
+        return self._means_of_key
 
     def _observe(self, parameters: list[Tensor], scale: Tensor | None) -> None:
         """Fold the squares of the gradients into row, col and second."""

@@ -4,16 +4,16 @@ Both keep exp_avg and exp_avg_sq beside each parameter, in its dtype (float32 ma
 tests) and layout, and one count of updates for all parameters.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from taixue.kernels.optim import adamw_step
+from taixue.kernels.optim import adamw_step, square_sums
+from taixue.parallel.gradients import local_gradient
 from taixue.parallel.shared import local
 
-from .shards import local_gradient, mean_squares
+from .shards import Means
 
 
 class AdamW(torch.optim.Optimizer):
@@ -24,6 +24,7 @@ class AdamW(torch.optim.Optimizer):
     ) -> None:
         super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
         self.updates = 0
+        self._held: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter] = {
@@ -36,28 +37,44 @@ class AdamW(torch.optim.Optimizer):
         """One update of every parameter that has a gradient. Gradients may be overwritten; they are first multiplied by
         `scale`, 0-dim on their device."""
         self.updates += 1
-        members = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
-        sizes = self._sizes([parameter for group in members for parameter in group])
-        for group, parameters in zip(self.param_groups, members, strict=True):
-            held = [p for p in parameters if local(p).numel()]
+        sizes = self._sizes()
+        shares = [None] * len(self.param_groups)
+        if sizes is not None:
+            shares = sizes.split([len(group["params"]) for group in self.param_groups])
+        for group, relative in zip(self.param_groups, shares, strict=True):
+            parameters: list[Tensor] = group["params"]
+            pieces = [self._pieces(p) for p in parameters]
+            held = [n for n, p in enumerate(parameters) if p.grad is not None and pieces[n][0].numel()]
             if not held:
                 continue
+            if relative is not None and len(held) < len(parameters):
+                relative = torch.stack([relative[n] for n in held])
+            weights, firsts, seconds = zip(*(pieces[n] for n in held), strict=True)
             adamw_step(
-                [local(p) for p in held],
-                [local_gradient(p) for p in held],
-                [local(self.state[p]["exp_avg"]) for p in held],
-                [local(self.state[p]["exp_avg_sq"]) for p in held],
+                weights,
+                [local_gradient(parameters[n]) for n in held],
+                firsts,
+                seconds,
                 lr=group["lr"],
                 betas=group["betas"],
                 eps=group["eps"],
                 weight_decay=group["weight_decay"],
                 step=self.updates,
                 scale=scale,
-                sizes=None if sizes is None else torch.stack([sizes[p] for p in held]),
+                sizes=relative,
             )
 
-    def _sizes(self, parameters: Sequence[Tensor]) -> dict[Tensor, Tensor] | None:
-        """What each parameter's steps are relative to; None for 1."""
+    def _pieces(self, parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Local parts of a parameter and its moments: the same tensors in every step, looked up once."""
+        found = self._held.get(parameter)
+        if found is None:
+            moments = self.state[parameter]
+            found = local(parameter), local(moments["exp_avg"]), local(moments["exp_avg_sq"])
+            self._held[parameter] = found
+        return found
+
+    def _sizes(self) -> Tensor | None:
+        """What the steps of all parameters are relative to, (N,) float64 in the order of param_groups; None for 1."""
         return None
 
 
@@ -69,9 +86,11 @@ class AdamWRms(AdamW):
     """
 
     floor = 1e-3
+    _means: Means | None = None
 
-    def _sizes(self, parameters: Sequence[Tensor]) -> dict[Tensor, Tensor]:
-        squares = mean_squares([local(p) for p in parameters], parameters)
-        return {
-            p: square.sqrt().clamp_(min=self.floor) for p, square in zip(parameters, squares, strict=True)
-        }
+    def _sizes(self) -> Tensor | None:
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        if self._means is None:
+            self._means = Means(parameters)
+        squares = square_sums([self._pieces(parameter)[0] for parameter in parameters])
+        return self._means.of(squares).sqrt_().clamp_(min=self.floor)

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from taixue.parallel.gradients import local_gradient
 from taixue.parallel.shared import local
-
-from .shards import local_gradient
 
 
 class Elementwise(torch.optim.Optimizer):

@@ -14,19 +14,7 @@ from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.placement_types import Placement
 
-from taixue.kernels.optim import square_sums
 from taixue.parallel.shared import local
-
-
-def local_gradient(parameter: Tensor) -> Tensor:
-    """This rank's piece of parameter.grad. Raises ValueError if it is laid out differently."""
-    gradient = parameter.grad
-    assert gradient is not None
-    if isinstance(parameter, DTensor):
-        placements = gradient.placements if isinstance(gradient, DTensor) else None
-        if placements != parameter.placements:
-            raise ValueError(f"gradient placed as {placements}, parameter as {parameter.placements}")
-    return local(gradient)
 
 
 def splitting(tensor: Tensor, *dims: int) -> list[ProcessGroup]:
@@ -47,31 +35,48 @@ def sum_over(values: Sequence[Tensor], groups: Sequence[Sequence[ProcessGroup]])
     the same list, as they do when the list follows the parameters of one pipeline stage. An all_reduce would add in an
     order that depends on the place in the list, and replicas of a parameter in two stages would drift apart.
     """
-    distinct = dict.fromkeys(group for several in groups for group in several)
-    for group in distinct:
+    for group in _distinct(groups):
         members = [value for value, several in zip(values, groups, strict=True) if group in several]
-        flat = torch.cat([value.reshape(-1) for value in members])
-        parts = [torch.empty_like(flat) for _ in range(group.size())]
-        dist.all_gather(parts, flat, group=group)
-        total = parts[0]
-        for part in parts[1:]:
-            total += part
+        total = _sum_by_rank(torch.cat([value.reshape(-1) for value in members]), group)
         for value, part in zip(members, total.split([value.numel() for value in members]), strict=True):
             value.copy_(part.view_as(value))
 
 
-def mean_squares(tensors: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
-    """Mean square of each logical tensor: tensors are local pieces laid out as `likes`. 0-dim float64 results.
-
-    Collectives: one all_gather for each distinct process group that splits some of them.
+class Means:
+    """Means over N logical tensors of which this rank holds pieces. Their layout is looked at once: a step asks for the
+    same tensors again, and a device waits for a host that does something for each of hundreds.
     """
-    return means(list(square_sums(tensors).unbind()), likes) if tensors else []
+
+    def __init__(self, likes: Sequence[Tensor]) -> None:
+        """likes: tensors laid out as those that are meant, N > 0 of them."""
+        groups = [splitting(like) for like in likes]
+        device = local(likes[0]).device
+        self._members = [
+            (group, torch.tensor([n for n, several in enumerate(groups) if group in several], device=device))
+            for group in _distinct(groups)
+        ]
+        self._numel = torch.tensor([like.numel() for like in likes], device=device)
+
+    def of(self, sums: Tensor) -> Tensor:
+        """Sums over local pieces (N,) to means over the whole. Collectives: one all_gather for each distinct process
+        group that splits some of the tensors."""
+        sums = sums.clone()
+        for group, members in self._members:
+            sums[members] = _sum_by_rank(sums[members], group)
+        return sums / self._numel
 
 
-def means(sums: Sequence[Tensor], likes: Sequence[Tensor]) -> list[Tensor]:
-    """Sums over local pieces, 0-dim, to means over the logical tensors laid out as `likes`. Collectives as above."""
-    sum_over(sums, [splitting(like) for like in likes])
-    return [total / like.numel() for total, like in zip(sums, likes, strict=True)]
+def _distinct(groups: Sequence[Sequence[ProcessGroup]]) -> list[ProcessGroup]:
+    return list(dict.fromkeys(group for several in groups for group in several))
+
+
+def _sum_by_rank(values: Tensor, group: ProcessGroup) -> Tensor:
+    parts = [torch.empty_like(values) for _ in range(group.size())]
+    dist.all_gather(parts, values, group=group)
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def zeros_along(parameter: Tensor, dim: int) -> Tensor:
