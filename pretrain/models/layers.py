@@ -17,6 +17,8 @@ from taixue.kernels.gated_ffn import gate
 from taixue.kernels.loss import Targets, Teacher, linear_loss_sums
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm
 
+from .joint import joint_linear
+
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -80,8 +82,11 @@ class Attention(nn.Module):
         group_scale: Tensor | None = None,
         samples: Tensor | None = None,
     ) -> Tensor:
-        memory = x if memory is None else memory
-        query, key, value = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
+        if memory is None:
+            projected = joint_linear(x, self.q, self.k, self.v)
+        else:
+            projected = (self.q(x), *joint_linear(memory, self.k, self.v))
+        query, key, value = map(self._heads, projected)
         draws = self.dropout.draws(samples, query.shape[1])
         out = attention(query, key, value, bias, scale=self.scale, dropout=draws, group_scale=group_scale)
         return self.o(out.transpose(1, 2).flatten(2))
@@ -117,7 +122,7 @@ class GatedFeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:
-        return self.wo(self.dropout(gate(self.wi_0(x), self.wi_1(x), "gelu_new"), samples))
+        return self.wo(self.dropout(gate(*joint_linear(x, self.wi_0, self.wi_1), "gelu_new"), samples))
 
 
 class Positions(NamedTuple):

@@ -42,7 +42,7 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         # Every element of an empty tensor is written before it is read; torch would fill each first.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     layout = layout_of(run)
     runtime = Runtime(
         spec,
