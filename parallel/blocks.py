@@ -58,11 +58,12 @@ def shard(
     """FSDP2 (1-D mesh) or HSDP (2-D mesh: replicate, shard) on every block and on what is left of `module`.
 
     compute_dtype: parameters and activations are cast to it, gradients are reduced in fp32; None: no casting.
-    keep_gathered: leave parameters gathered between forward and backward.
+    keep_gathered: leave parameters of blocks gathered between forward and backward.
     """
     precision = MixedPrecisionPolicy()
     if compute_dtype is not None:
         precision = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
     for block in blocks(module):
         fully_shard(block, mesh=mesh, mp_policy=precision, reshard_after_forward=not keep_gathered)
-    fully_shard(module, mesh=mesh, mp_policy=precision, reshard_after_forward=not keep_gathered)
+    # Its forward pass ends where its backward pass begins.
+    fully_shard(module, mesh=mesh, mp_policy=precision, reshard_after_forward=False)

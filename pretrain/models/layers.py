@@ -122,7 +122,8 @@ class GatedFeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:
-        return self.wo(self.dropout(gate(*joint_linear(x, self.wi_0, self.wi_1), "gelu_new"), samples))
+        gated, linear = joint_linear(x, self.wi_0, self.wi_1)
+        return self.wo(self.dropout(gate(gated, linear, "gelu_new"), samples))
 
 
 class Positions(NamedTuple):

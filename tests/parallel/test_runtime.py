@@ -87,20 +87,26 @@ def test_weights_may_stay_gathered_and_gradients_be_reduced_with_every_micro_bat
     assert reduced == {"gathers": plain["gathers"], "reductions": 4 * units}
 
 
-def _compiled(mode: str, backend: str) -> tuple[float, int]:
+def _compiled(layout: Layout, mode: str, backend: str) -> tuple[float, int, int]:
     with mock.patch.object(
         torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=backend)
     ):
-        difference = _same_with(Layout(), {"compile_blocks": True, "activation_checkpointing": mode})
-    return difference, torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        difference = _same_with(layout, {"compile_blocks": True, "activation_checkpointing": mode})
+    counters = torch._dynamo.utils.counters
+    return difference, counters["stats"]["unique_graphs"], len(counters["graph_break"])
 
 
 # inductor takes most of a minute; what checkpointing changes is in the graphs
-@pytest.mark.parametrize(("mode", "backend"), [("full", "aot_eager"), ("selective", "inductor")])
-def test_compiled_blocks_are_compiled_and_compute_the_same(mode: str, backend: str) -> None:
-    difference, graphs = run_ranks(_compiled, 1, mode, backend, deadline=280)[0]
-    assert difference <= 1e-12
-    assert graphs >= 2  # an encoder and a decoder layer
+@pytest.mark.parametrize(
+    ("layout", "mode", "backend"),
+    [(Layout(tp=2), "full", "aot_eager"), (Layout(), "selective", "inductor")],
+    ids=["tp2-full-aot_eager", "selective-inductor"],
+)
+def test_compiled_blocks_are_compiled_and_compute_the_same(layout: Layout, mode: str, backend: str) -> None:
+    for difference, graphs, breaks in run_ranks(_compiled, layout.world, layout, mode, backend, deadline=280):
+        assert difference <= 1e-12
+        assert graphs >= 2  # an encoder and a decoder layer
+        assert breaks == 0
 
 
 def _bfloat16(layout: Layout) -> tuple[float, list[torch.dtype], float]:
