@@ -1,6 +1,6 @@
-"""What is done to each layer of a stage: activation checkpointing, compilation, sharding over data-parallel ranks.
+"""What is done to each layer of a stage: eight-bit products, checkpointing, compilation, sharding over ranks.
 
-Order matters and is that of runtime.py: tensor parallelism, checkpointing, compilation, sharding.
+Order matters and is that of runtime.py: tensor parallelism, eight bits, checkpointing, compilation, sharding.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +21,13 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
     for name, child in module.named_modules():
         if name.rpartition(".")[2] == "layers" and isinstance(child, nn.ModuleDict):
             yield from child.values()
+
+
+def take_in_eight_bits(block: nn.Module, scaling: str) -> None:
+    """The large products of the block: modules that say how theirs are scaled."""
+    for module in block.modules():
+        if hasattr(module, "scaling"):
+            module.scaling = scaling  # type: ignore[assignment]
 
 
 def checkpoint_activations(block: nn.Module, mode: str) -> None:

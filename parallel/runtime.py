@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 
 from taixue.kernels.dropout.places import Streams
 
-from .blocks import blocks, checkpoint_activations, shard
+from .blocks import blocks, checkpoint_activations, shard, take_in_eight_bits
 from .gradients import GlobalNorm
 from .mesh import Layout, Mesh
 from .shared import SharedParameters, local
@@ -68,12 +68,14 @@ class Runtime:
         compute_dtype: torch.dtype | None = None,
         activation_checkpointing: str = "none",
         compile_blocks: bool = False,
+        eight_bits: str | None = None,
         keep_gathered: bool = False,
         reduce_every_micro_batch: bool = False,
         initialise: bool = True,
     ) -> None:
         """micro_batches: forward passes of a rank in each step. dtype: of weights and gradients; compute_dtype: of
-        activations, None for the same. keep_gathered: weights are gathered once a step, as pipelines always do.
+        activations, None for the same. eight_bits: how the layers' large products are scaled to eight bits, a Scaling
+        of kernels.fp8; None: they are not. keep_gathered: weights are gathered once a step, as pipelines always do.
         reduce_every_micro_batch: gradients are reduced with each, not once a step as pipelines always do. initialise:
         give weights their starting values; without, they are NaN until something is written into them."""
         self.spec, self.layout, self.device, self.micro_batches = spec, layout, device, micro_batches
@@ -90,7 +92,7 @@ class Runtime:
             names_by_stage.append([name for name, _ in part.named_parameters()])
             if self.pipeline.rank_of[stage] == self.mesh.pp_rank:
                 streams = Streams(part)
-                self._parallelize(part, activation_checkpointing, compile_blocks, compute_dtype)
+                self._parallelize(part, eight_bits, activation_checkpointing, compile_blocks, compute_dtype)
                 self.parts[stage] = part.to_empty(device=device).train()
                 streams.open(device)
                 self._streams.append(streams)
@@ -125,15 +127,18 @@ class Runtime:
     def _parallelize(
         self,
         part: nn.Module,
+        eight_bits: str | None,
         checkpointing: str,
         compile_blocks: bool,
         compute_dtype: torch.dtype | None,
     ) -> None:
-        """The recipe, in the order torch needs: tensor parallelism, checkpointing, compilation, sharding."""
+        """The recipe, in the order torch needs."""
         layout, devices = self.layout, self.mesh.devices
         if layout.tp > 1:
             apply_tensor_parallel(part, self.spec.plan, devices["tp"], layout.sharded_sequence)
         for block in blocks(part):
+            if eight_bits is not None:
+                take_in_eight_bits(block, eight_bits)
             if checkpointing != "none":
                 checkpoint_activations(block, checkpointing)
             if compile_blocks:

@@ -107,7 +107,7 @@ def _row(module: nn.Module, split: _Split) -> None:
     split.store(module, weight=Shard(1), bias=Replicate(), partial=("bias",))
 
     def forward(x: Tensor) -> Tensor:
-        out = split.leave(F.linear(x, module.weight))  # type: ignore[arg-type]
+        out = split.leave(module.product(x))  # type: ignore[operator]
         return out if module.bias is None else out + module.bias  # type: ignore[operator]
 
     module.forward = forward

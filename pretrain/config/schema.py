@@ -151,6 +151,11 @@ class ComputeConfig(Section):
         "none", description="computed again in backward; selective: all but matrix products; full: layers"
     )
     compile: bool = Field(False, description="torch.compile each block in place")
+    fp8: Literal["off", "tensor", "row"] = Field(
+        "off",
+        description="large products of the layers in eight bits, scaled by the largest number of a tensor or of each "
+        "row and column; GPUs of compute capability 8.9 and up",
+    )
     deterministic: bool = Field(False, description="refuse operations whose result varies from run to run")
     float64: bool = Field(False, description="for tests: everything in double precision")
 

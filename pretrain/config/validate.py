@@ -171,6 +171,19 @@ def _precision(facts: Facts) -> Iterator[str]:
         yield f"compute.float64: true contradicts compute.precision {compute.precision}; set precision to fp32"
 
 
+def _eight_bits(facts: Facts) -> Iterator[str]:
+    run, model = facts.run, facts.run.model
+    if run.compute.fp8 == "off":
+        return
+    if run.compute.precision == "fp16" or run.compute.float64:
+        yield f"compute.fp8: {run.compute.fp8} needs compute.precision bf16, which is {run.compute.precision}"
+    inner = model.num_heads * getattr(model, "d_kv", model.d_model // model.num_heads)
+    for name, width in (("model.d_model", model.d_model), ("heads", inner), ("model.d_ff", model.d_ff)):
+        part = width if name == "model.d_model" else width // run.parallel.tp
+        if part % 16:
+            yield f"compute.fp8: {name}: {part} on each of tp {run.parallel.tp} is no multiple of 16; set fp8 to off"
+
+
 def _schedule(facts: Facts) -> Iterator[str]:
     schedule, steps = facts.run.schedule, facts.run.steps
     if schedule.warmup_steps >= steps:
@@ -203,6 +216,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _model,
     _vocabulary,
     _precision,
+    _eight_bits,
     _schedule,
     _folder,
 )

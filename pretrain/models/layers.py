@@ -17,7 +17,7 @@ from taixue.kernels.gated_ffn import gate
 from taixue.kernels.loss import Targets, Teacher, linear_loss_sums
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, rms_norm
 
-from .joint import joint_linear
+from .products import Linear, joint_linear
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -69,10 +69,10 @@ class Attention(nn.Module):
         super().__init__()
         self.head_dim, self.scale = head_dim, scale
         self.dropout = Dropout(dropout)
-        self.q = nn.Linear(width, heads * head_dim, bias=bias)
-        self.k = nn.Linear(width, heads * head_dim, bias=bias)
-        self.v = nn.Linear(width, heads * head_dim, bias=bias)
-        self.o = nn.Linear(heads * head_dim, width, bias=bias)
+        self.q = Linear(width, heads * head_dim, bias=bias)
+        self.k = Linear(width, heads * head_dim, bias=bias)
+        self.v = Linear(width, heads * head_dim, bias=bias)
+        self.o = Linear(heads * head_dim, width, bias=bias)
 
     def forward(
         self,
@@ -103,8 +103,8 @@ class FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = activation
-        self.wi = nn.Linear(width, hidden, bias=bias)
-        self.wo = nn.Linear(hidden, width, bias=bias)
+        self.wi = Linear(width, hidden, bias=bias)
+        self.wo = Linear(hidden, width, bias=bias)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:
@@ -116,9 +116,9 @@ class GatedFeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, dropout: float) -> None:
         super().__init__()
-        self.wi_0 = nn.Linear(width, hidden, bias=False)
-        self.wi_1 = nn.Linear(width, hidden, bias=False)
-        self.wo = nn.Linear(hidden, width, bias=False)
+        self.wi_0 = Linear(width, hidden, bias=False)
+        self.wi_1 = Linear(width, hidden, bias=False)
+        self.wo = Linear(hidden, width, bias=False)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, samples: Tensor | None = None) -> Tensor:

@@ -6,13 +6,14 @@ import torch
 import torch.distributed as dist
 
 from taixue.base import UserError
+from taixue.kernels import fp8
 from taixue.parallel.loss_scale import LossScaler
 from taixue.parallel.mesh import Layout
 from taixue.parallel.native import NativeEngine
 from taixue.parallel.ranks import Ranks, device_number
 from taixue.parallel.runtime import Runtime
 
-from ..config.schema import RunConfig
+from ..config.schema import ComputeConfig, RunConfig
 from ..models import ModelSpec
 from ..optim import build_optimizer
 
@@ -53,6 +54,7 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
         compute_dtype={"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[compute.precision],
         activation_checkpointing=compute.activation_checkpointing,
         compile_blocks=compute.compile,
+        eight_bits=_eight_bits(compute, device),
         keep_gathered=run.parallel.keep_gathered,
         reduce_every_micro_batch=run.parallel.reduce_every_micro_batch,
         initialise=False,
@@ -60,6 +62,14 @@ def build_engine(run: RunConfig, spec: ModelSpec, device: torch.device) -> Nativ
     optimizer = build_optimizer(run.optimizer, runtime.named_parameters())
     scaler = LossScaler() if compute.precision == "fp16" else None
     return NativeEngine(runtime, optimizer, clip_norm=run.optimizer.clip_norm, scaler=scaler)
+
+
+def _eight_bits(compute: ComputeConfig, device: torch.device) -> str | None:
+    if compute.fp8 == "off":
+        return None
+    if reason := fp8.obstacle(device):
+        raise UserError(f"compute.fp8: {compute.fp8}: {reason}; set it to off")
+    return compute.fp8
 
 
 def layout_of(run: RunConfig) -> Layout:

@@ -1,8 +1,8 @@
-"""Linear layers that read one input: their gradients of it are added by the products themselves.
+"""Linear layers, alone or several on one input.
 
-Apart, each layer makes a gradient of the input, and autograd adds these in passes over memory of their own. The
-forward products stay apart: concatenated weights would have to be kept for the backward pass, also where sharded data
-parallelism lets go of gathered ones.
+Of several, the gradients of the input are added by the products themselves. Apart, each layer makes a gradient of the
+input, and autograd adds these in passes over memory of their own. The forward products stay apart: concatenated weights
+would have to be kept for the backward pass, also where sharded data parallelism lets go of gathered ones.
 """
 
 from typing import Any
@@ -10,12 +10,35 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, autograd, nn
 
+from taixue.kernels.fp8 import Scaling, fp8_linears
 
-def joint_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """layer(x) of each: x (..., D), weights (F, D), biases (F) -> (..., F). All have a bias or none. The layers' own
+
+class Linear(nn.Linear):
+    """One of the large products of a layer. scaling: how its factors are scaled to eight bits; None: they are not."""
+
+    scaling: Scaling | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.scaling is None:
+            return super().forward(x)
+        return joint_linear(x, self)[0]
+
+    def product(self, x: Tensor) -> Tensor:
+        """Without the bias."""
+        if self.scaling is None:
+            return F.linear(x, self.weight)
+        return fp8_linears(x, (self.weight,), (None,), self.scaling)[0]
+
+
+def joint_linear(x: Tensor, *layers: Linear) -> tuple[Tensor, ...]:
+    """layer(x) of each: x (..., D), weights (F, D), biases (F) -> (..., F). All are alike but for F. The layers' own
     forward is not called."""
-    biases = [layer.bias for layer in layers if layer.bias is not None]
-    return _Joint.apply(x, len(layers), *(layer.weight for layer in layers), *biases)
+    scaling = layers[0].scaling
+    if scaling is not None:
+        weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
+        return fp8_linears(x, weights, biases, scaling)
+    given = [layer.bias for layer in layers if layer.bias is not None]
+    return _Joint.apply(x, len(layers), *(layer.weight for layer in layers), *given)
 
 
 class _Joint(autograd.Function):

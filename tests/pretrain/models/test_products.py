@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from taixue.pretrain.models.joint import joint_linear
+from taixue.pretrain.models.products import Linear, joint_linear
 
 
 def gradients(outputs: tuple[Tensor, ...], weights: list[Tensor], wanted: list[Tensor]) -> tuple[Tensor, ...]:
@@ -16,7 +16,7 @@ def gradients(outputs: tuple[Tensor, ...], weights: list[Tensor], wanted: list[T
 @pytest.mark.parametrize("compiled", [False, True])
 def test_values_and_gradients(bias: bool, compiled: bool) -> None:
     torch.manual_seed(1)
-    layers = [nn.Linear(6, width, bias=bias, dtype=torch.float64) for width in (4, 5, 8)]
+    layers = [Linear(6, width, bias=bias, dtype=torch.float64) for width in (4, 5, 8)]
     x = torch.randn(2, 3, 6, dtype=torch.float64, requires_grad=True)
     together = torch.compile(joint_linear, backend="aot_eager") if compiled else joint_linear
     found, expected = together(x, *layers), tuple(layer(x) for layer in layers)
@@ -28,7 +28,7 @@ def test_values_and_gradients(bias: bool, compiled: bool) -> None:
 
 
 def test_an_output_that_nobody_uses_has_no_gradient() -> None:
-    layers = [nn.Linear(3, 2, bias=False) for _ in range(2)]
+    layers = [Linear(3, 2, bias=False) for _ in range(2)]
     x = torch.randn(4, 3, requires_grad=True)
     joint_linear(x, *layers)[1].sum().backward()
     assert layers[0].weight.grad is None
