@@ -87,7 +87,7 @@ def fail_on_rank_one(folder: Path) -> tuple[str, list[str], list[str]]:
     """
     saver = Saver(folder, 3, False, dist.new_group(backend="gloo"))
     layout = {"dp_shard": dist.get_world_size()}
-    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    full_disk = mock.patch.object(storage, "write_tensors", side_effect=OSError(28, "No space left"))
     saver.save(1, tensors(layout, 1), {})
     with full_disk if dist.get_rank() == 1 else nullcontext():
         saver.save(2, tensors(layout, 2), {})
@@ -113,7 +113,7 @@ def newest_unreadable_on_rank_one(folder: Path, number: int) -> str:
 def fail_at_first(folder: Path, asynchronous: bool) -> str:
     """Rank 1's disk is full from the beginning: what save() says."""
     saver = Saver(folder, 3, asynchronous, dist.new_group(backend="gloo"))
-    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    full_disk = mock.patch.object(storage, "write_tensors", side_effect=OSError(28, "No space left"))
     with full_disk if dist.get_rank() == 1 else nullcontext(), pytest.raises(UserError) as error:
         saver.save(1, tensors({"dp_shard": dist.get_world_size()}, 1), {})
     return str(error.value)
