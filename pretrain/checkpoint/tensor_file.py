@@ -20,15 +20,12 @@ from .layout import Digest
 # In the library's order.
 _DTYPES = {
     torch.int64: "I64",
-    torch.uint64: "U64",
     torch.float64: "F64",
     torch.float32: "F32",
     torch.int32: "I32",
-    torch.uint32: "U32",
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.int16: "I16",
-    torch.uint16: "U16",
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
@@ -42,7 +39,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Digest:
     """Write and sync the file; what is in it, taken from the bytes on their way.
 
     Tensors may be on any device and of any strides: what is not contiguous on the CPU is copied there, one tensor at a
-    time. Raises OSError, and KeyError for a dtype that the format does not know.
+    time. Raises OSError, and KeyError for a dtype not listed above.
     """
     ordered = sorted(tensors.items(), key=lambda item: (_ORDER[item[1].dtype], item[0]))
     sha256, size = hashlib.sha256(), 0
@@ -68,6 +65,6 @@ def _pieces(ordered: list[tuple[str, Tensor]]) -> Iterator[bytes | memoryview]:
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for _, tensor in ordered:
-        raw = memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
         for start in range(0, len(raw), _PIECE):
             yield raw[start : start + _PIECE]
