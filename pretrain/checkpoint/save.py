@@ -9,11 +9,11 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.staging import BlockingAsyncStager
 
 from taixue.base import UserError
 
 from . import layout
+from .staging import Staging
 from .storage import Writer
 
 log = logging.getLogger("taixue")
@@ -32,6 +32,7 @@ class Saver:
     def __init__(self, folder: Path, keep: int, asynchronous: bool, group: dist.ProcessGroup) -> None:
         self._folder, self._keep, self._group = folder, keep, group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if asynchronous else None
+        self._staging = Staging()
         self._pending: Future[None] | None = None
         self._failure: str | None = None
         self._works = False  # a save of this start has succeeded
@@ -43,9 +44,6 @@ class Saver:
         on every rank if nothing could be saved yet.
         """
         self._settle()
-        tensors = {
-            key: tensor.detach() for key, tensor in tensors.items()
-        }  # staging would copy gradients, too
         if self._thread is None:
             pending: Future[None] = Future()
             try:
@@ -55,7 +53,7 @@ class Saver:
                 pending.set_exception(error)
             self._pending = pending
         else:
-            staged = BlockingAsyncStager().stage(tensors)
+            staged = self._staging.stage(tensors)
             self._pending = self._thread.submit(self._write, step, staged, state)
         if self._thread is None or not self._works:
             self._settle()

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch.distributed.checkpoint import StorageReader, StorageWriter
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
@@ -28,9 +27,8 @@ from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from taixue.base.files import sync
-
 from . import layout
+from .tensor_file import write_tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +69,11 @@ class Writer(StorageWriter):
             assert isinstance(tensor, torch.Tensor), f"{item.index.fqn} is not a tensor"
             if tensor.numel() > 0:
                 assert item.index.fqn not in tensors, f"two pieces of {item.index.fqn} on one rank"
-                tensors[item.index.fqn] = tensor.detach().cpu().contiguous()
+                tensors[item.index.fqn] = tensor
         results: list[WriteResult] = []
         if tensors:
             path = self.temporary / plan.storage_data
-            save_file(tensors, path)
-            sync(path)
-            piece = Piece(path.name, layout.digest(path))
+            piece = Piece(path.name, write_tensors(path, tensors))
             results = [
                 WriteResult(item.index, tensors[item.index.fqn].nbytes, piece)
                 for item in plan.items

@@ -1,6 +1,7 @@
 """A small set of sharded tensors to save and load, and the rank functions of the checkpoint tests."""
 
 import os
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,13 +13,21 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from taixue import UserError
 from taixue.pretrain.checkpoint import Saver, newest, read_state, restore, storage
 from taixue.pretrain.checkpoint import layout as folders
+from taixue.pretrain.checkpoint.staging import Staging
+from taixue.pretrain.checkpoint.tensor_file import write_tensors
 
-SHAPES = {"q.weight": (14, 8), "wo.weight": (6, 12), "norm.weight": (9,), "relative_bias.weight": (3, 4)}
+SHAPES = {
+    "q.weight": (14, 8),
+    "wo.weight": (6, 12),
+    "norm.weight": (9,),
+    "relative_bias.weight": (3, 4),
+    "head.bias": (1,),  # of two ranks, one holds nothing
+}
 SPLIT = {"q.weight": Shard(0), "wo.weight": Shard(1), "relative_bias.weight": Shard(1)}
 
 
@@ -57,6 +66,48 @@ def save_steps(
     saver.finish()
 
 
+def stage() -> dict[str, int]:
+    """Stage the shards of this rank; the rows of each that it holds."""
+    now = tensors({"dp_shard": dist.get_world_size()}, 1)
+    staged = Staging().stage(now)
+    for key, tensor in staged.items():
+        source = now[key]
+        assert isinstance(source, DTensor)
+        assert isinstance(tensor, DTensor)
+        assert (tensor.shape, tensor.stride()) == (source.shape, source.stride())
+        assert (tensor.device_mesh, tensor.placements) == (source.device_mesh, source.placements)
+        assert torch.equal(tensor.to_local(), source.to_local())
+        source.detach().zero_()
+        assert torch.equal(tensor.full_tensor(), full(1)[key])
+    return {key.removeprefix("model."): len(staged[key].to_local()) for key in staged}  # type: ignore[attr-defined]
+
+
+def save_while_training(folder: Path) -> None:
+    """Save steps 1 to 3 of the same tensors; from the second on no byte is written before they have changed again."""
+    changed = threading.Event()
+    changed.set()  # the first save is waited for
+
+    def write_late(path: Path, pieces: dict[str, Tensor]) -> folders.Digest:
+        assert changed.wait(60)
+        return write_tensors(path, pieces)
+
+    layout = {"dp_shard": dist.get_world_size()}
+    saver = Saver(folder, 3, True, dist.new_group(backend="gloo"))
+    now = {key: tensor.detach() for key, tensor in tensors(layout, 0).items()}
+    with mock.patch.object(storage, "write_tensors", write_late):
+        for step in (1, 2, 3):
+            for key, value in tensors(layout, step).items():
+                now[key].copy_(value.detach())
+            saver.wait()
+            if step > 1:
+                changed.clear()
+            saver.save(step, now, {"step": step})
+            for tensor in now.values():
+                tensor.zero_()
+            changed.set()
+        saver.finish()
+
+
 def load_newest(folder: Path, layout: dict[str, int]) -> int | None:
     """Load into `layout` and check every value; the step that was found."""
     group = dist.new_group(backend="gloo")
@@ -87,7 +138,7 @@ def fail_on_rank_one(folder: Path) -> tuple[str, list[str], list[str]]:
     """
     saver = Saver(folder, 3, False, dist.new_group(backend="gloo"))
     layout = {"dp_shard": dist.get_world_size()}
-    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    full_disk = mock.patch.object(storage, "write_tensors", side_effect=OSError(28, "No space left"))
     saver.save(1, tensors(layout, 1), {})
     with full_disk if dist.get_rank() == 1 else nullcontext():
         saver.save(2, tensors(layout, 2), {})
@@ -113,7 +164,7 @@ def newest_unreadable_on_rank_one(folder: Path, number: int) -> str:
 def fail_at_first(folder: Path, asynchronous: bool) -> str:
     """Rank 1's disk is full from the beginning: what save() says."""
     saver = Saver(folder, 3, asynchronous, dist.new_group(backend="gloo"))
-    full_disk = mock.patch.object(storage, "save_file", side_effect=OSError(28, "No space left"))
+    full_disk = mock.patch.object(storage, "write_tensors", side_effect=OSError(28, "No space left"))
     with full_disk if dist.get_rank() == 1 else nullcontext(), pytest.raises(UserError) as error:
         saver.save(1, tensors({"dp_shard": dist.get_world_size()}, 1), {})
     return str(error.value)
