@@ -78,7 +78,7 @@ def _lock(memory: Tensor) -> None:
     if error != 0:
         raise UserError(
             f"{memory.nbytes:,} bytes of host memory, into which checkpoints are copied, cannot be page-locked (CUDA "
-            f"error {error}): give each process that much host memory, or set checkpoint.asynchronous=false"
+            f"error {error}): give each process that much host memory, or set checkpoint.asynchronous to false"
         )
 
 
