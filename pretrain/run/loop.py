@@ -16,7 +16,7 @@ from ..observe import Meter, Record, Sink
 from ..optim import learning_rate
 from .evaluation import evaluate
 from .history import Diverged
-from .predictions import as_tensors, loss_weights, predictions
+from .predictions import as_batch, loss_weights, predictions
 from .state import TrainState
 
 SMALLEST_SCALE = 2.0**-10
@@ -49,7 +49,7 @@ class Loop:
 
         Leaves no trace: every step seeds its own random numbers.
         """
-        batch = as_tensors(self.data.batch(self.loader.samples(step)))
+        batch = as_batch(self.state.run, self.data.batch(self.loader.samples(step)))
         self.state.engine.rehearse(batch, self._counts(batch))
 
     def run(self, start: int) -> int:
@@ -65,7 +65,7 @@ class Loop:
             self.meter.begin()
             _, arrays = next(self.loader)
             self.meter.got_data()
-            record = self._step(done, as_tensors(arrays))
+            record = self._step(done, as_batch(run, arrays))
             if record is None:
                 break
             self.meter.end()
