@@ -1,8 +1,11 @@
 """The LM head on positions of labels only computes what it computes on all of them, and never loses a label."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from taixue.kernels.loss import IGNORE
 from taixue.parallel.mesh import Layout
@@ -60,6 +63,36 @@ def test_losses_and_gradients_are_those_of_all_positions(name: str) -> None:
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-12, atol=0)
     assert gradients[1].keys() == gradients[0].keys()
     assert worst_difference(gradients[1].items(), gradients[0])[0] <= 1e-12
+
+
+class _Waits(TorchDispatchMode):
+    """Operators whose result, or its shape, the host would wait for on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in (
+            "nonzero",
+            "_local_scalar_dense",
+            "masked_select",
+            "unique",
+            "bincount",
+        ):
+            self.found.add(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_never_waits_for_positions() -> None:
+    config = small(BertConfig(), [Layout()])
+    model, batch = build_model(config), _batch(config)
+    with _Waits() as waits:
+        model(**batch).sum().backward()
+    assert not waits.found
+    with _Waits() as waits:
+        with_label_positions(_dense(batch), MOST)  # on the CPU it may
+    assert waits.found
 
 
 def _sharded(config: BertConfig, most: int) -> float:
