@@ -8,6 +8,7 @@ Letters: B batch, S sequence length, P most labels of a sample, D width.
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,19 +19,18 @@ def with_label_positions(batch: Mapping[str, Tensor], most: int) -> dict[str, Te
     """The batch with `label_positions` (B, most) int64 of its labels (B, S), ascending in each row, -1 behind them.
 
     As it is where that saves nothing: without labels; where `most` is 0, for no bound, or S and more; and beside a
-    teacher, who may speak of any position. ValueError for a sample of more labels. On the CPU: elsewhere it would wait.
+    teacher, who may speak of any position. ValueError for a sample of more labels. The batch is on the CPU.
     """
     labels = batch.get("labels")
     if labels is None or not 0 < most < labels.shape[1] or "teacher_ids" in batch:
         return dict(batch)
-    numbers = (labels != IGNORE).cumsum(1)
-    found = int(numbers[:, -1].max())
-    if found > most:
-        raise ValueError(f"a sample with {found} labels, though its objective makes at most {most}")
-    rows, columns = (labels != IGNORE).nonzero(as_tuple=True)
-    positions = labels.new_full((len(labels), most), -1)
-    positions[rows, numbers[rows, columns] - 1] = columns
-    return {**batch, "label_positions": positions}
+    wanted = labels.numpy() != IGNORE  # half of torch's time for the same
+    counts = np.count_nonzero(wanted, axis=1)
+    if counts.max() > most:
+        raise ValueError(f"a sample with {counts.max()} labels, though its objective makes at most {most}")
+    positions = np.full((len(wanted), most), -1)
+    positions[np.arange(most) < counts[:, None]] = np.flatnonzero(wanted) % wanted.shape[1]  # both row by row
+    return {**batch, "label_positions": torch.from_numpy(positions)}
 
 
 def labels_at(labels: Tensor, positions: Tensor) -> Targets:
