@@ -1,11 +1,12 @@
 """`taixue bench head`: full training steps of one run, the LM head on positions of labels beside the head on all.
 
 Both engines begin with the same weights and take the same steps on one made-up batch, turn about, in one process on one
-device: forward, backward, clipping and the run's optimizer. Losses must agree; a speed is the ratio of their medians.
+device: forward, backward, clipping and the run's optimizer. Losses must agree; a speed is the ratio of their medians,
+on a CPU in CPU-seconds, in which other work on the machine counts less.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -52,7 +53,7 @@ def bench_head(run: RunConfig, steps: int) -> str:
         heads = [_head(run, device, (length, positions)) for positions in (0, most)]
         for _ in range(1 + steps):
             for head in heads:
-                _step(run, head)
+                _step(run, head, time.perf_counter if device.type == "cuda" else time.process_time)
     finally:
         group.stop()
     return _table(run, device, heads)
@@ -69,18 +70,18 @@ def _head(run: RunConfig, device: torch.device, lengths: tuple[int, int]) -> Hea
     return Head(lengths[1] or lengths[0], sum(spec.layer_costs), engine, batch)
 
 
-def _step(run: RunConfig, head: Head) -> None:
+def _step(run: RunConfig, head: Head, clock: Callable[[], float]) -> None:
     engine = head.engine
     counts = predictions(head.batch, FAMILIES.of(run.model).losses(run.model))
     factors = torch.tensor(list(loss_weights(run.objective, engine.loss_names).values()), dtype=torch.float64)
-    begin = time.perf_counter()
+    begin = clock()
     engine.seed(run.seed, len(head.losses))
     update = engine.update(head.batch, counts, factors, run.optimizer.lr / 10)
     assert update is not None
     head.losses.append(
         (update.means.cpu() * factors).sum().item()
     )  # on the host: the device has done the work
-    head.seconds.append(time.perf_counter() - begin)
+    head.seconds.append(clock() - begin)
 
 
 def _table(run: RunConfig, device: torch.device, heads: list[Head]) -> str:

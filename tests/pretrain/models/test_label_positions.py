@@ -29,9 +29,10 @@ MODELS = {
 
 
 def _batch(config: BertConfig, most: int = MOST) -> dict[str, Tensor]:
-    """Padded; the first sample has no label, the last one as many as may be, up to the end of the padding."""
+    """With padding; the first sample has no label, the second one at position 0, the last as many as may be."""
     batch = FAMILIES.of(config).probe(config, SAMPLES, 3, (LENGTH, most))
-    batch["labels"][0] = IGNORE
+    batch["labels"][:2] = IGNORE
+    batch["labels"][1, 0] = 7
     return with_label_positions({k: x for k, x in batch.items() if k != "label_positions"}, most)
 
 
