@@ -123,6 +123,7 @@ COMMANDS = {
     "bench corpus": Command("", "speed of corpus work, beside others", text.bench_corpus),
     "bench masking": Command("TOKENIZER CORPUS", "speed of masking, beside others", text.bench_masking),
     "bench kernels": Command("", "speed of the fused ops on this GPU", bench.kernels),
+    "bench head": Command("CONFIG", "BERT's head on masked positions, beside all", bench.head),
     "bench train": Command("", "training steps, beside Hugging Face", bench.train),
     "kernels": Command("", "compile the GPU kernels, here", kernels.kernels),
     "doctor": Command("", "what is here, what is missing", _doctor),

@@ -12,6 +12,7 @@ A model names a role for each module that owns weights (pretrain/models/sharding
   replicated            computes on the residual stream, hence on sequence shards: gradients are partial sums
   split                 computes on the whole sequence, then keeps this rank's sequence shard
   gather                needs the whole sequence of the residual stream; every rank repeats the computation
+  pick                  picks positions (B, P) of the residual stream, to be its sequence from here on; None: all
   assemble              hands on the whole sequence to modules that split what they make of it again
   whole                 computes on what is equal on every rank
   drop-states, -hidden, -heads   dropout on the residual stream, on hidden units, on attention weights
@@ -131,6 +132,23 @@ def _gather(module: nn.Module, split: _Split) -> None:
         module.register_forward_pre_hook(lambda _, args: (gather_sequence(args[0], split.group),))
 
 
+def _pick(module: nn.Module, split: _Split) -> None:
+    """Each rank has the positions of its sequence shard; sums of what all have are shared out again, as a sequence of
+    P: P positions are exchanged, where to gather the sequence first takes S."""
+    if not split.sharded:
+        return
+    plain = module.forward
+
+    def forward(x: Tensor, positions: Tensor | None) -> Tensor:
+        if positions is None:
+            return x
+        local = positions - split.rank * x.shape[1]
+        mine = (local >= 0) & (local < x.shape[1])
+        return split.leave(plain(x, local.where(mine, 0)) * mine[..., None].to(x.dtype))
+
+    module.forward = forward
+
+
 def _keep_part(module: nn.Module, split: _Split) -> None:
     _replicated(module, split)
     if split.sharded:
@@ -184,6 +202,7 @@ ROLES: Mapping[str, Callable[[nn.Module, _Split], None]] = {
     "replicated": _replicated,
     "split": _keep_part,
     "gather": _gather,
+    "pick": _pick,
     "assemble": _assemble,
     "whole": _whole,
     "drop-states": _drop_states,

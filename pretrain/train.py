@@ -30,6 +30,7 @@ from .config.schema import RunConfig
 from .config.validate import run_folder, validate
 from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
+from .models.family import Lengths
 from .objectives import Objective, build_objective
 from .objectives.summary import facts_of
 from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
@@ -38,6 +39,7 @@ from .run.contents import CHECKPOINTS
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
+from .run.predictions import max_predictions
 from .run.state import TrainState
 from .start import first_weights
 
@@ -77,7 +79,7 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
             log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
             return
 
-        spec = model_spec(run.model, run.seed, _lengths(objective))
+        spec = model_spec(run.model, run.seed, _lengths(run, objective))
         engine = build_engine(run, spec, device)
         state = TrainState(run, engine, data.fingerprint, facts_of(run.objective, objective), due)
         origin = _weights(state, spec, found, saving)
@@ -182,10 +184,11 @@ def _saved(saver: checkpoint.Saver) -> Iterator[None]:
         raise
 
 
-def _lengths(objective: Objective) -> tuple[int, int]:
-    """Source and target length of a sample; target 0 for an encoder alone."""
+def _lengths(run: RunConfig, objective: Objective) -> Lengths:
+    """Those of a sample."""
     shapes = objective.shapes
-    return shapes["input_ids"][0], shapes.get("decoder_input_ids", (0,))[0]
+    target = shapes.get("decoder_input_ids")
+    return shapes["input_ids"][0], target[0] if target else max_predictions(run)
 
 
 def _size(run: RunConfig, spec: ModelSpec, objective: Objective) -> str:

@@ -1,9 +1,11 @@
-"""Commands that measure speed on a GPU. See cli.py."""
+"""Commands that measure speed of computation. See cli.py."""
 
 import argparse
 from pathlib import Path
 
 from taixue.base import UserError
+
+from .arguments import configured, split
 
 
 def kernels(words: list[str]) -> int:
@@ -47,6 +49,24 @@ def train(words: list[str]) -> int:
         rivals=options.rivals or tuple(RIVALS),
         nanot5=options.nanot5,
     )
+    return 0
+
+
+def head(words: list[str]) -> int:
+    from taixue.pretrain.config.schema import RunConfig
+
+    options, rest = split(
+        words,
+        "bench head",
+        lambda parser: parser.add_argument(
+            "--rounds", metavar="N", type=int, default=5, help="timed steps of each head (default: 5)"
+        ),
+    )
+    run = configured(RunConfig, "bench head", rest)
+    if run is not None:
+        from taixue.pretrain.bench.lm_head import bench_head
+
+        print(bench_head(run, options.rounds))
     return 0
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound=Section)
 Lengths = tuple[int, int]
-"""Tokens of a sample: (source or sequence, target or 0)."""
+"""Tokens of a sample: (source or sequence, target). Of an encoder, which has no target: the positions that its LM head
+sees, see label_positions.py; 0: all."""
 
 
 class Table(NamedTuple):
@@ -136,6 +137,8 @@ class Family(Generic[Config]):
     """Most tokens that it can read; None: any number."""
     knowledge_width: Callable[[Config], int] = lambda config: 0
     """Size of the entity vectors that it takes; 0: none."""
+    label_positions: bool = False
+    """Whether batches may hold label_positions, see label_positions.py."""
     fp16: str = ""
     """Why fp16 does not do; empty: it does."""
 

@@ -10,7 +10,7 @@ from taixue.data_tools.tokenizer.base import Tokenizer
 from .base import Objective
 from .config import MlmConfig, ObjectiveSection, PrefixLmConfig, SpanCorruptionConfig, Ul2Config
 from .denoisers import Denoisers
-from .mlm import MaskedLanguageModel
+from .mlm import MaskedLanguageModel, max_predictions
 from .span import SpanCorruption
 
 __all__ = ["OBJECTIVES", "Objective", "ObjectiveKind", "ObjectiveSection", "build_objective"]
@@ -24,6 +24,7 @@ class ObjectiveKind:
     impossible or the tokenizer is of the other kind. fits: what its batches feed, models that are an "encoder" or an
     "encoder-decoder". describe(config): a line for the model card. problems(config): what is wrong with it, before
     anything is read. masked(config): the share of a window that is predicted, which others' masks are compared at.
+    max_predictions(config): no sample has more labels than that; None: no bound below its length.
     loss_weights(config): what each mean loss is multiplied by, 1 where it is not named.
     """
 
@@ -34,6 +35,7 @@ class ObjectiveKind:
     describe: Callable[[Any], str] = lambda config: config.kind
     problems: Callable[[Any], Iterator[str]] = lambda config: iter(())
     masked: Callable[[Any], float] = lambda config: 0.15
+    max_predictions: Callable[[Any], int | None] = lambda config: None
     loss_weights: Callable[[Any], Mapping[str, float]] = lambda config: {}
 
 
@@ -106,6 +108,7 @@ for _kind in (
         _mlm,
         _mlm_problems,
         masked=lambda config: config.mask_probability,
+        max_predictions=max_predictions,
         loss_weights=lambda config: config.loss_weights.model_dump(),
     ),
 ):

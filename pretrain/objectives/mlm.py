@@ -28,6 +28,15 @@ CHOICE_STREAM, REPLACEMENT_STREAM, ORDER_STREAM, UNIT_STREAM, MODE_STREAM = 1, 2
 _MODES = 1 << 20  # shares of a mixture are counted in this
 
 
+def _raw_length(config: MlmConfig) -> int:
+    return config.input_length - (3 if config.sentence_order else 2)
+
+
+def max_predictions(config: MlmConfig) -> int:
+    """Most labels of a sample: the budget of a window of real tokens only, which is never exceeded, by no mode."""
+    return masking.budget_of(_raw_length(config), config.mask_probability)
+
+
 class MaskedLanguageModel:
     """The objective. Arrays: input_ids, token_type_ids, labels (B, S), labels -100 where nothing is
     predicted; with sentence order also sop_labels (B,): 0 in order, 1 swapped; with documents separate segments (B, S);
@@ -38,7 +47,7 @@ class MaskedLanguageModel:
         if tokenizer.kind != "bert":
             raise UserError(f"objective mlm needs a bert tokenizer; this one is {tokenizer.kind}")
         self._config = config
-        self.raw_length = config.input_length - (3 if config.sentence_order else 2)
+        self.raw_length = _raw_length(config)
         if self.raw_length < 4:
             raise UserError(f"objective.input_length {config.input_length} is too short; at least 7")
         self._special = special_ids(tokenizer.special_ids, tokenizer.vocab_size)

@@ -1,7 +1,5 @@
 """Loss on held-out windows, by source: the same windows, masks and numbers whatever the layout."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +11,7 @@ from ..data import Data, HeldOut
 from ..data.feature_dropout import FEATURES
 from ..observe.names import WITHOUT_TAGS
 from .agreement import summed
-from .predictions import as_tensors, predictions, without_features
+from .predictions import as_batch, predictions, without_features
 from .state import TrainState
 
 
@@ -40,7 +38,7 @@ def _source_losses(state: TrainState, held_out: HeldOut, stop: StopRequest) -> d
         if stop.agreed():
             return None
         first = begin + share * engine.data_rank
-        batch = _padded(held_out, np.arange(first, first + share), state.losses)
+        batch = _padded(state, held_out, np.arange(first, first + share))
         sums.append(engine.evaluate(batch))
         counts += predictions(batch, state.losses)
         if not batch.keys().isdisjoint(FEATURES):
@@ -55,13 +53,10 @@ def _means(sums: list[Tensor], counts: Tensor) -> list[float]:
     return (sum(sums[1:], sums[0]).cpu() / counts.clamp(min=1)).tolist()
 
 
-def _padded(held_out: HeldOut, numbers: np.ndarray, losses: Mapping[str, str]) -> dict[str, Tensor]:
-    """The batch of samples `numbers`; those past the last one repeat it and are not counted: shapes never change.
-
-    losses: see Family.losses.
-    """
-    batch = as_tensors(held_out[np.minimum(numbers, len(held_out) - 1)])
+def _padded(state: TrainState, held_out: HeldOut, numbers: np.ndarray) -> dict[str, Tensor]:
+    """The batch of samples `numbers`; those past the last one repeat it and are not counted: shapes never change."""
+    batch = as_batch(state.run, held_out[np.minimum(numbers, len(held_out) - 1)])
     surplus = torch.from_numpy(numbers >= len(held_out))
-    for name in set(losses.values()) & batch.keys():
+    for name in set(state.losses.values()) & batch.keys():
         batch[name][surplus] = IGNORE
     return batch

@@ -20,7 +20,7 @@ from ..optim import learning_rate
 from .agreement import Agreement, summed
 from .evaluation import evaluate
 from .history import Diverged
-from .predictions import as_tensors, loss_weights, predictions
+from .predictions import as_batch, loss_weights, predictions
 from .state import TrainState
 
 SMALLEST_SCALE = 2.0**-10
@@ -63,7 +63,7 @@ class Loop:
 
         Leaves no trace: every step seeds its own random numbers.
         """
-        batch = as_tensors(self.data.batch(self.loader.samples(step)))
+        batch = as_batch(self.state.run, self.data.batch(self.loader.samples(step)))
         engine = self.state.engine
         engine.rehearse(batch, summed(engine, predictions(batch, self.state.losses)))
 
@@ -118,7 +118,7 @@ class Loop:
         """The batch of the next step, and what the ranks are about to agree on."""
         with self.meter.waiting_for_data():
             _, arrays = next(self.loader)
-        batch = as_tensors(arrays)
+        batch = as_batch(self.state.run, arrays)
         return batch, Agreement(self.state.engine, predictions(batch, self.state.losses), self.stop)
 
     def _step(self, step: int, batch: dict[str, Tensor], counts: Tensor) -> _Found | None:

@@ -8,13 +8,28 @@ from torch import Tensor
 
 from taixue.kernels.loss import IGNORE
 
+from ..config.schema import RunConfig
 from ..data.feature_dropout import FEATURES
+from ..models import FAMILIES
+from ..models.label_positions import with_label_positions
 from ..objectives import OBJECTIVES, ObjectiveSection
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """A batch of the data as CPU tensors that share its memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def max_predictions(run: RunConfig) -> int:
+    """Most labels of a sample, where the model's head is told where they are; 0: it sees all positions."""
+    most = OBJECTIVES.of(run.objective).max_predictions(run.objective)
+    return most or 0 if FAMILIES.of(run.model).label_positions else 0
+
+
+def as_batch(run: RunConfig, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """A batch of the run's data as its engine is given it, on the CPU. ValueError for more labels than are allowed."""
+    batch, most = as_tensors(arrays), max_predictions(run)
+    return with_label_positions(batch, most) if most else batch
 
 
 def without_features(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

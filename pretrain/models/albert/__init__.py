@@ -63,4 +63,5 @@ FAMILY = Family(
     hf=HF,
     longest=BERT.longest,
     knowledge_width=BERT.knowledge_width,
+    label_positions=BERT.label_positions,
 )

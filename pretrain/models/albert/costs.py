@@ -1,11 +1,11 @@
 """What an ALBERT costs, as formulas. No torch here.
 
-Letters: D model width, E embedding size, F feed-forward width, V vocabulary, S sequence length, K width of entity
-vectors.
+Letters: D model width, E embedding size, F feed-forward width, V vocabulary, S sequence length, P positions that the
+LM head sees, K width of entity vectors.
 """
 
-from ..bert.costs import classifiers, kept_by_classifiers
-from ..family import Step
+from ..bert.costs import classifiers, head_positions, kept_by_classifiers, kept_by_transform
+from ..family import Lengths, Step
 from ..kept import Kept
 from .config import AlbertConfig
 
@@ -37,14 +37,14 @@ def parameters(config: AlbertConfig, part: range) -> int:
     return count
 
 
-def forward_flops(config: AlbertConfig, lengths: tuple[int, int]) -> tuple[float, ...]:
+def forward_flops(config: AlbertConfig, lengths: Lengths) -> tuple[float, ...]:
     """See Costs.forward_flops. Every application of the layer costs what a layer of a BERT does: S (8 D D + 4 D F)
-    + 4 S^2 D. The first also has the projection: 2 S E D. Head: 2 S E (D + V)."""
+    + 4 S^2 D. The first also has the projection: 2 S E D. Head: 2 P E (D + V)."""
     length, d, e = lengths[0], config.d_model, config.embedding_size
     layer = length * (8 * d * d + 4 * d * config.d_ff) + 4 * length * length * d
     costs = [float(layer)] * config.num_layers
     costs[0] += float(2 * length * e * d)
-    costs[-1] += float(2 * length * e * (d + config.vocab_size))
+    costs[-1] += float(2 * head_positions(lengths) * e * (d + config.vocab_size))
     return tuple(costs)
 
 
@@ -52,8 +52,7 @@ def kept_bytes(config: AlbertConfig, part: range, step: Step) -> int:
     """See Costs.kept_bytes and ../kept.py; linguistic inputs and entity knowledge are not counted.
 
     Every application keeps what a layer keeps. First slice: the positions (8 S), the norm, and the projection's input
-    (S, E). Last: the input (S, D), the product and the norm (S, E) of the transform; the LM head; what classifiers keep
-    in a BERT.
+    (S, E). Last: what transform and classifiers keep in a BERT; the LM head, on (P, E).
     """
     kept, d, e, length = Kept(step), config.d_model, config.embedding_size, step.lengths[0]
     norm, small_norm = kept.layer_norm(length, d), kept.layer_norm(length, e)
@@ -63,8 +62,7 @@ def kept_bytes(config: AlbertConfig, part: range, step: Step) -> int:
     if part.start == 0:
         total += 8 * length + small_norm + kept.residual(length, e)
     if part.stop == config.num_layers:
-        product = 0 if config.activation == "relu" else kept.residual(length, e)
-        total += kept.residual(length, d) + product + small_norm
-        total += kept.lm_head(length, e, config.vocab_size, bias=True)
+        total += kept_by_transform(config, step, e)
+        total += kept.lm_head(kept.padded(head_positions(step.lengths)), e, config.vocab_size, bias=True)
         total += kept_by_classifiers(config, step)
     return total

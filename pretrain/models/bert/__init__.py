@@ -35,8 +35,10 @@ def _probe(config: BertConfig, samples: int, step: int, lengths: Lengths) -> dic
 
 
 def _pad(batch: Mapping[str, "Tensor"], multiple: int) -> dict[str, "Tensor"]:
-    """As it is: validation wants a length that ranks can share out."""
-    return dict(batch)
+    """Label positions; validation wants a length of the sequence that ranks can share out."""
+    from .batches import pad
+
+    return pad(batch, multiple)
 
 
 def _problems(config: BertConfig, setting: Setting) -> Iterator[str]:
@@ -114,7 +116,7 @@ FAMILY = Family(
     init=_init,
     losses=lambda config: losses(config.heads, config.knowledge_width > 0),
     pad=_pad,
-    outputs={"states": ("mlm_transform", "input_ids")},
+    outputs={"states": ("predicted", "input_ids")},
     problems=_problems,
     switches=_switches,
     tables=_tables,
@@ -124,4 +126,5 @@ FAMILY = Family(
     hf=HF,
     longest=lambda config: config.max_positions,
     knowledge_width=lambda config: config.knowledge_width,
+    label_positions=True,
 )

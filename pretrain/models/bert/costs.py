@@ -1,9 +1,10 @@
 """What a BERT costs, as formulas. No torch here.
 
-Letters: D model width, F feed-forward width, V vocabulary, S sequence length, K width of entity vectors.
+Letters: D model width, F feed-forward width, V vocabulary, S sequence length, P positions that the LM head sees,
+K width of entity vectors.
 """
 
-from ..family import Step
+from ..family import Lengths, Step
 from ..kept import Kept
 from .config import BertConfig
 from .heads import SENTENCE_ORDER, auxiliary
@@ -43,24 +44,30 @@ def classifiers(config: BertConfig) -> int:
     return count + (width * d + d + 2 * d + d * d if width else 0)
 
 
-def forward_flops(config: BertConfig, lengths: tuple[int, int]) -> tuple[float, ...]:
-    """See Costs.forward_flops. Layer: S (8 D D + 4 D F) + 4 S^2 D. Head: 2 S D (D + V); pooler and classifiers, which
+def forward_flops(config: BertConfig, lengths: Lengths) -> tuple[float, ...]:
+    """See Costs.forward_flops. Layer: S (8 D D + 4 D F) + 4 S^2 D. Head: 2 P D (D + V); pooler and classifiers, which
     see one position or have few classes, are not counted."""
     length, d = lengths[0], config.d_model
     layer = length * (8 * d * d + 4 * d * config.d_ff) + 4 * length * length * d
     costs = [float(layer)] * config.num_layers
-    costs[-1] += float(2 * length * d * (d + config.vocab_size))
+    costs[-1] += float(2 * head_positions(lengths) * d * (d + config.vocab_size))
     return tuple(costs)
+
+
+def head_positions(lengths: Lengths) -> int:
+    """P, of a sample."""
+    length, most = lengths
+    return most if 0 < most < length else length
 
 
 def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
     """See Costs.kept_bytes and ../kept.py; linguistic inputs and entity knowledge are not counted.
 
     Norms before or after a region keep the same. First slice: the positions (8 S), and the norm of a post-LN model.
-    Last: the final norm of a pre-LN model; the input, the product and the norm of the transform (S, D); the LM head;
-    see kept_by_classifiers.
+    Last: the final norm of a pre-LN model; kept_by_transform; the LM head, on (P, D); kept_by_classifiers.
     """
     kept, d, length = Kept(step), config.d_model, step.lengths[0]
+    seen = kept.padded(head_positions(step.lengths))
     norm = kept.layer_norm(length, d)
     attention = kept.attention(length, length, d, config.num_heads, biased=False)
     ffn = kept.ffn(length, config.d_ff, config.activation)
@@ -68,11 +75,22 @@ def kept_bytes(config: BertConfig, part: range, step: Step) -> int:
     if part.start == 0:
         total += 8 * length + (norm if config.norm == "post" else 0)
     if part.stop == config.num_layers:
-        product = 0 if config.activation == "relu" else kept.residual(length, d)
-        total += (norm if config.norm == "pre" else 0) + kept.residual(length, d) + product + norm
-        total += kept.lm_head(length, d, config.vocab_size, bias=True)
+        total += (norm if config.norm == "pre" else 0) + kept_by_transform(config, step, d)
+        total += kept.lm_head(seen, d, config.vocab_size, bias=True)
         total += kept_by_classifiers(config, step)
     return total
+
+
+def kept_by_transform(config: BertConfig, step: Step, size: int) -> int:
+    """Bytes of the final states (S, D), which the pooler's input is part of; where P is less than S, of P numbers of
+    rows and these rows (P, D); and of the product and the norm (P, size) of the transform."""
+    kept, length = Kept(step), step.lengths[0]
+    seen = kept.padded(head_positions(step.lengths))
+    total = kept.residual(length, config.d_model)
+    if head_positions(step.lengths) < length:
+        total += 8 * step.samples * seen + kept.residual(seen, config.d_model)
+    product = 0 if config.activation == "relu" else kept.residual(seen, size)
+    return total + product + kept.layer_norm(seen, size)
 
 
 def kept_by_classifiers(config: BertConfig, step: Step) -> int:

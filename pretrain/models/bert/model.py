@@ -19,6 +19,7 @@ from taixue.kernels.dropout.places import Dropout, again
 from taixue.kernels.gated_ffn import ACTIVATIONS
 from taixue.kernels.loss import IGNORE, Targets
 
+from ..label_positions import StatesAt, labels_at
 from ..layers import Attention, FeedForward, LayerNorm, LMHead, known, targets_of
 from ..linguistic import LinguisticFeatures, group_bias, group_ids
 from .config import BertConfig
@@ -49,6 +50,7 @@ class Bert(nn.Module):
         if self.is_last:
             if config.norm == "pre":
                 self.final_norm = LayerNorm(config.d_model, config.layer_norm_eps)
+            self.predicted = StatesAt()
             self.mlm_transform = MlmTransform(config, size)
             self.lm_head = LMHead(size, config.vocab_size, tied=True, bias=True)
             self.pooler = Pooler(config)
@@ -91,7 +93,7 @@ class Bert(nn.Module):
         x = self.final_norm(x) if hasattr(self, "final_norm") else x
         targets = targets_of(batch)
         if targets is None:
-            return self._lm(x, None), self.sop_head(self.pooler(x))
+            return self._lm(self.predicted(x, None), None), self.sop_head(self.pooler(x))
         return self.losses(x, targets, batch)
 
     def place(self, layer: int) -> int:
@@ -105,7 +107,10 @@ class Bert(nn.Module):
     def losses(self, x: Tensor, targets: Targets, batch: Mapping[str, Tensor]) -> Tensor:
         """Final states (B, S, D), what is to be predicted of tokens, and the labels of the other heads -> sums of
         cross-entropies (n_losses,), in the order of heads.losses, and of the teacher's if there is one."""
-        mlm, taught = self._lm(x, targets)
+        # A teacher speaks of positions without a label, too.
+        positions = batch.get("label_positions") if targets.teacher is None else None
+        asked = targets if positions is None else labels_at(batch["labels"], positions)
+        mlm, taught = self._lm(self.predicted(x, positions), asked)
         found = dict.fromkeys(losses(self.config.heads, self.config.knowledge_width > 0), mlm.new_zeros(()))
         found["mlm"] = mlm
         heads = [head for head in self._classifiers if head.labels in batch]

@@ -10,6 +10,7 @@ PLAN = {
     "embeddings.dropout": "drop-states",
     **below("embeddings", FEATURES),
     "final_norm": "replicated",
+    "predicted": "pick",
     "mlm_transform.dense": "replicated",
     "mlm_transform.norm": "replicated",
     "lm_head": "vocabulary-head",

@@ -18,7 +18,18 @@ from taixue.base import compiled
 from .plain import masked_windows as plain_layout
 from .plain import unit_spans as plain_spans
 from .plain import units as plain_units
-from .plain.units import CLAUSE, CONNECTIVE, ENTITY, IDIOM, RELATION, TYPE_NAMES, TYPES, WORD, UnitRules
+from .plain.units import (
+    CLAUSE,
+    CONNECTIVE,
+    ENTITY,
+    IDIOM,
+    RELATION,
+    TYPE_NAMES,
+    TYPES,
+    WORD,
+    UnitRules,
+    budget_of,
+)
 
 __all__ = [
     "CLAUSE",
@@ -30,6 +41,7 @@ __all__ = [
     "TYPE_NAMES",
     "WORD",
     "UnitRules",
+    "budget_of",
     "choose_tokens",
     "choose_units",
     "lay_out_mlm",

@@ -49,6 +49,17 @@ def test_train_dry_run_agrees_with_hugging_face(tmp_path: Path, capsys: pytest.C
     assert ElementTree.parse(tmp_path / "train.svg").getroot().tag.endswith("svg")
 
 
+def test_heads_of_a_bert_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--model.vocab_size", "512", "--batch.global_size", "4", "--batch.micro_size", "2"]
+    exact = ["--compute.float64", "true", "--objective.input_length", "32"]
+    assert main(["bench", "head", "run/bert-tiny-cpu", "--rounds", "2", *small, *exact]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [row[0] for row in rows] == ["32", str(round(0.15 * 29))]
+    assert rows[0][-1] == rows[1][-1]  # losses after three steps, 9 digits
+    assert main(["bench", "head", "run/t5-tiny-cpu"]) == 2
+    assert "span-corruption: its head sees all positions" in capsys.readouterr().err
+
+
 def test_a_rival_in_its_own_process(tmp_path: Path) -> None:
     case = training._tiny()
     outcome = training._isolated("taixue", case, 120)

@@ -9,6 +9,7 @@ from taixue import UserError
 from taixue.base import rng
 from taixue.pretrain.config.schema import MlmConfig
 from taixue.pretrain.objectives import build_objective
+from taixue.pretrain.objectives.mlm import max_predictions
 
 from . import plain
 from .fake import fake_bert, fake_t5
@@ -33,6 +34,8 @@ def test_equals_the_plain_twin(
     tokens = rng.below(rng.draw(array, 98, objective.raw_length), 194).astype(np.int32) + 5
     tokens[rng.below(rng.draw(array, 99, objective.raw_length), 1000) < 1000 * ends] = tokenizer.sep_id
     arrays = objective(tokens, array)
+    most = max_predictions(config)
+    assert (arrays["labels"] != -100).sum(1).max() <= most <= objective.raw_length
     assert {name: value.shape[1:] for name, value in arrays.items()} == objective.shapes
     assert all(value.dtype == np.int64 for value in arrays.values())
     for row, key in enumerate(keys):
@@ -59,6 +62,7 @@ def test_budgets_and_replacements() -> None:
     arrays = objective(tokens, keys)
     predicted = arrays["labels"] != -100
     assert (predicted.sum(axis=1) == round(0.15 * 509)).all()
+    assert max_predictions(MlmConfig()) == round(0.15 * 509)
     now, truth = arrays["input_ids"][predicted], arrays["labels"][predicted]
     masked, kept = (now == 4).mean(), (now == truth).mean()
     random = now[(now != 4) & (now != truth)]

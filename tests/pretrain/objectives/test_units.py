@@ -10,7 +10,7 @@ from taixue.base import rng
 from taixue.data_tools.shards import sidecar
 from taixue.pretrain.config.schema import MlmConfig, UnitCaps, UnitsConfig, UnitWeights
 from taixue.pretrain.objectives import build_objective
-from taixue.pretrain.objectives.mlm import MaskedLanguageModel
+from taixue.pretrain.objectives.mlm import MaskedLanguageModel, max_predictions
 from taixue.pretrain.objectives.native import masking
 from taixue.pretrain.objectives.unit_rules import unit_rules
 
@@ -48,6 +48,7 @@ def test_budget_and_whole_units(mode: str) -> None:
     chosen = objective.choose(tokens, keys, rows)[0] > 0
     real = (tokens != 3).sum(axis=1)
     budget = np.rint(real * 0.15)
+    assert budget.max() <= max_predictions(MlmConfig(sentence_order=False, masking=mode))
     assert (chosen.sum(axis=1) <= budget).all()
     assert chosen.sum() >= 0.995 * budget.sum()
     assert not chosen[tokens == 3].any()
