@@ -50,6 +50,32 @@ def train(words: list[str]) -> int:
     return 0
 
 
+def host(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue bench host",
+        description="Is a step bound by the host? CPU time, launches, waits; kernels do nothing.",
+    )
+    parser.add_argument(
+        "--layers", metavar="N", type=int, default=24, help="of the encoder and of the decoder (default: 24)"
+    )
+    parser.add_argument(
+        "--repeat", metavar="N", type=int, default=7, help="timings of which the median counts"
+    )
+    parser.add_argument(
+        "--eager", action="store_true", help="without torch.compile, which takes minutes on a CPU"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file, too")
+    options = parser.parse_args(words)
+    for name in ("layers", "repeat"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}; at least 1 is needed")
+    from taixue.pretrain.bench.host import WAYS, bench_host
+
+    ways = [way for way, (_, compiled) in WAYS.items() if not (compiled and options.eager)]
+    bench_host(layers=options.layers, repeat=options.repeat, ways=ways, json=options.json)
+    return 0
+
+
 def gpu(words: list[str]) -> int:
     """Exit status 1 when a step failed or was left out."""
     parser = argparse.ArgumentParser(

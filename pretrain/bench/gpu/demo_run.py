@@ -24,7 +24,7 @@ def demo(bench: Bench) -> None:
     """Losses of a run that was stopped and went on equal those of one left alone; transformers loads its export."""
     shutil.rmtree(bench.work / "demo", ignore_errors=True)  # of an earlier try
     folder = _corpus(bench)
-    steps, stop_at = (8, 3) if bench.dry else (40, 20)
+    steps, stop_at = (24, 3) if bench.dry else (40, 20)
     words = _words(bench, folder, steps)
     calm, stopped = bench.work / "demo/calm", bench.work / "demo/stopped"
 
