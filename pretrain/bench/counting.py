@@ -87,7 +87,7 @@ class Waits(TorchFunctionMode):
     is not pinned to the device.
 
     The device is the CPU here, so tensors are followed: those made without a device, what follows from such alone, and
-    those that share memory with `arrays` (a batch) are the host's.
+    those that share memory with `arrays` (a batch, even when it was moved) are the host's.
     """
 
     def __init__(self, arrays: Iterable[np.ndarray]) -> None:

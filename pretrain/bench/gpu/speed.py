@@ -93,6 +93,7 @@ class Rival:
             if bench.dry
             else replace(case, warmup=3, steps=self.steps)
         )
+        torch.compiler.set_stance("force_eager" if bench.dry else "default")
         outcome = run(self.name, case)
         bench.figure("micro-batch", outcome.micro_batch)
         _speed(bench, case, outcome.seconds, torch.device(bench.device))
