@@ -97,7 +97,7 @@ def gpu(words: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="print the steps and what they assert")
     options = parser.parse_args(words)
     from taixue.pretrain.bench.gpu.acceptance import bench_gpu, listed
-    from taixue.pretrain.bench.gpu.steps import STEPS
+    from taixue.pretrain.bench.gpu.plan import STEPS
 
     if options.list:
         print(listed())

@@ -16,7 +16,7 @@ from taixue.kernels import dispatch
 from .isolate import isolated
 from .journal import FAILED, KILLED, LEFT_OUT, PASSED, Bench, End, Figure, Journal
 from .markdown import replace_results, write_page
-from .steps import STEPS, Step
+from .plan import STEPS, Step
 
 STEP_LOGS = "logs"
 

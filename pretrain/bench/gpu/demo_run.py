@@ -64,6 +64,7 @@ def run(bench: Bench, words: list[str], signal_when: Callable[[], bool] | None =
     while (status := poll()) is None:
         if signal_when is not None and signal_when():
             os.kill(pid, signal.SIGTERM)
+            print(f"SIGTERM to process {pid}", flush=True)
             signal_when = None
         time.sleep(POLL_SECONDS)
     return status

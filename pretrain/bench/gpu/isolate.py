@@ -21,7 +21,7 @@ STACKS_AT = 0.85
 
 LAST_LINES = 12
 
-PRELOAD = ["taixue.pretrain.bench.gpu.steps", "taixue.pretrain.train", "transformers.models.t5.modeling_t5"]
+PRELOAD = ["taixue.pretrain.bench.gpu.plan", "taixue.pretrain.train", "transformers.models.t5.modeling_t5"]
 
 
 def isolated(

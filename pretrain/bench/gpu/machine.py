@@ -2,19 +2,20 @@
 
 import platform
 import subprocess
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from taixue.data_tools.native import extension
 from taixue.kernels import dispatch, optim
 
+from ...objectives.native import masking
 from ...observe.peak import lookup
 from ..clock import GIB, ceilings
 from .journal import Bench
 
 PACKAGES = ("torch", "triton", "transformers", "numpy", "pydantic", "tyro", "sentencepiece", "liger-kernel")
-EXTENSIONS = ("taixue.data_tools._native", "taixue.pretrain.objectives._native")
+EXTENSIONS = {"of corpus work": extension.loaded, "of masking": masking.loaded}
 
 
 def environment(bench: Bench) -> None:
@@ -31,8 +32,8 @@ def environment(bench: Bench) -> None:
         memory = torch.cuda.get_device_properties(0).total_memory
         bench.figure("memory", round(memory / GIB, 1), "GiB")
         bench.figure("CUDA", str(torch.version.cuda))
-    for name in EXTENSIONS:
-        bench.holds(f"{name} loads", _loads(name))
+    for name, loaded in EXTENSIONS.items():
+        bench.holds(f"C++ extension {name} loads", loaded() is not None)
     for op, path, why in dispatch.explain():
         bench.figure(f"path of {op}", f"{path} ({why})")
     _ceilings(bench, device)
@@ -64,14 +65,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "missing"
-
-
-def _loads(module: str) -> bool:
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
 
 
 def _driver() -> str:

@@ -13,7 +13,7 @@ from taixue.pretrain.bench.gpu.acceptance import bench_gpu
 from taixue.pretrain.bench.gpu.isolate import isolated
 from taixue.pretrain.bench.gpu.journal import FAILED, LEFT_OUT, PASSED, Bench, End, Figure, Journal
 from taixue.pretrain.bench.gpu.markdown import replace_results
-from taixue.pretrain.bench.gpu.steps import STEPS, Step
+from taixue.pretrain.bench.gpu.plan import STEPS, Step
 from taixue.pretrain.bench.gpu.trace import idle
 
 
