@@ -48,8 +48,10 @@ class StopRequest:
         """
         number = torch.tensor(self._received)
         dist.all_reduce(number, dist.ReduceOp.MAX)
-        self._received = int(number)
-        return self._received != 0
+        agreed = int(number)
+        if agreed:  # else a signal that came since `number` was made would be forgotten
+            self._received = agreed
+        return agreed != 0
 
     @property
     def name(self) -> str:
