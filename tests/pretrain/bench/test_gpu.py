@@ -30,7 +30,7 @@ def test_dry_run_does_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[s
     }
     assert min(asserted.values()) >= 1, asserted
     assert asserted["operators"] > 50
-    assert asserted["demo"] == 7
+    assert asserted["demo"] == 6
     page = (tmp_path / "out/gpu.md").read_text()
     assert "**NO**" not in page
     assert all(f"#### {step.name}\n" in page for step in STEPS)
