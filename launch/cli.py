@@ -125,6 +125,8 @@ COMMANDS = {
     "bench kernels": Command("", "speed of the fused ops on this GPU", bench.kernels),
     "bench head": Command("CONFIG", "BERT's head on masked positions, beside all", bench.head),
     "bench train": Command("", "training steps, beside Hugging Face", bench.train),
+    "bench host": Command("", "is a step bound by the host? no GPU needed", bench.host),
+    "bench gpu": Command("", "the acceptance run on one GPU", bench.gpu),
     "kernels": Command("", "compile the GPU kernels, here", kernels.kernels),
     "doctor": Command("", "what is here, what is missing", _doctor),
 }

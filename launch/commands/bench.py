@@ -70,6 +70,72 @@ def head(words: list[str]) -> int:
     return 0
 
 
+def host(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue bench host",
+        description="Is a step bound by the host? CPU time, launches, waits; kernels do nothing.",
+    )
+    parser.add_argument(
+        "--layers", metavar="N", type=int, default=24, help="of the encoder and of the decoder (default: 24)"
+    )
+    parser.add_argument(
+        "--repeat", metavar="N", type=int, default=7, help="timings of which the median counts"
+    )
+    parser.add_argument(
+        "--eager", action="store_true", help="without torch.compile, which takes minutes on a CPU"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file, too")
+    options = parser.parse_args(words)
+    for name in ("layers", "repeat"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}; at least 1 is needed")
+    from taixue.pretrain.bench.host import WAYS, bench_host
+
+    ways = [way for way, (_, compiled) in WAYS.items() if not (compiled and options.eager)]
+    bench_host(layers=options.layers, repeat=options.repeat, ways=ways, json=options.json)
+    return 0
+
+
+def gpu(words: list[str]) -> int:
+    """Exit status 1 when a step failed or was left out."""
+    parser = argparse.ArgumentParser(
+        "taixue bench gpu",
+        description="The acceptance run: all that only a GPU can tell, each step in a process of its own.",
+    )
+    _add_common(parser, minutes=8.0)
+    parser.add_argument(
+        "--only", metavar="STEP", nargs="+", default=(), help="run these only, by their names"
+    )
+    parser.add_argument(
+        "--demo",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs/demo"),
+        help="where the demo's tokenizer and corpus are; made there when they are not (default: runs/demo)",
+    )
+    parser.add_argument("--page", metavar="FILE", type=Path, help="put the results into this page, too")
+    parser.add_argument("--list", action="store_true", help="print the steps and what they assert")
+    options = parser.parse_args(words)
+    from taixue.pretrain.bench.gpu.acceptance import bench_gpu, listed
+    from taixue.pretrain.bench.gpu.plan import STEPS
+
+    if options.list:
+        print(listed())
+        return 0
+    _check(options)
+    if unknown := sorted(set(options.only) - {step.name for step in STEPS}):
+        raise UserError(f"--only: {', '.join(unknown)}; legal: {'; '.join(step.name for step in STEPS)}")
+    passed = bench_gpu(
+        options.out,
+        minutes=options.minutes,
+        dry_run=options.dry_run,
+        only=options.only,
+        demo=options.demo,
+        page=options.page,
+    )
+    return 0 if passed else 1
+
+
 def _add_common(parser: argparse.ArgumentParser, minutes: float) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("runs/bench"), help="folder of the JSON and SVG files"

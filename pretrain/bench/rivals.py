@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from taixue.base import files
 from taixue.kernels import dispatch
 from taixue.parallel import group
 from taixue.parallel.mesh import Layout
@@ -53,6 +56,8 @@ class CaseLike(Protocol):
     def device(self) -> str: ...
     @property
     def nanot5(self) -> str: ...
+    @property
+    def weights(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -111,12 +116,19 @@ def random_batch(case: CaseLike) -> dict[str, Tensor]:
     return {name: tensor.to(case.device) for name, tensor in batch.items()}
 
 
-def _weights(config: T5Config) -> dict[str, Tensor]:
-    """The starting weights of every rival, by our names."""
+def weights(config: T5Config, kept: str = "") -> dict[str, Tensor]:
+    """The starting weights of every rival, by our names; read from the file `kept`, written there when it is not."""
+    if kept and Path(kept).exists():
+        return load_file(kept)
     spec = model_spec(config, 1, (1, 1))
     with torch.device("meta"):
         shapes = {name: tuple(p.shape) for name, p in spec.build(None).named_parameters()}
-    return {name: spec.init(name, shape) for name, shape in shapes.items()}
+    made = {name: spec.init(name, shape) for name, shape in shapes.items()}
+    if kept:
+        temporary = files.temporary_name(Path(kept))
+        save_file(made, temporary)
+        files.publish(temporary, Path(kept))
+    return made
 
 
 @contextmanager
@@ -150,11 +162,19 @@ def _ours(case: CaseLike, micro: int, *, compiled: bool = False, mode: str = "")
 
 @contextmanager
 def _hugging_face(
-    case: CaseLike, micro: int, *, attention: str = "eager", compiled: bool = False
+    case: CaseLike, micro: int, *, attention: str = "eager", compiled: bool | Literal["blocks"] = False
 ) -> Iterator[Step]:
-    """A bf16 model with fp32 master weights and torch's fused AdamW. attention: transformers' name, or "nanoT5"."""
+    """A bf16 model with fp32 master weights and torch's fused AdamW. attention: transformers' name, or "nanoT5".
+
+    compiled "blocks": each layer by itself, which takes seconds where the whole of 48 layers takes minutes.
+    """
+    first = weights(case.model, case.weights)
     nano = attention == "nanoT5"
-    model = nanot5_model(case.model, case.nanot5) if nano else hugging_face_model(case.model, attention)
+    model = (
+        nanot5_model(case.model, case.nanot5, first)
+        if nano
+        else hugging_face_model(case.model, attention, first)
+    )
     model = model.to(case.device)
     masters = [nn.Parameter(parameter.detach().clone()) for parameter in model.parameters()]
     model = model.to(torch.bfloat16)  # after the copy: rounded masters would swallow the first small steps
@@ -167,7 +187,11 @@ def _hugging_face(
     }
     optimizer = torch.optim.AdamW(masters, fused=True, **options)
     cuda = case.device == "cuda"
-    forward = torch.compile(model, backend="inductor" if cuda else "eager") if compiled else model
+    backend = "inductor" if cuda else "eager"
+    if compiled == "blocks":
+        for block in (*model.encoder.block, *model.decoder.block):  # type: ignore[union-attr, misc]
+            block.compile(backend=backend)
+    forward = torch.compile(model, backend=backend) if compiled is True else model
     chosen = cuda and attention == "sdpa"
 
     def step(batch: Mapping[str, Tensor]) -> float:
@@ -192,8 +216,8 @@ def _hugging_face(
     yield step
 
 
-def hugging_face_model(config: T5Config, attention: str) -> nn.Module:
-    """transformers' T5 with our starting weights, fp32, training mode."""
+def hugging_face_model(config: T5Config, attention: str, first: Mapping[str, Tensor]) -> nn.Module:
+    """transformers' T5 with the starting weights `first` (our names), fp32, training mode."""
     import transformers
 
     from ..export.config import config_to_hf
@@ -206,12 +230,12 @@ def hugging_face_model(config: T5Config, attention: str) -> nn.Module:
     if not config.tie_embeddings:
         model.lm_head.weight = nn.Parameter(torch.empty(config.vocab_size, config.d_model))
         model.config.tie_word_embeddings = False
-    _load(model, state_to_hf(config, _weights(config)))
+    _load(model, state_to_hf(config, first))
     return model.train()
 
 
-def nanot5_model(config: T5Config, path: str) -> nn.Module:
-    """The model of nanoT5 (Nawrot 2023) from its file utils/t5_model.py, with our starting weights.
+def nanot5_model(config: T5Config, path: str, first: Mapping[str, Tensor]) -> nn.Module:
+    """The model of nanoT5 (Nawrot 2023) from its file utils/t5_model.py, with the starting weights `first`.
 
     The file is run as it is, which is why it is named by hand; two methods that transformers 5 dropped are given back.
     """
@@ -246,7 +270,7 @@ def nanot5_model(config: T5Config, path: str) -> nn.Module:
     hf_config = transformers.AutoConfig.for_model(**config_to_hf(config, pad_id=0, eos_id=1, dtype="float32"))
     hf_config.tie_word_embeddings = False
     model: nn.Module = module.MyT5(hf_config)
-    _load(model, state_to_hf(config, _weights(config)))
+    _load(model, state_to_hf(config, first))
     return model.train()
 
 
@@ -267,6 +291,7 @@ RIVALS: dict[str, Callable[[CaseLike, int], Any]] = {
     "hf sdpa + compile": _variant(_hugging_face, attention="sdpa", compiled=True),
     "taixue + compile": _variant(_ours, compiled=True),
     "hf sdpa": _variant(_hugging_face, attention="sdpa"),
+    "hf sdpa + compiled blocks": _variant(_hugging_face, attention="sdpa", compiled="blocks"),
     "hf eager": _variant(_hugging_face, attention="eager"),
     "nanoT5 + compile": _variant(_hugging_face, attention="nanoT5", compiled=True),
     "taixue, reference kernels + compile": _variant(_ours, compiled=True, mode="reference"),

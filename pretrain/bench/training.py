@@ -43,7 +43,10 @@ SHARE = 0.4
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a model, a batch, and how many steps are taken."""
+    """One comparison: a model, a batch, and how many steps are taken.
+
+    nanot5: its t5_model.py. weights: a safetensors file of the first weights, made where it is not there yet.
+    """
 
     name: str
     model: T5Config
@@ -54,6 +57,7 @@ class Case:
     steps: int
     device: str
     nanot5: str = ""
+    weights: str = ""
 
     @property
     def flops(self) -> float:
@@ -95,7 +99,7 @@ def bench_train(
     end = time.monotonic() + 60 * minutes
     console = Console(width=None if Console().is_terminal else 160)
     rows: list[Row] = []
-    for case in [_tiny()] if dry_run else [_case(*numbers) for numbers in CASES]:
+    for case in [tiny_case()] if dry_run else [preset_case(*numbers) for numbers in CASES]:
         case = replace(case, nanot5=nanot5)
         first: Outcome | None = None
         for rival in rivals:
@@ -119,13 +123,13 @@ def bench_train(
     return rows
 
 
-def _case(preset: str, samples: int, source: int, target: int) -> Case:
+def preset_case(preset: str, samples: int, source: int, target: int) -> Case:
     model = T5Config.model_validate(load(RunConfig, f"model/{preset}").model.model_dump())
     name = f"{preset} {samples} x {source}/{target}"
     return Case(name, model, samples, source, target, warmup=5, steps=20, device="cuda")
 
 
-def _tiny() -> Case:
+def tiny_case() -> Case:
     model = T5Config(
         vocab_size=96, d_model=32, d_kv=16, d_ff=48, num_heads=2, num_encoder_layers=2, num_decoder_layers=2
     )

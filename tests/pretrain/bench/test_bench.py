@@ -61,7 +61,7 @@ def test_heads_of_a_bert_agree(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_rival_in_its_own_process(tmp_path: Path) -> None:
-    case = training._tiny()
+    case = training.tiny_case()
     outcome = training._isolated("taixue", case, 120)
     assert len(outcome.losses) == case.warmup + case.steps
     with pytest.raises(RuntimeError, match="KeyError"):
@@ -72,7 +72,7 @@ def test_a_rival_in_its_own_process(tmp_path: Path) -> None:
 
 def test_flops_follow_the_formula() -> None:
     """T5-large 512/114: 2.37 GFLOP per token, as the formula in the module gives by hand."""
-    case = training._case(*training.CASES[0])
+    case = training.preset_case(*training.CASES[0])
     per_token = case.flops / case.samples / (512 + 114)
     assert per_token == pytest.approx(2.342e9, rel=0.02)
     assert replace(case, samples=128).flops == 2 * case.flops

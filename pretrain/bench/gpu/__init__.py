@@ -1,0 +1,1 @@
+"""`taixue bench gpu`: everything that only a GPU can tell, in a few minutes, by one command."""
