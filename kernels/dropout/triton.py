@@ -46,11 +46,11 @@ def drop(
 
     Grid (blocks of ROWS, blocks of BLOCK); blocks of columns start at a whole quad, `lead` columns before the first.
     """
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK) - lead
     quad = first_quad + tl.program_id(1) * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
     inside = (row < rows)[:, None] & ((column >= 0) & (column < columns))[None, :]
-    at = row[:, None] * columns + column[None, :]
+    at = row.to(tl.int64)[:, None] * columns + column[None, :]
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     sample = tl.load(SAMPLES + row // length, mask=row < rows, other=0)
     position = first_row + row % length

@@ -3,7 +3,8 @@
 Letters: N rows (tokens), D width, P programs of the backward pass. Statistics and sums are fp32 (fp64 for fp64 input).
 Forward reads the input once and writes the result once; backward reads input and gradient once, writes the input's
 gradient, and leaves one partial sum of the weight's gradient per program: (P, D), added in a fixed order, no atomics.
-Dropout draws by address (../dropout/draws.py), so that backward draws the same numbers again.
+Dropout draws by address (../dropout/draws.py), so that backward draws the same numbers again. Rows are counted in 32
+bits, where divisions take no call; their addresses have 64.
 """
 
 from typing import Any
@@ -35,10 +36,10 @@ def norm_forward(
     THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
 ):  # fmt: skip
     """s = x + dropout(u) (with ADD), y = norm(s) * w + b. One program: ROWS rows."""
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, BLOCK)
     inside = (row < rows)[:, None] & (column < D)[None, :]
-    at = row[:, None] * D + column[None, :]
+    at = row.to(tl.int64)[:, None] * D + column[None, :]
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     if ADD:
         u = tl.load(U + at, mask=inside, other=0.0).to(ACC)
@@ -71,7 +72,7 @@ def norm_backward(
 
     One program: `tiles` x ROWS rows. Sums of g n (and g) over them go to row program_id of DW (and DB).
     """
-    program = tl.program_id(0).to(tl.int64)
+    program = tl.program_id(0)
     column = tl.arange(0, BLOCK)
     w = tl.load(W + column, mask=column < D, other=0.0).to(ACC)[None, :]
     dw = tl.zeros((ROWS, BLOCK), dtype=ACC)
@@ -79,7 +80,7 @@ def norm_backward(
     for tile in range(tiles):
         row = (program * tiles + tile) * ROWS + tl.arange(0, ROWS)
         inside = (row < rows)[:, None] & (column < D)[None, :]
-        at = row[:, None] * D + column[None, :]
+        at = row.to(tl.int64)[:, None] * D + column[None, :]
         g = tl.load(GY + at, mask=inside, other=0.0).to(ACC)
         x = tl.load(S + at, mask=inside, other=0.0).to(ACC)
         rstd = tl.load(RSTD + row, mask=row < rows, other=0.0).to(ACC)[:, None]
@@ -100,9 +101,11 @@ def norm_backward(
             survives = _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK, THRESHOLD)
             du = tl.where(survives, dx * SCALE, 0.0)
             tl.store(DU + at, du.to(DU.dtype.element_ty), mask=inside)
-    tl.store(DW + program * D + column, tl.sum(dw, 0), mask=column < D)
+    DW += program.to(tl.int64) * D
+    tl.store(DW + column, tl.sum(dw, 0), mask=column < D)
     if CENTRED:
-        tl.store(DB + program * D + column, tl.sum(db, 0), mask=column < D)
+        DB += program.to(tl.int64) * D
+        tl.store(DB + column, tl.sum(db, 0), mask=column < D)
 
 
 def tile(width: int) -> dict[str, int]:
