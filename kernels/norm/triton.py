@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..dispatch.operator import register
 from ..dropout.triton import constants, kept, load_stream
 
 PROGRAMS = 512
@@ -118,6 +119,11 @@ def _wide(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
     return (torch.float64, tl.float64) if dtype == torch.float64 else (torch.float32, tl.float32)
 
 
+def _total(parts: Tensor, like: Tensor) -> Tensor:
+    """(P, D) -> (D,): summed in the dtype of the parts."""
+    return parts.sum(0).to(like.dtype)
+
+
 def _length(rows: int, samples: Tensor | None) -> int:
     return rows if samples is None else rows // len(samples)
 
@@ -128,7 +134,6 @@ def _contiguous(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name} {tuple(tensor.shape)} has strides {tensor.stride()}: not contiguous")
 
 
-@torch.library.custom_op("taixue::norm", mutates_args=())
 def norm(
     x: Tensor,
     update: Tensor | None,
@@ -159,8 +164,7 @@ def norm(
     return total, normed, mean, rstd
 
 
-@norm.register_fake
-def _(
+def _norm_fake(
     x: Tensor,
     update: Tensor | None,
     weight: Tensor,
@@ -177,7 +181,6 @@ def _(
     return total, torch.empty_like(x, dtype=weight.dtype), mean, x.new_empty((x.shape[0],), dtype=wide)
 
 
-@torch.library.custom_op("taixue::norm_backward", mutates_args=())
 def gradient(
     grad: Tensor,
     grad_sum: Tensor | None,
@@ -206,11 +209,12 @@ def gradient(
         grad, grad_sum, x, weight, mean, rstd, stream, samples, dx, dupdate, dweight, dbias, rows, width, tiles,
         _length(rows, samples), first_row, ACC=acc, CENTRED=centred, ADD=grad_sum is not None, **constants(p), **sizes,
     )  # fmt: skip
-    return dx, dupdate, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype)
+    if centred:
+        return dx, dupdate, _total(dweight, weight), _total(dbias, weight)
+    return dx, dupdate, _total(dweight, weight), weight.new_empty((0,))
 
 
-@gradient.register_fake
-def _(
+def _gradient_fake(
     grad: Tensor,
     grad_sum: Tensor | None,
     x: Tensor,
@@ -223,7 +227,8 @@ def _(
     first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dupdate = torch.empty_like(x) if p > 0 else x.new_empty((0,))
-    return torch.empty_like(x), dupdate, torch.empty_like(weight), torch.empty_like(weight)
+    dbias = torch.empty_like(weight) if mean.numel() > 0 else weight.new_empty((0,))
+    return torch.empty_like(x), dupdate, torch.empty_like(weight), dbias
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -247,4 +252,5 @@ def _backward(ctx: Any, grad_sum: Tensor | None, grad: Tensor | None, *_: Any) -
     return dx, dupdate, dweight, dbias if ctx.centred else None, None, *nothing
 
 
-norm.register_autograd(_backward, setup_context=_save)
+register("norm", norm, _norm_fake, _save, _backward)
+register("norm_backward", gradient, _gradient_fake)
