@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dispatch import obstacle
+from ..dispatch.operator import register
 from ..dropout import Draws
 from ..dropout.draws import COLUMNS, HEADS, threshold
 from .bias import AttentionBias
@@ -72,7 +73,6 @@ def attention(
     return out
 
 
-@torch.library.custom_op("taixue::attention", mutates_args=())
 def _attention(
     query: Tensor,
     key: Tensor,
@@ -117,12 +117,10 @@ def _attention(
     return launch.forward(launch.Arguments(query, key, value, *arguments, *rest))
 
 
-@_attention.register_fake
-def _(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _fake(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return empty_heads_like(query), query.new_empty(query.shape[:3], dtype=torch.float32)
 
 
-@torch.library.custom_op("taixue::attention_backward", mutates_args=())
 def _attention_backward(
     grad: Tensor,
     out: Tensor,
@@ -158,8 +156,7 @@ def _attention_backward(
     return launch.backward(grad, out, lse, arguments, of_line=of_line, of_groups=of_groups)
 
 
-@_attention_backward.register_fake
-def _(
+def _backward_fake(
     grad: Tensor,
     out: Tensor,
     lse: Tensor,
@@ -205,7 +202,8 @@ def _differentiate(ctx: Any, grad: Tensor, grad_lse: Tensor | None) -> tuple[Ten
     )
 
 
-torch.library.register_autograd("taixue::attention", _differentiate, setup_context=_save)
+register("attention", _attention, _fake, _save, _differentiate)
+register("attention_backward", _attention_backward, _backward_fake)
 
 
 def _check(

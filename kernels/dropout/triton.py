@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..dispatch.operator import register
 from .draws import threshold
 
 ROWS, BLOCK = 8, 256
@@ -46,11 +47,11 @@ def drop(
 
     Grid (blocks of ROWS, blocks of BLOCK); blocks of columns start at a whole quad, `lead` columns before the first.
     """
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK) - lead
     quad = first_quad + tl.program_id(1) * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
     inside = (row < rows)[:, None] & ((column >= 0) & (column < columns))[None, :]
-    at = row[:, None] * columns + column[None, :]
+    at = row.to(tl.int64)[:, None] * columns + column[None, :]
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     sample = tl.load(SAMPLES + row // length, mask=row < rows, other=0)
     position = first_row + row % length
@@ -64,7 +65,6 @@ def constants(p: float) -> dict[str, Any]:
     return {"THRESHOLD": threshold(p), "SCALE": 1 / (1 - p)}
 
 
-@torch.library.custom_op("taixue::dropout", mutates_args=())
 def dropout(
     x: Tensor, p: float, stream: Tensor, samples: Tensor, first_row: int, first_column: int
 ) -> Tensor:
@@ -82,8 +82,7 @@ def dropout(
     return out
 
 
-@dropout.register_fake
-def _(x: Tensor, *rest: Any) -> Tensor:
+def _fake(x: Tensor, *rest: Any) -> Tensor:
     return torch.empty_like(x)
 
 
@@ -97,4 +96,4 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return torch.ops.taixue.dropout(grad.contiguous(), ctx.p, *place), None, None, None, None, None
 
 
-dropout.register_autograd(_backward, setup_context=_save)
+register("dropout", dropout, _fake, _save, _backward)

@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..dispatch.operator import register
+
 BLOCK = 2048
 
 
@@ -76,7 +78,6 @@ def _contiguous(**tensors: Tensor) -> None:
             raise ValueError(f"{name} {tuple(tensor.shape)} has strides {tensor.stride()}: not contiguous")
 
 
-@torch.library.custom_op("taixue::gate", mutates_args=())
 def gate(a: Tensor, b: Tensor, activation: str) -> Tensor:
     """activation(a) * b for contiguous tensors of one shape and dtype."""
     _contiguous(a=a, b=b)
@@ -85,12 +86,10 @@ def gate(a: Tensor, b: Tensor, activation: str) -> Tensor:
     return out
 
 
-@gate.register_fake
-def _(a: Tensor, b: Tensor, activation: str) -> Tensor:
+def _gate_fake(a: Tensor, b: Tensor, activation: str) -> Tensor:
     return torch.empty_like(a)
 
 
-@torch.library.custom_op("taixue::gate_backward", mutates_args=())
 def gradient(grad: Tensor, a: Tensor, b: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     """Gradients of a and b."""
     _contiguous(grad=grad, a=a, b=b)
@@ -101,8 +100,7 @@ def gradient(grad: Tensor, a: Tensor, b: Tensor, activation: str) -> tuple[Tenso
     return da, db
 
 
-@gradient.register_fake
-def _(grad: Tensor, a: Tensor, b: Tensor, activation: str) -> tuple[Tensor, Tensor]:
+def _gradient_fake(grad: Tensor, a: Tensor, b: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     return torch.empty_like(a), torch.empty_like(b)
 
 
@@ -115,4 +113,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
     return *torch.ops.taixue.gate_backward(grad.contiguous(), *ctx.saved_tensors, ctx.activation), None
 
 
-gate.register_autograd(_backward, setup_context=_save)
+register("gate", gate, _gate_fake, _save, _backward)
+register("gate_backward", gradient, _gradient_fake)

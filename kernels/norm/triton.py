@@ -3,7 +3,8 @@
 Letters: N rows (tokens), D width, P programs of the backward pass. Statistics and sums are fp32 (fp64 for fp64 input).
 Forward reads the input once and writes the result once; backward reads input and gradient once, writes the input's
 gradient, and leaves one partial sum of the weight's gradient per program: (P, D), added in a fixed order, no atomics.
-Dropout draws by address (../dropout/draws.py), so that backward draws the same numbers again.
+Dropout draws by address (../dropout/draws.py), so that backward draws the same numbers again. Rows are counted in 32
+bits, where divisions take no call; their addresses have 64.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..dispatch.operator import register
 from ..dropout.triton import constants, kept, load_stream
 
 PROGRAMS = 512
@@ -35,10 +37,10 @@ def norm_forward(
     THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
 ):  # fmt: skip
     """s = x + dropout(u) (with ADD), y = norm(s) * w + b. One program: ROWS rows."""
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, BLOCK)
     inside = (row < rows)[:, None] & (column < D)[None, :]
-    at = row[:, None] * D + column[None, :]
+    at = row.to(tl.int64)[:, None] * D + column[None, :]
     x = tl.load(X + at, mask=inside, other=0.0).to(ACC)
     if ADD:
         u = tl.load(U + at, mask=inside, other=0.0).to(ACC)
@@ -71,7 +73,7 @@ def norm_backward(
 
     One program: `tiles` x ROWS rows. Sums of g n (and g) over them go to row program_id of DW (and DB).
     """
-    program = tl.program_id(0).to(tl.int64)
+    program = tl.program_id(0)
     column = tl.arange(0, BLOCK)
     w = tl.load(W + column, mask=column < D, other=0.0).to(ACC)[None, :]
     dw = tl.zeros((ROWS, BLOCK), dtype=ACC)
@@ -79,7 +81,7 @@ def norm_backward(
     for tile in range(tiles):
         row = (program * tiles + tile) * ROWS + tl.arange(0, ROWS)
         inside = (row < rows)[:, None] & (column < D)[None, :]
-        at = row[:, None] * D + column[None, :]
+        at = row.to(tl.int64)[:, None] * D + column[None, :]
         g = tl.load(GY + at, mask=inside, other=0.0).to(ACC)
         x = tl.load(S + at, mask=inside, other=0.0).to(ACC)
         rstd = tl.load(RSTD + row, mask=row < rows, other=0.0).to(ACC)[:, None]
@@ -100,9 +102,11 @@ def norm_backward(
             survives = _survives(STREAM, SAMPLES, row, rows, length, first_row, BLOCK, THRESHOLD)
             du = tl.where(survives, dx * SCALE, 0.0)
             tl.store(DU + at, du.to(DU.dtype.element_ty), mask=inside)
-    tl.store(DW + program * D + column, tl.sum(dw, 0), mask=column < D)
+    DW += program.to(tl.int64) * D
+    tl.store(DW + column, tl.sum(dw, 0), mask=column < D)
     if CENTRED:
-        tl.store(DB + program * D + column, tl.sum(db, 0), mask=column < D)
+        DB += program.to(tl.int64) * D
+        tl.store(DB + column, tl.sum(db, 0), mask=column < D)
 
 
 def tile(width: int) -> dict[str, int]:
@@ -115,6 +119,11 @@ def _wide(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
     return (torch.float64, tl.float64) if dtype == torch.float64 else (torch.float32, tl.float32)
 
 
+def _total(parts: Tensor, like: Tensor) -> Tensor:
+    """(P, D) -> (D,): summed in the dtype of the parts."""
+    return parts.sum(0).to(like.dtype)
+
+
 def _length(rows: int, samples: Tensor | None) -> int:
     return rows if samples is None else rows // len(samples)
 
@@ -125,7 +134,6 @@ def _contiguous(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name} {tuple(tensor.shape)} has strides {tensor.stride()}: not contiguous")
 
 
-@torch.library.custom_op("taixue::norm", mutates_args=())
 def norm(
     x: Tensor,
     update: Tensor | None,
@@ -156,8 +164,7 @@ def norm(
     return total, normed, mean, rstd
 
 
-@norm.register_fake
-def _(
+def _norm_fake(
     x: Tensor,
     update: Tensor | None,
     weight: Tensor,
@@ -174,7 +181,6 @@ def _(
     return total, torch.empty_like(x, dtype=weight.dtype), mean, x.new_empty((x.shape[0],), dtype=wide)
 
 
-@torch.library.custom_op("taixue::norm_backward", mutates_args=())
 def gradient(
     grad: Tensor,
     grad_sum: Tensor | None,
@@ -203,11 +209,12 @@ def gradient(
         grad, grad_sum, x, weight, mean, rstd, stream, samples, dx, dupdate, dweight, dbias, rows, width, tiles,
         _length(rows, samples), first_row, ACC=acc, CENTRED=centred, ADD=grad_sum is not None, **constants(p), **sizes,
     )  # fmt: skip
-    return dx, dupdate, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype)
+    if centred:
+        return dx, dupdate, _total(dweight, weight), _total(dbias, weight)
+    return dx, dupdate, _total(dweight, weight), weight.new_empty((0,))
 
 
-@gradient.register_fake
-def _(
+def _gradient_fake(
     grad: Tensor,
     grad_sum: Tensor | None,
     x: Tensor,
@@ -220,7 +227,8 @@ def _(
     first_row: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dupdate = torch.empty_like(x) if p > 0 else x.new_empty((0,))
-    return torch.empty_like(x), dupdate, torch.empty_like(weight), torch.empty_like(weight)
+    dbias = torch.empty_like(weight) if mean.numel() > 0 else weight.new_empty((0,))
+    return torch.empty_like(x), dupdate, torch.empty_like(weight), dbias
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -244,4 +252,5 @@ def _backward(ctx: Any, grad_sum: Tensor | None, grad: Tensor | None, *_: Any) -
     return dx, dupdate, dweight, dbias if ctx.centred else None, None, *nothing
 
 
-norm.register_autograd(_backward, setup_context=_save)
+register("norm", norm, _norm_fake, _save, _backward)
+register("norm_backward", gradient, _gradient_fake)

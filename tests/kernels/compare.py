@@ -18,7 +18,7 @@ def values_and_gradients(function: Function, tensors: Sequence[Tensor | None], s
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     generator = torch.Generator().manual_seed(seed)
     grads = [
-        torch.randn(out.shape, generator=generator, dtype=torch.float64).to(tensors[0].dtype).to(out.dtype)  # type: ignore[union-attr]
+        torch.randn(out.shape, generator=generator, dtype=torch.float64).to(tensors[0].dtype).to(out)  # type: ignore[union-attr]
         for out in outputs
     ]
     torch.autograd.backward(outputs, grads)

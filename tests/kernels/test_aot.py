@@ -13,7 +13,7 @@ import pytest
 
 from taixue.launch.cli import main
 
-from .attention.calls import DEVICE
+from .machine import needs_interpreter
 
 pytest.importorskip("triton")
 
@@ -49,7 +49,7 @@ def test_attention(architecture: int, kinds: dict[str, int]) -> None:
         assert usage["shared"] <= 100 * 1024  # two blocks on a multiprocessor
 
 
-@pytest.mark.skipif(DEVICE.type == "cuda", reason="this process does not interpret")
+@needs_interpreter
 def test_not_while_triton_interprets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kernels"]) == 2
     assert "unset TRITON_INTERPRET and TAIXUE_KERNELS" in capsys.readouterr().err

@@ -10,6 +10,8 @@ import torch
 from taixue import UserError
 from taixue.kernels import dispatch
 
+from .machine import needs_interpreter
+
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
@@ -24,7 +26,7 @@ def test_auto_takes_no_kernel_on_a_cpu() -> None:
         assert dispatch.obstacle("attention", CPU, torch.float32) == "tensors on cpu"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this process compiles kernels for its GPU")
+@needs_interpreter
 def test_interpret_takes_cpu_tensors_of_known_dtypes() -> None:
     pytest.importorskip("triton")
     with dispatch.using("interpret"):

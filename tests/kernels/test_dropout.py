@@ -12,6 +12,7 @@ from taixue.kernels import dispatch
 from taixue.kernels.dropout import Draws, dropout, reference, site
 
 from .attention.plain import philox
+from .machine import BACKEND, DEVICE, KERNELS
 
 pytest.importorskip("triton")
 
@@ -36,8 +37,9 @@ def test_philox_is_random123s(counter: tuple[int, ...], key: tuple[int, int], wo
 
 
 def some(p: float, batch: int, **first: int) -> Draws:
-    samples = torch.arange(batch) * 7 + 2**31 - 3
-    return Draws(p, torch.tensor([12345, 678, site("encoder.layers.3.ffn.hidden")]), samples, **first)
+    samples = torch.arange(batch, device=DEVICE) * 7 + 2**31 - 3
+    stream = torch.tensor([12345, 678, site("encoder.layers.3.ffn.hidden")], device=DEVICE)
+    return Draws(p, stream, samples, **first)
 
 
 @settings(max_examples=20)
@@ -53,8 +55,8 @@ def test_kernel_reference_and_plain_twin_drop_the_same(
 ) -> None:
     draws = some(p, shape[0], first_row=first_row, first_column=first_column)
     found = []
-    for mode in ("reference", "interpret"):
-        x = torch.ones(shape, dtype=dtype, requires_grad=True)
+    for mode in ("reference", KERNELS):
+        x = torch.ones(shape, dtype=dtype, device=DEVICE, requires_grad=True)
         with dispatch.using(mode):
             out = dropout(x, draws)
             out.backward(torch.full_like(out, 2))
@@ -67,15 +69,15 @@ def test_kernel_reference_and_plain_twin_drop_the_same(
     column = np.arange(first_column, first_column + shape[-1])
     row = np.arange(first_row, first_row + rows)[:, None]
     seed, step, place = draws.stream.tolist()
-    words = philox((column // 4, row, draws.samples.numpy()[:, None, None], place), (seed, step))
+    words = philox((column // 4, row, draws.samples.cpu().numpy()[:, None, None], place), (seed, step))
     word = np.choose(column % 4, words).astype(np.int64)
     keep = torch.from_numpy(word >= min(round(p * 2**32), 2**32 - 1)).view(shape)
-    assert torch.equal(out, keep * torch.tensor(1 / (1 - p), dtype=torch.float64).to(dtype))
+    assert torch.equal(out.cpu(), keep * torch.tensor(1 / (1 - p), dtype=torch.float64).to(dtype))
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 def test_a_shard_drops_its_part_of_the_whole(mode: str) -> None:
-    x = torch.randn(6, 10, 24, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(6, 10, 24, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     draws = some(0.4, 6)
     with dispatch.using(mode):
         whole = dropout(x, draws)
@@ -115,22 +117,20 @@ def test_every_part_of_the_address_counts_and_masks_are_independent() -> None:
 
 
 def test_nothing_is_dropped_without_draws_or_at_0() -> None:
-    x = torch.randn(2, 3, 4)
+    x = torch.randn(2, 3, 4, device=DEVICE)
     assert dropout(x, None) is x
     assert dropout(x, some(0.0, 2)) is x
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 def test_compiled_once_for_every_site_and_checkpointed(mode: str) -> None:
-    x = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     torch._dynamo.reset()
     compiled: list[int] = []
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> object:
-        from torch._dynamo.backends.debugging import aot_eager
-
         compiled.append(1)
-        return aot_eager(graph, inputs)
+        return torch._dynamo.lookup_backend(BACKEND)(graph, inputs)
 
     def twice(x: Tensor, draws: Draws) -> Tensor:
         return dropout(dropout(x, draws).sin(), draws)
@@ -138,7 +138,8 @@ def test_compiled_once_for_every_site_and_checkpointed(mode: str) -> None:
     with dispatch.using(mode):
         fast = torch.compile(twice, backend=backend, fullgraph=True)
         for name in ("a", "b", "c"):
-            draws = Draws(0.3, torch.tensor([1, 2, site(name)]), torch.arange(2), first_row=4)
+            stream = torch.tensor([1, 2, site(name)], device=DEVICE)
+            draws = Draws(0.3, stream, torch.arange(2, device=DEVICE), first_row=4)
             found = []
             for function in (twice, fast, lambda *inputs: checkpoint(twice, *inputs, use_reentrant=False)):
                 leaf = x.clone().requires_grad_()
@@ -152,14 +153,14 @@ def test_compiled_once_for_every_site_and_checkpointed(mode: str) -> None:
 
 def test_the_op_keeps_torchs_contracts() -> None:
     draws = some(0.3, 2)
-    x = torch.randn(2, 5, 12, requires_grad=True)
-    with dispatch.using("interpret"):
+    x = torch.randn(2, 5, 12, device=DEVICE, requires_grad=True)
+    with dispatch.using(KERNELS):
         dropout(x, draws)  # registers the op
         torch.library.opcheck(torch.ops.taixue.dropout.default, (x, 0.3, draws.stream, draws.samples, 1, 3))
 
 
 def test_draws_that_do_not_fit_are_refused() -> None:
-    x, draws = torch.ones(2, 3, 4), some(0.1, 2)
+    x, draws = torch.ones(2, 3, 4, device=DEVICE), some(0.1, 2)
     stream, samples = draws.stream, draws.samples
     for wrong, message in (
         (Draws(1.0, stream, samples), "dropout 1.0: must be at least 0 and below 1"),

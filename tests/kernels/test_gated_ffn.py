@@ -1,4 +1,4 @@
-"""The gate's kernels in Triton's interpreter: equal to float64, exact in the tails, keeping only their inputs."""
+"""The gate's kernels: equal to float64, exact in the tails, keeping only their inputs."""
 
 import pytest
 import torch
@@ -6,24 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from taixue.kernels import dispatch
 from taixue.kernels.gated_ffn import ACTIVATIONS, gate, reference
 
 from .compare import assert_equals_float64, assert_same_bits
+from .conftest import Way
+from .machine import DEVICE, ON_GPU
 
-pytest.importorskip("triton")
-
-
-@pytest.fixture(autouse=True)
-def _interpreter():
-    with dispatch.using("interpret"):
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def data(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[Tensor]:
     generator = torch.Generator().manual_seed(sum(shape))
     a, b = (torch.randn(shape, generator=generator) for _ in range(2))
-    return [(4 * a).to(dtype), b.to(dtype)]
+    return [(4 * a).to(DEVICE, dtype), b.to(DEVICE, dtype)]
 
 
 @settings(max_examples=12)
@@ -43,15 +38,18 @@ def test_equal_to_float64(shape: tuple[int, ...], activation: str, dtype: torch.
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_far_out(activation: str) -> None:
     """Values and slopes of saturated activations; no NaN."""
-    a = torch.tensor([-1e4, -200.0, -20.0, -5.0, 0.0, 5.0, 20.0, 200.0, 1e4])
+    a = torch.tensor([-1e4, -200.0, -20.0, -5.0, 0.0, 5.0, 20.0, 200.0, 1e4], device=DEVICE)
     tensors = [a, torch.ones_like(a)]
     assert_equals_float64(
         lambda a, b: gate(a, b, activation), lambda a, b: reference.gate(a, b, activation), tensors
     )
 
 
-def test_run_to_run_equal_bits() -> None:
-    assert_same_bits(lambda a, b: gate(a, b, "gelu_new"), data((33, 65)))
+def test_called_and_compiled(way: Way) -> None:
+    """On a GPU at a real size; with the same bits each time."""
+    function, tensors = way(lambda a, b: gate(a, b, "gelu_new")), data((4096, 2816) if ON_GPU else (33, 65))
+    assert_equals_float64(function, lambda a, b: reference.gate(a, b, "gelu_new"), tensors)
+    assert_same_bits(function, tensors)
 
 
 def test_backward_keeps_the_inputs_only() -> None:
@@ -69,10 +67,10 @@ def test_the_op_keeps_torchs_contracts() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    a = torch.randn(4, 8)
+    a = torch.randn(4, 8, device=DEVICE)
     with pytest.raises(ValueError, match="activation 'tanh' is not one of gelu"):
         gate(a, a, "tanh")
-    with pytest.raises(ValueError, match=r"a \(4, 8\) torch.float32 on cpu, b \(4, 7\) torch.float32 on cpu"):
+    with pytest.raises(ValueError, match=rf"a \(4, 8\) .*32 on {DEVICE}, b \(4, 7\) .*32 on {DEVICE}"):
         gate(a, a[:, :7], "relu")
     with pytest.raises(ValueError, match=r"b \(4, 8\) torch.bfloat16"):
         gate(a, a.bfloat16(), "relu")

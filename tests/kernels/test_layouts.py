@@ -16,6 +16,8 @@ from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
+from .machine import needs_interpreter
+
 T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 2, "num_decoder_layers": 2})
 BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})
 
@@ -61,6 +63,7 @@ def difference(model: T5Config | BertConfig, layout: Layout, options: dict[str, 
     ],
     ids=["t5-pp-selective", "bert-tp-full", "bert-fsdp-compile"],
 )
+@needs_interpreter
 def test_gradients_are_the_references(
     model: T5Config | BertConfig, layout: Layout, options: dict[str, object]
 ) -> None:

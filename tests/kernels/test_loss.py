@@ -16,7 +16,9 @@ from taixue.kernels.loss.linear import CHUNK, LEAST_ROWS, rows_of_chunk
 from taixue.parallel.vocabulary import vocabulary_split
 
 from ..dist import run_ranks
-from .compare import TOLERANCES, assert_equals_float64, assert_same_bits, values_and_gradients
+from .compare import assert_equals_float64, assert_same_bits, values_and_gradients
+from .conftest import Way
+from .machine import DEVICE, KERNELS, ON_GPU
 
 
 def data(
@@ -29,7 +31,8 @@ def data(
     shift = torch.randn(vocabulary, generator=generator)
     labels = torch.randint(vocabulary, (rows,), generator=generator)
     labels[1::3] = IGNORE
-    return [x.to(dtype), weight.to(dtype), shift.to(dtype) if bias else None], labels
+    x, weight, shift = (tensor.to(DEVICE, dtype) for tensor in (x, weight, shift))
+    return [x, weight, shift if bias else None], labels.to(DEVICE)
 
 
 def plain(
@@ -41,7 +44,7 @@ def plain(
     return entropy + z * (logits.logsumexp(-1).square() * (labels != IGNORE)).sum()
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 @settings(max_examples=12)
 @given(
     rows=st.sampled_from((1, 2, 7, 20)),
@@ -73,7 +76,7 @@ def test_equal_to_float64(
         )
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 def test_float64_is_exact_and_bits_repeat(mode: str) -> None:
     pytest.importorskip("triton")
     tensors, labels = data(9, 16, 300, True)
@@ -145,11 +148,11 @@ def test_gradients_may_be_asked_again_and_apart(dtype: torch.dtype) -> None:
     inputs = [t.requires_grad_() for t in tensors if t is not None]
     with dispatch.using("reference"):
         loss = linear_cross_entropy_sum(*inputs, labels, chunk_rows=4)
-    factor = torch.tensor(0.37)
+    factor = torch.tensor(0.37, device=DEVICE)
     together = torch.autograd.grad(loss, inputs, factor, retain_graph=True)
     apart = [torch.autograd.grad(loss, one, factor, retain_graph=True)[0] for one in inputs]
     assert all(torch.equal(a, b) for a, b in zip(together, apart, strict=True))
-    assert factor == torch.tensor(0.37)
+    assert factor == torch.tensor(0.37, device=DEVICE)
 
 
 def _split(mode: str) -> float:
@@ -169,7 +172,7 @@ def _split(mode: str) -> float:
     return max(((a - b).norm() / b.norm()).item() for a, b in zip(got, expected, strict=True))
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 def test_a_vocabulary_split_over_ranks_gives_the_same(mode: str) -> None:
     pytest.importorskip("triton")
     assert max(run_ranks(_split, 2, mode)) <= 1e-13
@@ -178,22 +181,24 @@ def test_a_vocabulary_split_over_ranks_gives_the_same(mode: str) -> None:
 def test_the_ops_keep_torchs_contracts() -> None:
     pytest.importorskip("triton")
     (x, weight, _), labels = data(4, 8, 40, False)
-    with dispatch.using("interpret"):
+    with dispatch.using(KERNELS):
         linear_cross_entropy_sum(x, weight, None, labels)
-        logits, lse = F.linear(x, weight), torch.randn(4)
+        logits, lse = F.linear(x, weight), torch.randn(4, device=DEVICE)
         torch.library.opcheck(torch.ops.taixue.loss_statistics.default, (logits, labels, 0))
         torch.library.opcheck(
             torch.ops.taixue.loss_gradient.default, (logits, labels, 0, lse, 0.1, 0.9, 0.01)
         )
 
 
-def test_compiled_as_a_whole_it_computes_the_same() -> None:
-    (x, weight, _), labels = data(9, 8, 40, False)
-    function = lambda a, b: linear_cross_entropy_sum(a, b, None, labels)  # noqa: E731
-    with dispatch.using("reference"):
-        compiled = torch.compile(function, backend="aot_eager")
-        got, expected = (values_and_gradients(f, [x, weight]) for f in (compiled, function))
-    torch.testing.assert_close(got, expected, rtol=TOLERANCES[torch.float32], atol=0)
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
+def test_called_and_compiled(way: Way, mode: str) -> None:
+    """On a GPU at a real size; with the same bits each time."""
+    rows, width, vocabulary = (2048, 1024, 32128) if ON_GPU else (9, 8, 40)
+    tensors, labels = data(rows, width, vocabulary, True)
+    with dispatch.using(mode):
+        function = way(lambda *three: linear_cross_entropy_sum(*three, labels))
+        assert_equals_float64(function, lambda *three: plain(*three, labels, 0.0, 0.0), tensors)
+        assert_same_bits(function, tensors)
 
 
 def test_bad_input_is_refused() -> None:
@@ -210,9 +215,9 @@ def test_bad_input_is_refused() -> None:
         linear_cross_entropy_sum(x, weight.bfloat16(), None, labels)
     with pytest.raises(ValueError, match=r"labels are torch\.int32"):
         linear_cross_entropy_sum(x, weight, None, labels.int())
-    with pytest.raises(ValueError, match="weight on meta, x on cpu"):
+    with pytest.raises(ValueError, match=f"weight on meta, x on {DEVICE}"):
         linear_cross_entropy_sum(x, weight.to("meta"), None, labels)
-    with dispatch.using("interpret"):
+    with dispatch.using(KERNELS):
         linear_cross_entropy_sum(x, weight, None, labels)
     with pytest.raises(ValueError, match=r"logits \(8, 40\) have strides \(1, 8\): not contiguous"):
-        torch.ops.taixue.loss_statistics(weight.t(), torch.zeros(8, dtype=torch.long), 0)
+        torch.ops.taixue.loss_statistics(weight.t(), labels.new_zeros(8), 0)

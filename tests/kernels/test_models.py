@@ -11,7 +11,7 @@ from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import compare, counts, small
 from taixue.pretrain.verify.layouts import parse_layout
 
-from .attention.calls import DEVICE, KERNELS
+from .machine import DEVICE, KERNELS, needs_interpreter
 
 pytest.importorskip("triton")
 
@@ -51,10 +51,7 @@ def test_steps(config: T5Config | BertConfig, steps: int) -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.skipif(
-    DEVICE.type == "cuda",
-    reason="ranks of `taixue verify` compute on the CPU, this process does not interpret",
-)
+@needs_interpreter
 def test_ranks_with_kernels_equal_one_process_without() -> None:
     (layout,) = parse_layout("tp2:sp")
     least = {"num_encoder_layers": 1, "num_decoder_layers": 1, "num_heads": 2}

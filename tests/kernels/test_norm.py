@@ -1,4 +1,4 @@
-"""The norm kernels in Triton's interpreter: equal to float64, deterministic, at home in torch's machinery."""
+"""The norm kernels: equal to float64, deterministic, at home in torch's machinery."""
 
 import pytest
 import torch
@@ -7,27 +7,22 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from taixue.kernels import dispatch
 from taixue.kernels.dropout import Draws, dropout
 from taixue.kernels.norm import add_layer_norm, add_rms_norm, layer_norm, reference, rms_norm
 
 from .compare import assert_equals_float64, assert_same_bits
+from .conftest import Way
+from .machine import DEVICE, ON_GPU
 
-pytest.importorskip("triton")
+pytestmark = pytest.mark.usefixtures("kernels")
 EPS = 1e-6
-
-
-@pytest.fixture(autouse=True)
-def _interpreter():
-    with dispatch.using("interpret"):
-        yield
 
 
 def data(rows: int, width: int, bias: bool, dtype: torch.dtype = torch.float32) -> list[Tensor | None]:
     """x, update, weight, bias."""
     generator = torch.Generator().manual_seed(rows * 1000 + width)
     shapes = ((rows, width), (rows, width), (width,), (width,))
-    tensors = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    tensors = [torch.randn(shape, generator=generator).to(DEVICE, dtype) for shape in shapes]
     return tensors if bias else [*tensors[:3], None]
 
 
@@ -67,8 +62,25 @@ def test_more_rows_than_partial_sums(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_run_to_run_equal_bits(bias: bool) -> None:
-    assert_same_bits(fused, data(37, 96, bias))
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_called_and_compiled(way: Way, bias: bool, p: float) -> None:
+    """On a GPU at a real size; with the same bits each time."""
+    batch, length, width = (8, 512, 1024) if ON_GPU else (3, 7, 96)
+    tensors, shape = data(batch * length, width, bias), (batch, length, width)
+    numbers = draws(p, batch) if p else None
+
+    def fast(x: Tensor, update: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        x, update = x.view(shape), update.view(shape)
+        if bias is None:
+            return add_rms_norm(x, update, weight, EPS, numbers)
+        return add_layer_norm(x, update, weight, bias, EPS, numbers)
+
+    def plain(x: Tensor, update: Tensor, *two: Tensor | None) -> tuple[Tensor, Tensor]:
+        return reference.add_norm(x.view(shape), update.view(shape), *two, EPS, numbers)
+
+    function = way(fast)
+    assert_equals_float64(function, plain, tensors)
+    assert_same_bits(function, tensors)
 
 
 def test_one_of_two_results_may_go_unused() -> None:
@@ -82,7 +94,8 @@ def test_one_of_two_results_may_go_unused() -> None:
 
 
 def draws(p: float, batch: int, site: int = 5, first_row: int = 0) -> Draws:
-    return Draws(p, torch.tensor([3, 4, site]), torch.arange(batch) + 11, first_row=first_row)
+    stream = torch.tensor([3, 4, site], device=DEVICE)
+    return Draws(p, stream, torch.arange(batch, device=DEVICE) + 11, first_row=first_row)
 
 
 @settings(max_examples=8)
@@ -111,8 +124,9 @@ def test_dropout_is_the_references(
 
 
 def test_dropout_drops_its_share_and_backward_the_same_elements() -> None:
-    x, weight, p = torch.zeros(8, 8, 128), torch.ones(128), 0.25
-    update = torch.ones(8, 8, 128, requires_grad=True)
+    ones = torch.ones(8, 8, 128, device=DEVICE)
+    x, weight, p = 0 * ones, ones[0, 0].clone(), 0.25
+    update = ones.clone().requires_grad_()
     total, normed = add_rms_norm(x, update, weight, EPS, draws(p, 8))
     kept = total.detach() != 0
     assert torch.equal(total.detach(), dropout(torch.ones_like(x), draws(p, 8)))
@@ -122,7 +136,7 @@ def test_dropout_drops_its_share_and_backward_the_same_elements() -> None:
     assert torch.equal(add_rms_norm(x, update, weight, EPS, draws(p, 8))[0], total)
     assert not torch.equal(add_rms_norm(x, update, weight, EPS, draws(p, 8, site=6))[0], total)
     part = add_rms_norm(
-        x[2:5, 3:], update[2:5, 3:], weight, EPS, Draws(p, draws(p, 8).stream, torch.arange(13, 16), 3)
+        x[2:5, 3:], update[2:5, 3:], weight, EPS, Draws(p, draws(p, 8).stream, draws(p, 8).samples[2:5], 3)
     )
     assert torch.equal(part[0], total[2:5, 3:])
 
@@ -152,19 +166,19 @@ def test_the_ops_keep_torchs_contracts() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    x, weight = torch.randn(4, 8), torch.ones(8)
+    x, weight = torch.randn(4, 8, device=DEVICE), torch.ones(8, device=DEVICE)
     with pytest.raises(ValueError, match=r"weight \(7,\) does not fit x \(4, 8\)"):
-        rms_norm(x, torch.ones(7), EPS)
+        rms_norm(x, weight[:7], EPS)
     with pytest.raises(ValueError, match=r"nothing to normalise: x \(0, 8\)"):
         rms_norm(x[:0], weight, EPS)
-    with pytest.raises(ValueError, match=r"update \(3, 8\) torch.float32 on cpu, x \(4, 8\)"):
+    with pytest.raises(ValueError, match=rf"update \(3, 8\) torch.float32 on {DEVICE}, x \(4, 8\)"):
         add_rms_norm(x, x[:3], weight, EPS)
     with pytest.raises(ValueError, match=r"update \(4, 8\) torch.float64"):
         add_rms_norm(x, x.double(), weight, EPS)
-    with pytest.raises(ValueError, match="weight on meta, x on cpu"):
+    with pytest.raises(ValueError, match=f"weight on meta, x on {DEVICE}"):
         rms_norm(x, weight.to("meta"), EPS)
     with pytest.raises(ValueError, match=r"samples \(3,\): must be \(3,\) and \(4,\)"):
         add_rms_norm(x, x, weight, EPS, draws(0.1, 3))
     with pytest.raises(ValueError, match=r"x \(8, 4\) has strides \(1, 8\): not contiguous"):
-        torch.ops.taixue.norm(x.t(), None, torch.ones(4), None, EPS, 0.0, None, None, 0)
-    assert torch.equal(rms_norm(x.t(), torch.ones(4), EPS), rms_norm(x.t().contiguous(), torch.ones(4), EPS))
+        torch.ops.taixue.norm(x.t(), None, weight[:4], None, EPS, 0.0, None, None, 0)
+    assert torch.equal(rms_norm(x.t(), weight[:4], EPS), rms_norm(x.t().contiguous(), weight[:4], EPS))

@@ -24,6 +24,7 @@ from taixue.parallel.vocabulary import vocabulary_split
 from tests.dist import run_ranks
 
 from .compare import assert_equals_float64, assert_same_bits, values_and_gradients
+from .machine import BACKEND, DEVICE, KERNELS
 from .test_loss import Largest, data
 
 
@@ -36,7 +37,7 @@ def teacher_of(rows: int, vocabulary: int, k: int, t: float, seed: int = 0) -> T
     ids[2::5, k // 2 :] = IGNORE
     ids[3::5] = IGNORE
     log_probabilities[ids == IGNORE] = float("nan")
-    return Teacher(ids, log_probabilities, t)
+    return Teacher(ids.to(DEVICE), log_probabilities.to(DEVICE), t)
 
 
 def plain(
@@ -64,7 +65,7 @@ def error(got: list[Tensor], expected: list[Tensor]) -> float:
     return torch.stack([(a - b).norm() / b.norm().clamp(min=1e-2) for a, b in pairs]).max().item()
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 @settings(max_examples=40)
 @given(
     rows=st.sampled_from((1, 2, 7, 20)),
@@ -109,9 +110,10 @@ def test_lower_precision_is_near_float64_and_bits_repeat(dtype: torch.dtype, k: 
 
 def test_a_rest_far_below_the_smallest_number_is_exact() -> None:
     """The student gives the rest e^-300, which fp32 cannot hold; and the id that the teacher names, in turn."""
-    weight = torch.eye(6)
-    x = torch.tensor([[300.0, 0, 0, 1, 2, 3], [-300.0, 0, 0, 1, 2, 3]])
-    teacher = Teacher(torch.zeros(2, 1, dtype=torch.long), torch.full((2, 1), 0.9).log())
+    weight = torch.eye(6, device=DEVICE)
+    x = torch.tensor([[300.0, 0, 0, 1, 2, 3], [-300.0, 0, 0, 1, 2, 3]], device=DEVICE)
+    ids = torch.zeros(2, 1, dtype=torch.long, device=DEVICE)
+    teacher = Teacher(ids, torch.full((2, 1), 0.9, device=DEVICE).log())
     function = lambda a, b: linear_loss_sums(a, b, None, Targets(teacher=teacher))  # noqa: E731
     with dispatch.using("reference"):
         assert_equals_float64(function, lambda a, b: plain(a, b, None, None, teacher), [x, weight])
@@ -150,7 +152,7 @@ def test_gradients_may_be_asked_again_and_apart() -> None:
     before = [t.detach().clone() for t in inputs]
     with dispatch.using("reference"):
         sums = linear_loss_sums(*inputs, Targets(labels, teacher_of(20, 131, 5, 2.0)), chunk_rows=6)
-        factors = [torch.tensor(f, dtype=torch.float64) for f in (0.37, -1.9)]
+        factors = [torch.tensor(f, dtype=torch.float64, device=DEVICE) for f in (0.37, -1.9)]
         together = torch.autograd.grad(sums, inputs, factors, retain_graph=True)
         apart = [torch.autograd.grad(sums, one, factors, retain_graph=True)[0] for one in inputs]
         hard = torch.autograd.grad(sums[0], inputs, factors[0], retain_graph=True)
@@ -180,7 +182,7 @@ def test_compiled_as_a_whole_it_computes_the_same() -> None:
     teacher = teacher_of(9, 40, 5, 2.0)
     function = lambda a, b: linear_loss_sums(a, b, None, Targets(labels, teacher))  # noqa: E731
     with dispatch.using("reference"):
-        compiled = torch.compile(function, backend="aot_eager")
+        compiled = torch.compile(function, backend=BACKEND)
         got, expected = (values_and_gradients(f, [x, weight]) for f in (compiled, function))
     assert error(got, expected) <= 1e-13
 
@@ -213,7 +215,7 @@ def _split_losses(mode: str, cases: int) -> list[float]:
     return differences
 
 
-@pytest.mark.parametrize(("mode", "cases"), [("reference", 40), ("interpret", 4)])
+@pytest.mark.parametrize(("mode", "cases"), [("reference", 40), (KERNELS, 4)])
 def test_a_vocabulary_split_over_ranks_gives_the_same(mode: str, cases: int) -> None:
     pytest.importorskip("triton")
     ranks = run_ranks(_split_losses, 2, mode, cases)
@@ -270,7 +272,7 @@ def numbers(rows: int, vocabulary: int, tied: bool, seed: int) -> tuple[Tensor, 
     """x, weight, bias in float64; tied: small whole numbers, whose logits are exact and often equal."""
     generator = torch.Generator().manual_seed(seed)
     tensors = (
-        torch.randn(*shape, generator=generator, dtype=torch.float64)
+        torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE)
         for shape in ((rows, 3), (vocabulary, 3), (vocabulary,))
     )
     x, weight, bias = (tensor.round() if tied else tensor for tensor in tensors)
@@ -308,12 +310,12 @@ def test_top_k_of_a_split_vocabulary_is_the_same() -> None:
 
 
 def test_top_k_keeps_shapes_and_knows_no_gradient() -> None:
-    x, weight = torch.randn(2, 5, 8, dtype=torch.bfloat16), torch.randn(40, 8, dtype=torch.bfloat16)
+    x, weight = (torch.randn(*shape, device=DEVICE).bfloat16() for shape in ((2, 5, 8), (40, 8)))
     ids, log_probabilities = linear_top_k(x, weight.requires_grad_(), None, 3)
     assert (ids.shape, ids.dtype) == ((2, 5, 3), torch.int64)
     assert (log_probabilities.shape, log_probabilities.dtype) == ((2, 5, 3), torch.float32)
     assert not log_probabilities.requires_grad
-    labels = torch.zeros(2, 5, dtype=torch.long)
+    labels = torch.zeros(2, 5, dtype=torch.long, device=DEVICE)
     hard, soft = linear_loss_sums(x, weight, None, Targets(labels, Teacher(ids, log_probabilities)))
     assert hard.shape == soft.shape == ()
 
@@ -338,7 +340,7 @@ def test_bad_input_is_refused() -> None:
         sums(replace(teacher, ids=ids.int()))
     with pytest.raises(ValueError, match=r"temperature 0\.0 is not above 0"):
         sums(replace(teacher, temperature=0.0))
-    with pytest.raises(ValueError, match="teacher's ids on meta, x on cpu"):
+    with pytest.raises(ValueError, match=f"teacher's ids on meta, x on {DEVICE}"):
         sums(replace(teacher, ids=ids.to("meta")))
     with pytest.raises(ValueError, match="k 41, expected 1 to 40"):
         linear_top_k(x, weight, None, 41)

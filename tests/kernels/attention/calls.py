@@ -9,9 +9,7 @@ from taixue.kernels import dispatch
 from taixue.kernels.attention import attention, attention_bias
 from taixue.kernels.dropout import Draws
 
-ON_GPU = torch.cuda.is_available()
-KERNELS = "auto" if ON_GPU else "interpret"
-DEVICE = torch.device("cuda" if ON_GPU else "cpu")
+from ..machine import DEVICE
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ import torch
 from taixue.kernels import dispatch
 from taixue.kernels.attention import attention, attention_bias
 
-from .calls import KERNELS, Call, run, worst
+from ..machine import KERNELS, needs_gpu
+from .calls import Call, run, worst
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, needs_gpu]
 
 LARGE = Call(batch=2, heads=4, queries=700, keys=700, head_dim=64, max_distance=128)
 

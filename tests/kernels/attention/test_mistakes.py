@@ -9,7 +9,8 @@ from torch import Tensor
 from taixue.kernels import dispatch
 from taixue.kernels.attention import attention, attention_bias
 
-from .calls import DEVICE, KERNELS, draws
+from ..machine import DEVICE, KERNELS
+from .calls import draws
 
 pytest.importorskip("triton")
 

@@ -11,7 +11,8 @@ from taixue.kernels import dispatch
 from taixue.kernels.attention import AttentionBias, attention, attention_bias
 from taixue.parallel.blocks import checkpoint_activations
 
-from .calls import DEVICE, KERNELS, draws
+from ..machine import DEVICE, KERNELS
+from .calls import draws
 
 pytest.importorskip("triton")
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from taixue.kernels import dispatch
 from taixue.kernels.attention import attention
 
+from ..machine import DEVICE, KERNELS, ON_GPU
 from . import plain
-from .calls import DEVICE, KERNELS, ON_GPU, Call, draws, run, worst
+from .calls import Call, draws, run, worst
 
 pytest.importorskip("triton")
 
