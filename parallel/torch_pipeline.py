@@ -27,7 +27,7 @@ logging.getLogger("torch.distributed.pipelining.schedules").setLevel(logging.CRI
 
 
 class Stage(PipelineStage):
-    """torch 2.11 first sends a number to the stages before and after, even where this rank has them: gloo refuses that."""
+    """torch 2.11 first sends a number to the neighbouring stages, even to one of this rank: gloo refuses that."""
 
     def _get_init_p2p_neighbors_ops(self) -> list[dist.P2POp]:
         return [op for op in super()._get_init_p2p_neighbors_ops() if op.group_peer != self.group_rank]

@@ -54,7 +54,7 @@ def _mend_bf16_products() -> None:
 
 
 def _mend_indices() -> None:
-    """Triton 3.6's bounds of a `range` are arrays of one number, and numpy 2.5 makes no int of those (3.9 is mended)."""
+    """Triton 3.6's bounds of a `range` are arrays of one number; numpy 2.5 makes no int of those (3.9 is mended)."""
     import triton
     from triton.runtime import interpreter
 

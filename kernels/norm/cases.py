@@ -13,7 +13,7 @@ KINDS = {
 """Name -> (centred, with residual add, with dropout)."""
 
 SPILLS = {"3.6": 8}
-"""Release of triton -> bytes of registers that it keeps in memory in some backward passes; harmless: one store, one load."""
+"""Release of triton -> bytes of registers it keeps in memory in some backward passes (one store, one load)."""
 
 
 def cases(capability: tuple[int, int]) -> Iterator[Case]:
