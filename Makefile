@@ -1,22 +1,29 @@
 # make demo   raw Chinese text -> tokenizer -> token shards -> a small T5 -> a Hugging Face folder that fills a blank
 # make test   lint, types, tests
+# make test-gpu-mirror   the tests with what the GPU machine has: Python 3.12, torch 2.11 (no GPU needed; 8 GB of disk)
 # make docs   the site, in build/docs: pages of docs/, the configuration reference, the Python reference
-# All make .venv and install what is missing; nothing but Python 3.11+ has to be there.
+# All make .venv (test-gpu-mirror: .venv-gpu) and install what is missing; nothing but Python 3.11+ has to be there.
 
 SHELL := /bin/bash
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 BIN := .venv/bin
+MIRROR := .venv-gpu
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS ?= 1
 TEST_WORKERS ?= 2
 
-.PHONY: demo test docs lint format clean
+.PHONY: demo test test-gpu-mirror docs lint format clean
 
 demo: $(READY)
 	launch/demo.sh
 
 test: lint
+	python -m pytest -n $(TEST_WORKERS) --dist worksteal --durations 30
+
+test-gpu-mirror: export PATH := $(CURDIR)/$(MIRROR)/bin:$(PATH)
+test-gpu-mirror: $(MIRROR)/.ready
 	python -m pytest -n $(TEST_WORKERS) --dist worksteal --durations 30
 
 # mkdocs-material tells of its successor, and of mkdocs 2, at every start.
@@ -39,6 +46,10 @@ $(READY): pyproject.toml setup.py | $(BIN)/pip
 	$(BIN)/python -m pip install -q -e '.[test]'
 	touch $@
 
+$(MIRROR)/.ready: pyproject.toml setup.py tests/gpu-machine.txt | $(MIRROR)/bin/pip
+	$(MIRROR)/bin/python -m pip install -q -c tests/gpu-machine.txt -e '.[test]'
+	touch $@
+
 .venv/.docs: $(READY)
 	$(BIN)/python -m pip install -q -e '.[docs]'
 	touch $@
@@ -54,6 +65,13 @@ $(BIN)/pip:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip
 
+$(MIRROR)/bin/pip:
+	@$(PYTHON312) -c 'import sys, ensurepip, venv; assert sys.version_info[:2] == (3, 12)' 2>/dev/null \
+		|| { echo "The GPU machine has Python 3.12, and $(PYTHON312) is not one that can make environments." \
+		     "Try: make test-gpu-mirror PYTHON312=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON312) -m venv $(MIRROR)
+	$(MIRROR)/bin/python -m pip install -q --upgrade pip
+
 clean:
 	rm -rf build dist runs/demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -26,6 +26,13 @@ from .stages import Order, Pipeline, Task, forward_order
 logging.getLogger("torch.distributed.pipelining.schedules").setLevel(logging.CRITICAL)
 
 
+class Stage(PipelineStage):
+    """torch 2.11 first sends a number to the neighbouring stages, even to one of this rank: gloo refuses that."""
+
+    def _get_init_p2p_neighbors_ops(self) -> list[dist.P2POp]:
+        return [op for op in super()._get_init_p2p_neighbors_ops() if op.group_peer != self.group_rank]
+
+
 class PipelineRunner:
     """Runs micro-batches through this rank's stages in the order of `pipeline`.
 
@@ -43,9 +50,7 @@ class PipelineRunner:
         loss: Callable[[Tensor], Tensor] | None,
     ) -> None:
         count = len(pipeline.layers)
-        stages = [
-            PipelineStage(part, index, count, device, group=group) for index, part in sorted(parts.items())
-        ]
+        stages = [Stage(part, index, count, device, group=group) for index, part in sorted(parts.items())]
         self._last = next((stage for stage in stages if stage.is_last), None)
         self.micro_batches = micro_batches
         self._schedule = _PipelineScheduleRuntime(
@@ -57,7 +62,7 @@ class PipelineRunner:
         order = pipeline.order if loss is not None else forward_order(pipeline.rank_of, micro_batches)
         self._set_order(stages, order, dict(enumerate(pipeline.rank_of)))
 
-    def _set_order(self, stages: list[PipelineStage], order: Order, rank_of: dict[int, int]) -> None:
+    def _set_order(self, stages: list[Stage], order: Order, rank_of: dict[int, int]) -> None:
         """As _prepare_schedule_with_comms, which refuses orders without backward passes."""
         actions: dict[int, list[_Action | None]] = {
             rank: list(_add_unshard_reshard([_action(task) for task in tasks]))

@@ -27,6 +27,7 @@ def prepare() -> None:
     # Infinities and their differences are nothing special on a GPU.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"triton\.runtime\.interpreter")
     _mend_bf16_products()
+    _mend_indices()
     _patch_language_once()
 
 
@@ -50,6 +51,22 @@ def _mend_bf16_products() -> None:
         return TensorHandle(product, accumulator.dtype.scalar)
 
     InterpreterBuilder.create_dot = create_dot
+
+
+def _mend_indices() -> None:
+    """Triton 3.6's bounds of a `range` are arrays of one number; numpy 2.5 makes no int of those (3.9 is mended)."""
+    import triton
+    from triton.runtime import interpreter
+
+    if tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 9):
+        return
+    original = interpreter._patch_lang_tensor
+
+    def patch(tensor: Any, scope: Any) -> None:
+        original(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = patch
 
 
 def _patch_language_once() -> None:
