@@ -77,5 +77,7 @@ def accumulate_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     kernel = symbol("weight gradient accumulation") if total.is_cuda else None
     if kernel is not None and total.dtype == torch.float32 and left.dtype in (torch.bfloat16, torch.float16):
         kernel(right, left, total)
+    elif total.dtype == left.dtype:
+        total.addmm_(left.t(), right)
     else:
         total += left.t() @ right

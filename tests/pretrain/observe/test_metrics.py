@@ -23,13 +23,14 @@ def test_every_name_is_documented() -> None:
 
 
 def test_speeds_come_from_the_steps_since_the_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 10.0, 11.0, 14.0, 100.0, 101.0, 104.0])
+    clock = iter([0.0, 10.0, 11.0, 12.0, 14.0, 100.0, 101.0, 102.0, 104.0])
     monkeypatch.setattr("taixue.pretrain.observe.metrics.perf_counter", lambda: next(clock))
     monkeypatch.setattr("taixue.pretrain.observe.metrics.peak_flops", lambda *_: 1e13)
     timed = meter(_began=next(clock))
     for _ in range(2):
         timed.begin()
-        timed.got_data()
+        with timed.waiting_for_data():
+            pass
         timed.end()
     report = timed.report(5)
     assert report["step_seconds"] == 4.0
