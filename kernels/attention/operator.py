@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dispatch import obstacle
-from ..dispatch.operator import register
+from ..dispatch.registration import register
 from ..dropout import Draws
 from ..dropout.draws import COLUMNS, HEADS, threshold
 from .bias import AttentionBias

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..dispatch.operator import register
+from ..dispatch.registration import register
 from .draws import threshold
 
 ROWS, BLOCK = 8, 256

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..dispatch.operator import register
+from ..dispatch.registration import register
 
 BLOCK = 2048
 

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..dispatch.operator import register
+from ..dispatch.registration import register
 from ..dropout.triton import constants, kept, load_stream
 
 PROGRAMS = 512
