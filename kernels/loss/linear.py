@@ -90,7 +90,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = F.linear(piece, weight, bias)
             (of_all,) = whole([statistics(logits, label, first)], split)
             losses, lse = hard_losses(of_all, label, z_loss, smoothing, size)
-            loss += losses.sum()
+            loss = loss + losses.sum()  # not in place: Dynamo 2.11 then gives backward a gradient of 0
             if not (needs_x or needs_weight or needs_bias):
                 continue
             gradient_(logits, label, first, lse, 2 * z_loss, 1 - smoothing, smoothing / size)

@@ -92,9 +92,9 @@ class _LinearLosses(torch.autograd.Function):
             blocks = statistics(logits, label, first), rest_statistics(logits, named, first, t)
             of_all, of_rest = whole(blocks, split)
             losses, lse = hard_losses(of_all, label)
-            hard += losses.sum()
+            hard = hard + losses.sum()  # not in place: see linear.py
             losses, tempered = soft_losses(of_rest, named, log_q, t)
-            soft += losses.sum()
+            soft = soft + losses.sum()
             logsumexps.append(torch.cat((lse[None], tempered)))
         ctx.first, ctx.t, ctx.chunk_rows = first, t, chunk_rows
         ctx.set_materialize_grads(False)
