@@ -1,12 +1,10 @@
 """Local ranks: one torchrun agent as a child, its signals forwarded, its end judged by the run folder.
 
 torchrun's own exit status says "failed" after a signal even when every rank saved and left with 0, so a run that was
-preempted is recognised by the marker it leaves. The agent runs in this module (`python -m taixue.launch.local`)
-because torchrun's command would add a traceback of its own to a rank's short message.
+preempted is recognised by the marker it leaves.
 """
 
 import ctypes
-import logging
 import os
 import signal
 import subprocess
@@ -58,7 +56,7 @@ def start(program: Sequence[str], world: int, folder: Path) -> int:
     SIGTERM; any other signal that ends a program, Ctrl-C too, reaches them as SIGTERM.
     """
     command = [
-        *(sys.executable, "-m", "taixue.launch.local", "--standalone", "--nproc-per-node", str(world)),
+        *(sys.executable, "-m", "taixue.launch.agent", "--standalone", "--nproc-per-node", str(world)),
         *("--signals-to-handle", ",".join(SIGNALS), "--shutdown-timeout", str(SHUTDOWN_SECONDS)),
         *program,
     ]
@@ -97,24 +95,3 @@ def _end_with_parent() -> None:
     """In the child: get SIGTERM when the parent dies, so that no training goes on unseen (Linux)."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def _agent(arguments: Sequence[str]) -> int:
-    """torchrun without its report: the status of the first rank that failed, 128 + n after signal n."""
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import parse_args, run
-
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    try:
-        run(parse_args(list(arguments)))
-    except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-    except SignalException as error:
-        return 128 + error.sigval
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_agent(sys.argv[1:]))

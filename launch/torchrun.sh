@@ -22,7 +22,7 @@ if [[ "${1:-}" == *.py ]]; then
 fi
 
 # SIGUSR1 and SIGUSR2 are not forwarded unless listed; ranks get 600 s to save before they are killed.
-exec python -m torch.distributed.run \
+exec python -m taixue.launch.agent \
     --nnodes "$NNODES" --nproc-per-node "$NPROC" \
     --rdzv-backend c10d --rdzv-endpoint "$HEAD" --rdzv-id "${RUN_ID:-taixue}" \
     --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2 --shutdown-timeout 600 \

@@ -100,6 +100,9 @@ def _scaled(matrix: Tensor, dtype: torch.dtype, scaling: Scaling) -> tuple[Tenso
 def _product(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor], dtype: torch.dtype) -> Tensor:
     """left (N, K) times right (F, K) transposed -> (N, F)."""
     scales = (left[1], right[1].t() if right[1].ndim else right[1])
+    if left[1].ndim and left[0].device.type == "cpu" and torch.__version__ < "2.13":
+        # torch 2.11 has no rows of scales on CPUs: the product of the converted numbers, as it is defined.
+        return ((left[0].float() @ right[0].float().t()) * scales[0] * scales[1]).to(dtype)
     out = dtype if dtype in (torch.bfloat16, torch.float16) else torch.bfloat16
     if left[1].ndim == 0:
         out = dtype

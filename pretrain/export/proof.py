@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from packaging.version import Version
 from torch import Tensor
 
 from taixue.base import UserError
@@ -23,6 +25,17 @@ LONGEST = 512
 
 ABSOLUTE_LIMIT, RELATIVE_LIMIT = 1e-4, 1e-5
 """fp32 logits may differ by the first, or by the second times the largest logit where logits are large."""
+
+
+def check_transformers(config: ModelConfig) -> None:
+    """UserError when the installed transformers is known to compute this model wrongly."""
+    form = FAMILIES.of(config).hf
+    found = version("transformers")
+    if Version(found) < Version(form.right_since):
+        raise UserError(
+            f"transformers {found} computes {form.model_type(config)} not as its format says: nothing can be "
+            f"proven with it; install transformers>={form.right_since}"
+        )
 
 
 def verify_folder(folder: Path, config: ModelConfig, state: dict[str, Tensor], tokenizer: Tokenizer) -> float:

@@ -17,7 +17,7 @@ from .card import distances, write_card
 from .config import config_to_hf
 from .hf_folder import SHARD_BYTES, sync_folder, write_json, write_tensors
 from .mapping import state_to_hf
-from .proof import verify_folder
+from .proof import check_transformers, verify_folder
 from .tokenizer_files import copy_tokenizer
 from .trained import read_trained
 
@@ -44,6 +44,7 @@ def to_hf(
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with console.status(f"reading {source}") as status:
         trained = read_trained(source)
+        check_transformers(trained.run.model)
         tokens_from = tokenizer or Path(trained.run.data.tokenizer)
         loaded = load_tokenizer(tokens_from)
         state = {name: tensor.to(DTYPES[dtype]) for name, tensor in trained.weights.items()}

@@ -107,6 +107,8 @@ class HuggingFace(Generic[Config]):
         tensors
     )
     """Tensors of a folder with those that its writer left out because they repeat another."""
+    right_since: str = "5.0"
+    """A version of transformers from which on its model is known to compute what the format says."""
 
 
 def is_extra(section: type[Section], name: str) -> bool:

@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +36,9 @@ def _now() -> str:
 
 
 def _software() -> dict[str, str]:
-    return {"torch": version("torch"), "python": platform.python_version(), "system": platform.platform()}
+    import torch
+
+    return {"torch": torch.__version__, "python": platform.python_version(), "system": platform.platform()}
 
 
 class _Record(BaseModel):

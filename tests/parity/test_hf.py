@@ -15,7 +15,7 @@ from taixue.pretrain.config.schema import BertConfig, T5Config
 from taixue.pretrain.export.mapping import name_map
 from taixue.pretrain.models import FAMILIES, build_model
 
-from .models import CONFIGS, hf_model, random_state
+from .models import CONFIGS, hf_model, random_state, skip_unless_right
 
 LIMIT = 1e-5
 SHAPES = ((1, 1, 1), (2, 7, 5), (3, 33, 17), (2, 40, 40))
@@ -37,6 +37,7 @@ def report() -> Iterator[list[tuple[str, ...]]]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_equals_hugging_face(name: str, attention: str, padded: bool, report: list[tuple[str, ...]]) -> None:
     config = CONFIGS[name]
+    skip_unless_right(config)
     if name == "megatron-bert" and attention == "sdpa":
         pytest.skip("transformers has no sdpa for Megatron-BERT")
     state = random_state(config)

@@ -14,14 +14,14 @@ from transformers import AutoConfig, AutoTokenizer
 from taixue import UserError
 from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.pretrain.config.schema import ModelConfig, T5Config
-from taixue.pretrain.export import from_hf, to_hf
+from taixue.pretrain.export import from_hf, proof, to_hf
 from taixue.pretrain.export import publish as export_hf
 from taixue.pretrain.export.config import config_from_hf, config_to_hf
 from taixue.pretrain.export.hf_folder import read_tensors
 from taixue.pretrain.export.publish import write_model
 from taixue.pretrain.models import FAMILIES
 
-from ...parity.models import random_state
+from ...parity.models import random_state, skip_unless_right
 from .conftest import ALBERT, BERT, CONFIGS, MT5, T5_V1_0, T5_V1_1, UMT5, UMT5_TIED, run_config, save_run
 from .test_folder import write_hf
 
@@ -35,6 +35,7 @@ def tokenizer_for(config: ModelConfig, tokenizers: Tokenizers) -> Path:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_exports_and_imports_back_the_same_tensors(name: str, tmp_path: Path, tokenizers: Tokenizers) -> None:
     config = CONFIGS[name]
+    skip_unless_right(config)
     run = save_run(tmp_path / "run", run_config(config, tokenizer_for(config, tokenizers)))
     assert to_hf(run, tmp_path / "hf") <= 1e-5
     back, state = from_hf(tmp_path / "hf")
@@ -236,9 +237,19 @@ def test_an_albert_round_trip_keeps_the_bytes(tmp_path: Path, tokenizers: Tokeni
     assert differing <= ids | {"_name_or_path"}
 
 
+def test_a_transformers_that_computes_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "version", lambda package: "5.17.0")
+    proof.check_transformers(MT5)
+    with pytest.raises(
+        UserError, match=r"transformers 5\.17\.0 computes umt5 not as .* install transformers>=5\.24"
+    ):
+        proof.check_transformers(UMT5)
+
+
 @pytest.mark.parametrize("config", [MT5, UMT5, UMT5_TIED], ids=["mt5", "umt5", "umt5-tied"])
 def test_multilingual_folders_round_trip(config: T5Config, tmp_path: Path, tokenizers: Tokenizers) -> None:
     """As above: a folder of transformers comes back with the bytes of its weights, and the same configuration."""
+    skip_unless_right(config)
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     write_hf(theirs, config, tokenizers["t5"])
     back, state = from_hf(theirs)
