@@ -45,7 +45,8 @@ class Features:
         role_ids (B, S, 3): roles for up to three predicates, where the sidecars have them.
         """
         config = self._config
-        roles = tuple(rows.dtype.fields[role][1] for role in ROLES) if self._has_roles else None
+        fields = rows.dtype.fields or {}
+        roles = tuple(fields[role][1] for role in ROLES) if self._has_roles else None
         return masking.token_features(
             as_bytes(rows),
             index,
