@@ -24,12 +24,12 @@ class FeatureDropout:
         self._below = round(share * 2**32)
 
     def __call__(self, batch: dict[str, np.ndarray], keys: np.ndarray) -> dict[str, np.ndarray]:
-        """batch (B, ...), keys uint64 (B,) -> the batch; the given arrays are left as they are."""
-        kept = rng.high(rng.draw(keys, _STREAM, 1)[:, 0]) >= self._below
-        return {
-            name: x * kept.reshape(-1, *(1,) * (x.ndim - 1)) if name in FEATURES else x
-            for name, x in batch.items()
-        }
+        """batch (B, ...), keys uint64 (B,) -> the batch, in whose arrays the zeros are written."""
+        without = rng.high(rng.draw(keys, _STREAM, 1)[:, 0]) < self._below
+        for name in FEATURES:
+            if name in batch:
+                batch[name][without] = 0
+        return batch
 
 
 def check_tables(tables: Mapping[str, Table], schema: Mapping[str, Any]) -> None:

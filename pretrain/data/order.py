@@ -22,9 +22,12 @@ def permute(numbers: np.ndarray, count: int, keys: np.ndarray) -> np.ndarray:
     left_bits, right_bits = np.uint64(bits // 2), np.uint64(bits - bits // 2)
     left_mask = np.uint64((1 << int(left_bits)) - 1)
     right_mask = np.uint64((1 << int(right_bits)) - 1)
-    keys = np.broadcast_to(np.asarray(keys, np.uint64), numbers.shape)
+    # A batch has few different keys: those of its epochs.
+    different, which = np.unique(
+        np.broadcast_to(np.asarray(keys, np.uint64), numbers.shape), return_inverse=True
+    )
+    round_keys = rng.derive(different, np.arange(_ROUNDS)[:, None])[:, which.ravel()]
     values = numbers.astype(np.uint64).ravel()
-    round_keys = [rng.derive(keys.ravel(), number) for number in range(_ROUNDS)]
     walking = np.arange(values.size)
     while walking.size:
         left, right = values[walking] >> right_bits, values[walking] & right_mask

@@ -16,9 +16,8 @@ import numpy as np
 from taixue.base import UserError, rng
 from taixue.data_tools.tokenizer.base import Tokenizer
 
-from .assemble import Corrupted, assemble, segments_of, shifted_right, token_index
-from .base import IGNORED
 from .config import Denoiser, PrefixLmConfig, Ul2Config
+from .native import masking
 from .spans import Drawn, SpanSampler, SpanShape
 from .tags import Features, document_numbers
 from .unit_rules import special_ids
@@ -47,7 +46,7 @@ class Denoisers:
         modes, sentinels = _mode_tokens({denoiser.mode for denoiser in denoisers}, named, tokenizer)
         special = special_ids(tokenizer.special_ids, tokenizer.vocab_size)
         self.parts = [
-            _Part(config, denoiser, length, modes.get(denoiser.mode), sentinels, special, tokenizer.eos_id)
+            _Part(config, denoiser, length, modes.get(denoiser.mode), sentinels, special)
             for denoiser, length in zip(denoisers, _shares(denoisers, config.input_length), strict=True)
         ]
         _use_remainder(self.parts, config.input_length)
@@ -93,52 +92,44 @@ class Denoisers:
         self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         """See Objective."""
-        batch = len(tokens)
-        source = np.full((batch, self._input_length), self._pad, np.int64)
-        labels = np.full((batch, self._target_length), IGNORED, np.int64)
-        segments, target_segments = np.zeros_like(source), np.zeros_like(labels)
-        index = np.full_like(source, -1)
+        batch, places = len(tokens), self.order(keys)
+        arrays = {"input_ids": np.full((batch, self._input_length), self._pad, np.int64)}
+        arrays |= {
+            name: np.empty((batch, self._target_length), np.int64) for name in ("labels", "decoder_input_ids")
+        }
+        if self._has_segments:
+            arrays["segments"] = np.zeros_like(arrays["input_ids"])
+            arrays["decoder_segments"] = np.empty_like(arrays["labels"])
+        index = np.full_like(arrays["input_ids"], -1) if self._features else None
+        out = arrays if index is None else arrays | {"index": index}
         documents = document_numbers(tokens, self._eos) if self._separate else None
-        places = self.order(keys)
         lengths = np.array(
             [(part.shape.raw_length, part.input_length, part.target_length) for part in self.parts]
         )
         begins = _begins(lengths, places)
         for number, part in enumerate(self.parts):
-            raw_begin, source_begin, target_begin = (begins[:, number, side, None] for side in range(3))
-            raw = raw_begin + np.arange(part.shape.raw_length)
-            window = np.take_along_axis(tokens, raw, axis=1)
-            window_rows = None if rows is None else np.take_along_axis(rows, raw, axis=1)
-            made = part(window, _keys(keys, number), window_rows)
-            to_source = source_begin + np.arange(part.input_length)
-            to_target = target_begin + np.arange(part.target_length)
-            np.put_along_axis(source, to_source, made.source, axis=1)
-            np.put_along_axis(labels, to_target, made.labels, axis=1)
-            assert made.source_places is not None
-            assert made.label_places is not None
-            mine = np.take_along_axis(places, np.full((batch, 1), number), axis=1) + 1
-            if documents is None:
-                numbers = np.broadcast_to(mine, made.source.shape), np.broadcast_to(mine, made.labels.shape)
-            else:
-                held = np.take_along_axis(documents, raw, axis=1) + (mine - 1) * self.raw_length
-                numbers = segments_of(made.source_places, held), segments_of(made.label_places, held)
-            np.put_along_axis(segments, to_source, numbers[0], axis=1)
-            np.put_along_axis(target_segments, to_target, numbers[1], axis=1)
-            if self._features:
-                here = token_index(made.source_places, part.shape.raw_length)
-                np.put_along_axis(index, to_source, np.where(here < 0, -1, here + raw_begin), axis=1)
-        arrays = {"input_ids": source, "labels": labels}
-        if self._has_segments:
-            arrays |= {"segments": segments, "decoder_segments": target_segments}
-        arrays["decoder_input_ids"] = shifted_right(labels, self._pad, target_segments)
+            begin = np.ascontiguousarray(begins[:, number])
+            drawn = part.draw(tokens, _keys(keys, number), rows, begin[:, 0])
+            place = places[:, number]
+            shift = place * self.raw_length if self._separate else place + 1
+            masking.lay_out_spans(
+                tokens,
+                begin,
+                (drawn.noise, drawn.text, drawn.tail),
+                part.sentinels,
+                (-1 if part.mode is None else part.mode, self._eos, self._pad),
+                (documents, shift if self._has_segments else None),
+                out,
+            )
         if self._features:
             assert rows is not None
+            assert index is not None
             arrays |= self._features(rows, index, None)
         return arrays
 
     def order(self, keys: np.ndarray) -> np.ndarray:
         """int64 (B, parts): place of each part in its row."""
-        ranked = rng.order_keys(keys, MIXTURE_STREAM, len(self.parts))
+        ranked = rng.order_keys(rng.derive(keys, MIXTURE_STREAM), len(self.parts))
         return np.argsort(np.argsort(ranked, axis=1), axis=1)
 
     def numbers(
@@ -151,8 +142,7 @@ class Denoisers:
         begins, drawn = _begins(lengths, self.order(keys)), []
         for number, part in enumerate(self.parts):
             raw = begins[:, number, 0, None] + np.arange(part.shape.raw_length)
-            window_rows = None if rows is None else np.take_along_axis(rows, raw, axis=1)
-            found = part.draw(np.take_along_axis(tokens, raw, axis=1), _keys(keys, number), window_rows)
+            found = part.draw(tokens, _keys(keys, number), rows, begins[:, number, 0])
             spans = found.numbers()
             np.put_along_axis(numbers, raw, np.where(spans > 0, spans + raw[:, :1], 0), axis=1)
             drawn.append(found)
@@ -170,26 +160,19 @@ class _Part:
         mode: int | None,
         sentinels: np.ndarray,
         special: np.ndarray,
-        eos: int,
     ) -> None:
-        self._config, self._denoiser, self._mode, self._special, self._eos = (
-            config,
-            denoiser,
-            mode,
-            special,
-            eos,
-        )
+        self._config, self._denoiser, self.mode, self._special = config, denoiser, mode, special
         self._all_sentinels = sentinels
         self.is_prefix = denoiser.spans == "prefix"
         self.resize(length)
 
     def resize(self, length: int) -> None:
         """Take as long a stretch as fits in `length` positions. UserError when none does."""
-        denoiser, room = self._denoiser, length - (self._mode is not None)
+        denoiser, room = self._denoiser, length - (self.mode is not None)
         density, mean = denoiser.noise_density, denoiser.mean_span_length
         if self.is_prefix:
             self.shape = _prefix_shape(room, density)
-            self._sampler, self._sentinels = None, self._all_sentinels[:0]
+            self._sampler, self.sentinels = None, self._all_sentinels[:0]
             return
         self.shape = SpanShape.of_input(room, density, mean)
         if self.shape.spans > len(self._all_sentinels):
@@ -198,7 +181,7 @@ class _Part:
                 f"{mean}) need as many sentinels, the tokenizer has {len(self._all_sentinels)} left; lower "
                 f"input_length ({self._config.input_length}) or train a tokenizer with more sentinels"
             )
-        self._sentinels = self._all_sentinels[: self.shape.spans]
+        self.sentinels = self._all_sentinels[: self.shape.spans]
         assert isinstance(self._config, Ul2Config)
         assert denoiser.spans != "prefix"
         self._sampler = SpanSampler(
@@ -208,12 +191,12 @@ class _Part:
     @property
     def input_length(self) -> int:
         shape = self.shape
-        spans = shape.spans if len(self._sentinels) else 0
-        return shape.raw_length - shape.noise_tokens + spans + 1 + (self._mode is not None)
+        spans = shape.spans if len(self.sentinels) else 0
+        return shape.raw_length - shape.noise_tokens + spans + 1 + (self.mode is not None)
 
     @property
     def target_length(self) -> int:
-        return self.shape.noise_tokens + (self.shape.spans if len(self._sentinels) else 0) + 1
+        return self.shape.noise_tokens + (self.shape.spans if len(self.sentinels) else 0) + 1
 
     @property
     def needs_annotation(self) -> bool:
@@ -223,23 +206,21 @@ class _Part:
         if self._sampler:
             self._sampler.annotated(schema)
 
-    def draw(self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None) -> Drawn:
-        if self._sampler:
-            return self._sampler(tokens, keys, rows)
-        one, nothing = (len(tokens), 1), np.zeros(len(tokens), np.int64)
-        noise = np.full(one, self.shape.noise_tokens)
-        return Drawn(noise, self.shape.raw_length - noise, np.zeros(one, np.int64), nothing, nothing)
-
-    def __call__(self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None) -> Corrupted:
-        """The mode token's place is that of EOS."""
-        made = assemble(tokens, self.draw(tokens, keys, rows), self._sentinels, self._eos, with_places=True)
-        if self._mode is None:
-            return made
-        assert made.source_places is not None
-        front = ((0, 0), (1, 0))
-        source = np.pad(made.source, front, constant_values=self._mode)
-        places = np.pad(made.source_places, front, constant_values=self.shape.raw_length)
-        return Corrupted(source, made.labels, places, made.label_places)
+    def draw(
+        self, tokens: np.ndarray, keys: np.ndarray, rows: np.ndarray | None, begins: np.ndarray
+    ) -> Drawn:
+        """Spans of the stretches that begin there (B,)."""
+        if self._sampler is None:
+            one, nothing = (len(tokens), 1), np.zeros(len(tokens), np.int64)
+            noise = np.full(one, self.shape.noise_tokens)
+            return Drawn(noise, self.shape.raw_length - noise, np.zeros(one, np.int64), nothing, nothing)
+        if not self._sampler.needs_annotation:
+            return self._sampler(tokens, keys, None)
+        assert rows is not None
+        raw = begins[:, None] + np.arange(self.shape.raw_length)
+        return self._sampler(
+            np.take_along_axis(tokens, raw, axis=1), keys, np.take_along_axis(rows, raw, axis=1)
+        )
 
 
 def _mode_tokens(

@@ -16,8 +16,8 @@ import numpy as np
 from taixue.base import UserError
 from taixue.data_tools.tokenizer.base import Tokenizer
 
-from .assemble import assemble, segments_of, shifted_right, token_index
 from .config import SpanCorruptionConfig
+from .native import masking
 from .spans import SpanSampler, SpanShape
 from .tags import Features, document_numbers
 from .unit_rules import special_ids
@@ -90,18 +90,26 @@ class SpanCorruption:
     ) -> dict[str, np.ndarray]:
         """See Objective."""
         drawn = self.sampler(tokens, keys, rows)
-        with_places = self._separate or self._features is not None
-        made = assemble(tokens, drawn, self._sentinels, self._eos, with_places)
-        arrays: dict[str, np.ndarray] = {}
+        batch, (source, target) = len(tokens), (self.shape.input_length, self.shape.target_length)
+        arrays = {"input_ids": np.empty((batch, source), np.int64)}
+        arrays |= {name: np.empty((batch, target), np.int64) for name in ("decoder_input_ids", "labels")}
+        documents = shift = None
         if self._separate:
-            documents = document_numbers(tokens, self._eos)
-            assert made.source_places is not None
-            assert made.label_places is not None
-            arrays["segments"] = segments_of(made.source_places, documents)
-            arrays["decoder_segments"] = segments_of(made.label_places, documents)
+            documents, shift = document_numbers(tokens, self._eos), np.zeros(batch, np.int64)
+            arrays["segments"] = np.empty_like(arrays["input_ids"])
+            arrays["decoder_segments"] = np.empty_like(arrays["labels"])
+        index = np.empty_like(arrays["input_ids"]) if self._features else None
+        masking.lay_out_spans(
+            tokens,
+            np.zeros((batch, 3), np.int64),
+            (drawn.noise, drawn.text, drawn.tail),
+            self._sentinels,
+            (-1, self._eos, self._start),
+            (documents, shift),
+            arrays if index is None else arrays | {"index": index},
+        )
         if self._features:
             assert rows is not None
-            assert made.source_places is not None
-            arrays |= self._features(rows, token_index(made.source_places, tokens.shape[1]), None)
-        shifted = shifted_right(made.labels, self._start, arrays.get("decoder_segments"))
-        return {"input_ids": made.source, "decoder_input_ids": shifted, "labels": made.labels} | arrays
+            assert index is not None
+            arrays |= self._features(rows, index, None)
+        return arrays

@@ -133,12 +133,13 @@ class SpanSampler:
         if self._bounded:
             noise = self._bounded(keys)
         else:
-            noise = _composition(keys, NOISE_STREAM, shape.noise_tokens, shape.spans)
+            noise = masking.compositions(rng.derive(keys, NOISE_STREAM), shape.noise_tokens, shape.spans)
         visible = shape.raw_length - shape.noise_tokens
+        stream = rng.derive(keys, TEXT_STREAM)
         if not self._free_edges:
-            text = _composition(keys, TEXT_STREAM, visible, shape.spans)
+            text = masking.compositions(stream, visible, shape.spans)
             return Drawn(noise, text, np.zeros((len(keys), 1), np.int64), nothing, nothing)
-        parts = _composition(keys, TEXT_STREAM, visible + 2, shape.spans + 1)
+        parts = masking.compositions(stream, visible + 2, shape.spans + 1)
         parts[:, [0, -1]] -= 1  # only these two may be empty
         return Drawn(noise, parts[:, :-1], parts[:, -1:], nothing, nothing)
 
@@ -178,11 +179,3 @@ class _Bounded:
             parts[:, k] = 1 + (numbers[:, k, None] >= limits).sum(axis=1)
             left -= parts[:, k]
         return parts
-
-
-def _composition(keys: np.ndarray, stream: int, total: int, parts: int) -> np.ndarray:
-    """int64 (B, parts), each >= 1, rows summing to total: uniform over all compositions."""
-    edges = np.empty((len(keys), parts + 1), np.int64)
-    edges[:, 0], edges[:, -1] = 0, total
-    edges[:, 1:-1] = rng.random_subset(keys, stream, total - 1, parts - 1) + 1
-    return np.diff(edges, axis=1)

@@ -56,23 +56,23 @@ def high(numbers: np.ndarray) -> np.ndarray:
     return numbers >> _32
 
 
-def order_keys(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
-    """uint64 (B, count), distinct in a row: 44 random bits above the position (count <= 2**20).
+def order_keys(stream_keys: np.ndarray, count: int) -> np.ndarray:
+    """uint64 (B, count), distinct in a row: 44 random bits above the position (count <= 2**20); stream_keys (B,).
 
     The k smallest of a row sit at a uniformly random k-subset of the positions.
     """
     position = np.arange(count, dtype=np.uint64)
-    return (draw(keys, stream, count) & ~POSITION_MASK) | position
+    return (draw_at(stream_keys[:, None], np.arange(count)) & ~POSITION_MASK) | position
 
 
 POSITION_MASK = np.uint64(2**20 - 1)
 
 
-def random_subset(keys: np.ndarray, stream: int, count: int, size: int) -> np.ndarray:
-    """int64 (B, size), ascending in a row: a uniformly random subset of range(count) for each key."""
+def random_subset(stream_keys: np.ndarray, count: int, size: int) -> np.ndarray:
+    """int64 (B, size), ascending in a row: a uniformly random subset of range(count) for each key of (B,)."""
     if size == 0:
-        return np.zeros((len(keys), 0), np.int64)
-    ranked = order_keys(keys, stream, count)
+        return np.zeros((len(stream_keys), 0), np.int64)
+    ranked = order_keys(stream_keys, count)
     if size < count:
         ranked.partition(size - 1, axis=1)
     chosen = (ranked[:, :size] & POSITION_MASK).astype(np.int64)

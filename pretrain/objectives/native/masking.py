@@ -6,7 +6,7 @@ result depends on row b of the arguments alone. ValueError for a token outside t
 that do not fit together.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,8 @@ import numpy as np
 from taixue.base import compiled
 
 from .plain import masked_windows as plain_layout
+from .plain import span_windows as plain_stretches
+from .plain import token_tags as plain_tags
 from .plain import unit_spans as plain_spans
 from .plain import units as plain_units
 from .plain.units import (
@@ -44,12 +46,16 @@ __all__ = [
     "budget_of",
     "choose_tokens",
     "choose_units",
+    "compositions",
     "lay_out_mlm",
+    "lay_out_spans",
+    "token_features",
+    "token_labels",
     "unit_spans",
 ]
 
 
-_VERSION = 1  # module.cc says the same
+_VERSION = 2  # module.cc says the same
 
 
 def _compiled() -> ModuleType:
@@ -145,6 +151,80 @@ def lay_out_mlm(
     )
     names = ("input_ids", "token_type_ids", "labels", "swapped", "index")
     return {name: array for name, array in zip(names, made, strict=True) if array is not None}
+
+
+def compositions(keys: np.ndarray, total: int, parts: int) -> np.ndarray:
+    """int64 (B, parts), each >= 1, rows summing to total <= 2**20: uniform over all compositions."""
+    extension = loaded()
+    if extension is None:
+        return plain_stretches.compositions(keys, total, parts)
+    made: np.ndarray = extension.compositions(keys, total, parts)
+    return made
+
+
+def lay_out_spans(
+    tokens: np.ndarray,
+    begins: np.ndarray,
+    spans: tuple[np.ndarray, np.ndarray, np.ndarray],
+    sentinels: np.ndarray,
+    ids: tuple[int, int, int],
+    numbers: tuple[np.ndarray | None, np.ndarray | None],
+    out: Mapping[str, np.ndarray],
+) -> None:
+    """Write into `out` what T5 reads and writes of a stretch of each row of tokens.
+
+    Input: every span replaced by its sentinel, then EOS; before it a mode token, if there is one. Target: every
+    sentinel followed by its span, then EOS; what the decoder reads is the target one place later, behind the start
+    token at the beginning of each segment. Without sentinels the input is the text, the target the noise.
+
+    begins int64 (B, 3): where the stretch begins in the tokens, in the input, in the target. spans: lengths int64 of
+    the noise (B, M), each at least 1, of the text before each (B, M), of the text behind the last (B, 1). sentinels
+    int64 (M,), or (0,) for none. ids: of the mode token (-1: none), EOS, start. out: C-contiguous int64 input_ids
+    (B, S), labels, decoder_input_ids (B, T), where wanted segments (B, S) with decoder_segments (B, T), and index
+    (B, S), the place in the row of tokens, -1 for what is no token. numbers: (documents int64 (B, N), None: one; shift
+    int64 (B,), None: no segments); a token's segment is document + shift, a sentinel's that of its span, EOS's that of
+    what stands before it, a mode token's that of what stands after it. ValueError when a stretch does not fit.
+    """
+    names = ("input_ids", "labels", "decoder_input_ids", "segments", "decoder_segments", "index")
+    extension = loaded()
+    if extension is None:
+        plain_stretches.lay_out_spans(tokens, begins, spans, sentinels, ids, numbers, out)
+    else:
+        extension.lay_out_spans(tokens, begins, *spans, sentinels, *ids, *numbers, *map(out.get, names))
+
+
+def token_features(
+    rows: np.ndarray,
+    index: np.ndarray,
+    masked: np.ndarray | None,
+    hide_tags: bool,
+    hide_groups: bool,
+    roles: tuple[int, ...] | None,
+) -> dict[str, np.ndarray]:
+    """pos_ids, word_groups, clause_groups int64 (B, S), and role_ids (B, S, 3) where the columns of roles are given.
+
+    index int64 (B, S): place in the window, -1 for what is no token; there, and where a masked token (uint8 (B, S))
+    hides its tags or groups, 0. Groups count from 1.
+    """
+    extension = loaded()
+    if extension is None:
+        return plain_tags.token_features(rows, index, masked, hide_tags, hide_groups, roles)
+    made = extension.token_features(rows, index, masked, hide_tags, hide_groups, roles)
+    names = ("pos_ids", "word_groups", "clause_groups", "role_ids")
+    return {name: array for name, array in zip(names, made, strict=True) if array is not None}
+
+
+def token_labels(
+    rows: np.ndarray, index: np.ndarray, masked: np.ndarray | None, only_masked: bool
+) -> dict[str, np.ndarray]:
+    """pos_labels, ne_labels int64 (B, S): part of speech and entity type of each token, -100 for what is none, for
+    tokens of several words and those without one. masked uint8 (B, S): only those count if only_masked; None: none
+    does."""
+    extension = loaded()
+    if extension is None:
+        return plain_tags.token_labels(rows, index, masked, only_masked)
+    pos, entity = extension.token_labels(rows, index, masked, only_masked)
+    return {"pos_labels": pos, "ne_labels": entity}
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "span_windows.h"
 #include "taixue/base/arrays.h"
 #include "units.h"
 
@@ -110,16 +111,113 @@ py::tuple lay_out_mlm_of(const Array<int32_t>& tokens, const Array<int32_t>& mar
   return py::make_tuple(input_ids, types, labels, swapped, index);
 }
 
+// Arrays that are written in place. None: they are not wanted.
+using Out = py::array_t<int64_t, py::array::c_style>;
+
+int64_t* data_of(std::optional<Out>& array) { return array ? array->mutable_data() : nullptr; }
+
+template <typename Value>
+const Value* data_of(const std::optional<Array<Value>>& array) {
+  return array ? array->data() : nullptr;
+}
+
+void lay_out_spans_of(const Array<int32_t>& tokens, const Array<int64_t>& begins, const Array<int64_t>& noise,
+                      const Array<int64_t>& text, const Array<int64_t>& tail, const Array<int64_t>& sentinels, int64_t mode,
+                      int64_t eos, int64_t start, const std::optional<Array<int64_t>>& documents,
+                      const std::optional<Array<int64_t>>& shift, Out input_ids, Out labels, Out decoder_input_ids,
+                      std::optional<Out> segments, std::optional<Out> decoder_segments, std::optional<Out> index) {
+  const auto batch = tokens.shape(0);
+  const auto is_like = [](const auto& array, const auto& other) { return !array || array->size() == other.size(); };
+  if (tokens.ndim() != 2 || noise.ndim() != 2 || input_ids.ndim() != 2 || labels.ndim() != 2 || begins.size() != 3 * batch ||
+      noise.shape(0) != batch || text.size() != noise.size() || tail.size() != batch || input_ids.shape(0) != batch ||
+      labels.shape(0) != batch || decoder_input_ids.size() != labels.size() || !is_like(documents, tokens) ||
+      !is_like(shift, tail) || !is_like(segments, input_ids) || !is_like(index, input_ids) ||
+      !is_like(decoder_segments, labels) || (sentinels.size() > 0 && sentinels.size() != noise.shape(1)) ||
+      (shift.has_value() != segments.has_value()) || (shift.has_value() != decoder_segments.has_value()) ||
+      (documents && !shift)) {
+    throw py::value_error("arrays that do not go together");
+  }
+  const Stretches stretches{tokens.data(), static_cast<size_t>(batch), static_cast<size_t>(tokens.shape(1)), begins.data(),
+                            noise.data(), text.data(), tail.data(), static_cast<size_t>(noise.shape(1))};
+  const SpanLayout layout{sentinels.size() > 0 ? sentinels.data() : nullptr, mode, eos, start, data_of(documents),
+                          data_of(shift)};
+  const SpanArrays out{input_ids.mutable_data(), data_of(segments), data_of(index), static_cast<size_t>(input_ids.shape(1)),
+                       labels.mutable_data(), decoder_input_ids.mutable_data(), data_of(decoder_segments),
+                       static_cast<size_t>(labels.shape(1))};
+  if (!fits(stretches, layout, out)) throw py::value_error("spans that do not fit the window or the arrays");
+  without_gil([&] { lay_out_spans(stretches, layout, out); });
+}
+
+Array<int64_t> compositions_of(const Array<uint64_t>& keys, int64_t total, int64_t parts) {
+  if (parts < 1 || total < parts || total > 1 << 20) throw py::value_error("each of the parts is at least 1");
+  Array<int64_t> made({keys.size(), static_cast<py::ssize_t>(parts)});
+  int64_t* out = made.mutable_data();
+  const auto batch = static_cast<size_t>(keys.size());
+  without_gil([&] { compositions(keys.data(), batch, total, parts, out); });
+  return made;
+}
+
+Tagged tagged_of(const Array<uint8_t>& rows, const Array<int64_t>& index, const std::optional<Array<uint8_t>>& masked) {
+  if (rows.ndim() != 3 || rows.shape(2) < 4 || index.ndim() != 2 || index.shape(0) != rows.shape(0) ||
+      (masked && masked->size() != index.size())) {
+    throw py::value_error("index (B, S) needs rows (B, N, 4 or more)");
+  }
+  const int64_t window = rows.shape(1);
+  if (!std::all_of(index.data(), index.data() + index.size(), [&](int64_t place) { return place < window; })) {
+    throw py::value_error("an index outside the window");
+  }
+  return {rows.data(), static_cast<size_t>(rows.shape(0)), static_cast<size_t>(window), static_cast<size_t>(rows.shape(2)),
+          index.data(), static_cast<size_t>(index.shape(1)), data_of(masked)};
+}
+
+// roles: their columns, or None. Returns pos, words, clauses, roles (or None).
+py::tuple token_features_of(const Array<uint8_t>& rows, const Array<int64_t>& index,
+                            const std::optional<Array<uint8_t>>& masked, bool hide_tags, bool hide_groups,
+                            const std::optional<std::array<size_t, 3>>& roles) {
+  const Tagged tagged = tagged_of(rows, index, masked);
+  const auto batch = index.shape(0), length = index.shape(1);
+  Array<int64_t> pos({batch, length}), words({batch, length}), clauses({batch, length});
+  Features out{hide_tags, hide_groups, {}, pos.mutable_data(), words.mutable_data(), clauses.mutable_data(), nullptr};
+  py::object made_roles = py::none();
+  if (roles) {
+    for (const size_t column : *roles) {
+      if (column >= tagged.stride) throw py::value_error("a role outside the rows");
+    }
+    Array<int64_t> made({batch, length, py::ssize_t{3}});
+    out.roles = *roles, out.role = made.mutable_data();
+    made_roles = made;
+  }
+  without_gil([&] { token_features(tagged, out); });
+  return py::make_tuple(pos, words, clauses, made_roles);
+}
+
+// masked None: no label counts; only_masked: those of masked tokens, else all.
+py::tuple token_labels_of(const Array<uint8_t>& rows, const Array<int64_t>& index,
+                          const std::optional<Array<uint8_t>>& masked, bool only_masked) {
+  const Tagged tagged = tagged_of(rows, index, masked);
+  Array<int64_t> pos({index.shape(0), index.shape(1)}), entity({index.shape(0), index.shape(1)});
+  const Counted counted = !masked ? Counted::kNone : only_masked ? Counted::kMasked : Counted::kAll;
+  int64_t *out = pos.mutable_data(), *out_entity = entity.mutable_data();
+  without_gil([&] { token_labels(tagged, counted, out, out_entity); });
+  return py::make_tuple(pos, entity);
+}
+
 }  // namespace
 }  // namespace taixue
 
 PYBIND11_MODULE(_native, m) {
   using namespace taixue;
   m.doc() = "Hot loops of masking; taixue.pretrain.objectives.native.masking is the door to them.";
-  m.attr("VERSION") = 1;  // masking.py expects the same: raise both when a signature or result changes
+  m.attr("VERSION") = 2;  // masking.py expects the same: raise both when a signature or result changes
   py::class_<UnitRules>(m, "UnitRules").def(py::init(&make_rules));
   m.def("choose_tokens", &choose_tokens_of);
   m.def("choose_units", &choose_units_of);
   m.def("unit_spans", &unit_spans_of);
   m.def("lay_out_mlm", &lay_out_mlm_of);
+  m.def("lay_out_spans", &lay_out_spans_of, py::arg(), py::arg(), py::arg(), py::arg(), py::arg(), py::arg(), py::arg(),
+        py::arg(), py::arg(), py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(), py::arg().noconvert(),
+        py::arg().noconvert(), py::arg().noconvert(), py::arg().noconvert());
+  m.def("compositions", &compositions_of);
+  m.def("token_features", &token_features_of);
+  m.def("token_labels", &token_labels_of);
 }

@@ -110,14 +110,12 @@ def test_a_sample_is_fed_without_tags_by_its_number_alone(annotated: dict[str, s
     part = data.batch(np.array([150, 3, 77]))
     assert all(np.array_equal(part[name], whole[name][[150, 3, 77]]) for name in whole)
     assert data.validation()["sample"][range(5)]["word_groups"].any(axis=1).all()
-    batch, keys = (
-        {"pos_ids": np.ones((4, 2), int), "labels": np.ones((4, 2), int)},
-        rng.derive(np.uint64(1), np.arange(4)),
-    )
-    everything = FeatureDropout(1.0)(batch, keys)
-    assert not everything["pos_ids"].any()
-    assert everything["labels"].all()
+    batch = {name: np.ones((4, 2), int) for name in ("pos_ids", "labels")}
+    keys = rng.derive(np.uint64(1), np.arange(4))
     assert FeatureDropout(0.0)(batch, keys)["pos_ids"].all()
+    without = FeatureDropout(1.0)(batch, keys)
+    assert not without["pos_ids"].any()
+    assert without["labels"].all()
 
 
 def test_entity_knowledge_in_a_run(annotated: dict[str, str], tmp_path: Path) -> None:

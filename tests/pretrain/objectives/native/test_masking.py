@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from taixue.pretrain.objectives.native import masking
 from taixue.pretrain.objectives.native.masking import UnitRules
-from taixue.pretrain.objectives.native.plain import masked_windows, unit_spans, units
+from taixue.pretrain.objectives.native.plain import (
+    masked_windows,
+    span_windows,
+    token_tags,
+    unit_spans,
+    units,
+)
 
 VOCABULARY = 50
 SPECIAL = np.zeros(VOCABULARY, np.uint8)
@@ -99,6 +105,79 @@ def test_layouts_agree(seed: int, length: int, ordered: bool, replaced: bool, pe
     assert made.keys() == expected.keys()
     for name, array in made.items():
         np.testing.assert_array_equal(array, expected[name], name)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, st.integers(1, 300), st.data())
+def test_compositions_agree(seed: int, total: int, data: st.DataObject) -> None:
+    parts = data.draw(st.integers(1, total))
+    keys = np.random.default_rng(seed).integers(0, 2**64, 3, np.uint64)
+    made = masking.compositions(keys, total, parts)
+    np.testing.assert_array_equal(made, span_windows.compositions(keys, total, parts))
+    assert (made >= 1).all()
+    assert (made.sum(axis=1) == total).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seeds,
+    st.integers(2, 60),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["none", "stretches", "documents"]),
+)
+def test_span_layouts_agree(seed: int, length: int, marked: bool, mode: bool, segments: str) -> None:
+    random = np.random.default_rng(seed)
+    batch, width = 3, length + 5
+    tokens = random.integers(5, VOCABULARY, (batch, width)).astype(np.int32)
+    noise_tokens = int(random.integers(1, length))
+    spans = int(random.integers(1, min(noise_tokens, length - noise_tokens) + 1)) if marked else 1
+    keys = random.integers(0, 2**64, batch, np.uint64)
+    noise = masking.compositions(keys, noise_tokens, spans)
+    text = masking.compositions(keys ^ np.uint64(1), length - noise_tokens + 1, spans + 1)
+    text[:, -1] -= 1
+    source, target = length - noise_tokens + marked * spans + 1 + mode, noise_tokens + marked * spans + 1
+    begins = random.integers(0, 5, (batch, 3))
+    documents = np.cumsum(random.random((batch, width)) < 0.2, axis=1) if segments == "documents" else None
+    shift = random.integers(0, 9, batch) if segments != "none" else None
+    shapes = {"input_ids": source, "index": source, "labels": target, "decoder_input_ids": target}
+    shapes |= {"segments": source, "decoder_segments": target} if segments != "none" else {}
+    made, expected = (
+        {name: np.full((batch, size + 5), 77) for name, size in shapes.items()} for _ in range(2)
+    )
+    arguments = (
+        tokens,
+        begins,
+        (noise, text[:, :-1], text[:, -1:]),
+        np.arange(60, 60 + spans) if marked else np.zeros(0, np.int64),
+        (99 if mode else -1, 1, 0),
+        (documents, shift),
+    )
+    masking.lay_out_spans(*arguments, made)
+    span_windows.lay_out_spans(*arguments, expected)
+    for name, array in made.items():
+        np.testing.assert_array_equal(array, expected[name], name)
+    with pytest.raises(ValueError, match="do not fit"):
+        masking.lay_out_spans(tokens, begins + 6, *arguments[2:], made)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, st.integers(1, 40), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_tags_agree(seed: int, length: int, masks: bool, tags: bool, groups: bool, roles: bool) -> None:
+    _, rows, _ = windows(seed, 3, length)
+    random = np.random.default_rng(seed)
+    index = random.integers(-1, length, (3, length + 2))
+    masked = random.integers(0, 2, index.shape).astype(np.uint8) if masks else None
+    columns = (1, 2, 3) if roles else None
+    made = masking.token_features(rows, index, masked, tags, groups, columns)
+    expected = token_tags.token_features(rows, index, masked, tags, groups, columns)
+    assert made.keys() == expected.keys()
+    made |= masking.token_labels(rows, index, masked, tags)
+    expected |= token_tags.token_labels(rows, index, masked, tags)
+    for name, array in made.items():
+        np.testing.assert_array_equal(array, expected[name], name)
+    with pytest.raises(ValueError, match="outside the window"):
+        masking.token_labels(rows, index + length + 1, masked, tags)
 
 
 def test_bad_arrays_are_refused() -> None:
