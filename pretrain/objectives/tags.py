@@ -45,8 +45,7 @@ class Features:
         role_ids (B, S, 3): roles for up to three predicates, where the sidecars have them.
         """
         config = self._config
-        fields = rows.dtype.fields or {}
-        roles = tuple(fields[role][1] for role in ROLES) if self._has_roles else None
+        roles = tuple(offset_of(rows.dtype, role) for role in ROLES) if self._has_roles else None
         return masking.token_features(
             as_bytes(rows),
             index,
@@ -67,6 +66,12 @@ def tag_labels(
     return masking.token_labels(
         as_bytes(rows), index, None if shows else masked.view(np.uint8), only_masked=bool(config.features)
     )
+
+
+def offset_of(dtype: np.dtype, column: str) -> int:
+    """Bytes before a column in a row."""
+    assert dtype.fields is not None
+    return int(dtype.fields[column][1])
 
 
 def document_numbers(tokens: np.ndarray, eos: int) -> np.ndarray:
