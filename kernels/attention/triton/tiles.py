@@ -48,8 +48,8 @@ TABLE: dict[tuple[int, int, bool], Tiles] = {
     (90, 128, True): Tiles(Tile(128, 64, 8, 2), Tile(64, 64, 8, 2), Tile(32, 64, 8, 2), Tile(64, 64, 8, 2)),
     (80, 64, False): Tiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(32, 64, 4, 3), Tile(64, 64, 8, 3)),
     (80, 64, True): Tiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(32, 64, 4, 3), Tile(64, 64, 8, 3)),
-    (80, 128, False): Tiles(Tile(64, 64, 4, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
-    (80, 128, True): Tiles(Tile(64, 64, 4, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
+    (80, 128, False): Tiles(Tile(64, 64, 8, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
+    (80, 128, True): Tiles(Tile(64, 64, 8, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
 }
 """For two-byte numbers: by architecture, head dim up to, and whether there is dropout or are groups."""
 
