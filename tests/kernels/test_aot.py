@@ -50,7 +50,7 @@ def test_attention(architecture: int, kinds: dict[str, int]) -> None:
         assert usage["shared"] <= 100 * 1024  # two blocks on a multiprocessor
         mask = "BERT" in usage["name"]  # bytes of a key mask are too short for asynchronous copies
         assert usage["loops"]
-        assert all(copies >= 2 and waiting == mask for copies, waiting in usage["loops"]), usage
+        assert all(copies >= 2 and waiting <= mask for copies, waiting in usage["loops"]), usage
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
