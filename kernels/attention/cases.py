@@ -42,8 +42,9 @@ def _kernels(
     from .triton import backward, forward, line
     from .triton.tiles import choose
 
-    tiles = choose(head_dim, 4 if dtype == "fp32" else 2, 512, capability)
     groups = 2 if options.get("groups") else 0
+    extra = bool(groups or options.get("dropout"))
+    tiles = choose(head_dim, 4 if dtype == "fp32" else 2, 512, capability, extra)
     even = not options.get("ragged")
     shared = {
         "D": head_dim,
@@ -67,11 +68,12 @@ def _kernels(
             "STREAM": not options.get("dropout"),
             "SAMPLES": not options.get("dropout"),
         }
+        constants["AHEAD"] = tile.ahead
         given = {n: None for n in kernel.arg_names if absent.get(n)}
         given |= {n: value for n, value in {**shared, **constants}.items() if n in kernel.arg_names}
         types = {n: _type(n, dtype) for n in kernel.arg_names if n not in given}
         label = f"{name} {head_dim} {dtype} {tile.m}x{tile.n}: {kind}"
-        spill = _OPTIONAL_STACK if groups or options.get("dropout") else 0
+        spill = _OPTIONAL_STACK if extra else 0
         return Case(label, kernel, types, given, _STRIDES, tile.warps, tile.stages, spill, dtype == "bf16")
 
     tile = tiles.forward
@@ -84,7 +86,7 @@ def _kernels(
     yield case("dk, dv", backward.keys, tile, BLOCK_M=tile.m, BLOCK_N=tile.n, EVEN=even)
     if options.get("line"):
         tile = tiles.line
-        yield case("dtable", line.tiles, tile, BLOCK=tile.m)
+        yield case("dtable", line.tiles, tile, BLOCK=tile.m, STAGES=tile.stages)
 
 
 def _type(name: str, dtype: str) -> str:

@@ -23,6 +23,9 @@ SOURCE = Path(__file__).with_name("multi_tensor.cu")
 CHUNK = 65536
 """Numbers that a block sums."""
 
+WARPS = {"chunk_sums": 16, "tensor_sums": 1}
+"""Of a block of each kernel."""
+
 DEADLINE = 120.0
 """Seconds for nvcc, which takes about 5."""
 

@@ -1,4 +1,7 @@
-"""`taixue kernels`: every Triton kernel compiled for GPUs that need not be there, and what it needs of them."""
+"""`taixue kernels`: every kernel compiled for GPUs that need not be there, and what it needs of them.
+
+Loads: asynchronous copies and loads that wait, of each loop.
+"""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -42,10 +45,22 @@ def _print_table(found: "list[Usage]") -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("kernel", "sm", "warps", "registers", "stack B", "shared B", "HGMMA", "HMMA", ""):
+    for heading in (
+        "kernel",
+        "sm",
+        "warps",
+        "registers",
+        "stack B",
+        "shared B",
+        "HGMMA",
+        "HMMA",
+        "loads",
+        "",
+    ):
         table.add_column(heading, justify="left" if heading in ("kernel", "") else "right", no_wrap=True)
     for u in found:
-        numbers = (u.architecture, u.warps, u.registers, u.stack, u.shared, u.hgmma, u.hmma)
+        loads = " ".join(f"{copies}+{waiting}" for copies, waiting in u.loops)
+        numbers = (u.architecture, u.warps, u.registers, u.stack, u.shared, u.hgmma, u.hmma, loads)
         fine = f"spills, {u.stack_limit} allowed" if u.stack else "fine"
         verdict = f"[red]{escape(u.fault)}[/]" if u.fault else f"[green]{fine}[/]"
         table.add_row(escape(u.name), *map(str, numbers), verdict)

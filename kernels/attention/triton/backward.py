@@ -12,6 +12,8 @@ from .tile import (
     LOG2E,
     MARGIN,
     bits,
+    gather,
+    line_bias,
     load_ids,
     load_rows,
     load_source,
@@ -24,13 +26,19 @@ from .tile import (
 
 @triton.jit
 def _query_gradient(
-    dq, line_sum, group_sums, q, do, lse, delta, m, start, stop, far, K, V, stride_k, stride_v, keys, scale, LINE,
-    KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+    dq, line_sum, group_sums, q, do, lse, delta, m, m0, start, stop, bias, radius, K, V, stride_k, stride_v, keys,
+    scale, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr, BLOCK_G: tl.constexpr,
     CAUSAL: tl.constexpr, NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
-    """Add what the keys start..stop-1 give. line_sum: of tiles with one bias; group_sums (M, BLOCK_G)."""
+    """Add what the keys start..stop-1 give; line_sum, bias: for tiles that are not NEAR; group_sums (M, BLOCK_G)."""
+    of_queries = m[:, None] - m0
+    of_keys = tl.arange(0, BLOCK_N)[None, :]
+    GATHERED: tl.constexpr = NEAR and LINE is not None
+    ahead = bias
+    if GATHERED and AHEAD:
+        ahead = line_bias(LINE, start - m0, radius, of_queries, of_keys)
     for first in tl.range(start, stop, BLOCK_N):
         n = first + tl.arange(0, BLOCK_N)
         if THRESHOLD > 0:
@@ -38,11 +46,16 @@ def _query_gradient(
         k = load_rows(K, n, keys, stride_k, D, BLOCK_D, EVEN)
         v = load_rows(V, n, keys, stride_v, D, BLOCK_D, EVEN)
         products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+        added = ahead
+        if GATHERED and not AHEAD:
+            added = gather(LINE + (n[None, :] - m[:, None]))
         scores = bits(
-            products, m[:, None], n[None, :], keys, scale, LINE, far, load_ids(KEY_MASK, n[None, :], keys),
+            products, m[:, None], n[None, :], keys, scale, added, load_ids(KEY_MASK, n[None, :], keys),
             query_segment, load_ids(KEY_SEGMENTS, n[None, :], keys), GROUP_IDS, GROUP_SCALE, heads,
             GROUPS, CAUSAL, NEAR, EVEN,
         )  # fmt: skip
+        if GATHERED and AHEAD:
+            ahead = line_bias(LINE, first + BLOCK_N - m0, radius, of_queries, of_keys)
         weights = tl.math.exp2(scores - lse[:, None])
         dweights = tl.dot(do, tl.trans(v), input_precision=PRECISION)
         if THRESHOLD > 0:
@@ -66,7 +79,7 @@ def queries(
     heads, length, keys, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
     BLOCK_G: tl.constexpr, CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """DQ (B, S, H, D), DELTA (B, H, S), and per block of queries FAR_SUMS (B, H, blocks, 2), GROUP_SUMS (.., BLOCK_G).
 
@@ -126,21 +139,21 @@ def queries(
     group_sums = tl.zeros([BLOCK_M, BLOCK_G], tl.float32)
     scale_bits = scale * LOG2E
     dq, left_sum, group_sums = _query_gradient(
-        dq, left_sum, group_sums, q, do, lse, delta, m, start, near, left, K, V, k_row, v_row, keys, scale_bits, LINE,
-        KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-        D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+        dq, left_sum, group_sums, q, do, lse, delta, m, m0, start, near, left, radius, K, V, k_row, v_row, keys,
+        scale_bits, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
     )  # fmt: skip
     if CAUSAL or LINE is not None:
         dq, right_sum, group_sums = _query_gradient(
-            dq, right_sum, group_sums, q, do, lse, delta, m, near, far, 0.0, K, V, k_row, v_row, keys, scale_bits, LINE,
-            KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
+            dq, right_sum, group_sums, q, do, lse, delta, m, m0, near, far, 0.0, radius, K, V, k_row, v_row, keys,
+            scale_bits, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
     if not CAUSAL and LINE is not None:
         dq, right_sum, group_sums = _query_gradient(
-            dq, right_sum, group_sums, q, do, lse, delta, m, far, stop, right, K, V, k_row, v_row, keys, scale_bits,
-            LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+            dq, right_sum, group_sums, q, do, lse, delta, m, m0, far, stop, right, radius, K, V, k_row, v_row, keys,
+            scale_bits, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, BLOCK_G, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
 
     store_rows(DQ + own, m, length, heads * D, dq * scale, D, BLOCK_D)
@@ -155,26 +168,40 @@ def queries(
 
 @triton.jit
 def _key_gradients(
-    dk, dv, k, v, n0, start, stop, far, Q, DOUT, LSE, DELTA, stride_q, stride_do, length, keys, scale, LINE, seen,
-    key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+    dk, dv, k, v, n0, start, stop, bias, radius, Q, DOUT, LSE, DELTA, stride_q, stride_do, length, keys, scale, LINE,
+    seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
     CAUSAL: tl.constexpr, NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
-    """Add what the queries start..stop-1 give to dk, dv (N, BLOCK_D). EVEN speaks of the queries here."""
+    """Add what the queries start..stop-1 give to dk, dv (N, BLOCK_D). bias: for tiles that are not NEAR.
+
+    EVEN speaks of the queries here.
+    """
     n = n0 + tl.arange(0, BLOCK_N)
+    of_queries = tl.arange(0, BLOCK_M)[None, :]
+    of_keys = tl.arange(0, BLOCK_N)[:, None]
+    GATHERED: tl.constexpr = NEAR and LINE is not None
+    ahead = bias
+    if GATHERED and AHEAD:
+        ahead = line_bias(LINE, n0 - start, radius, of_queries, of_keys)
     for first in tl.range(start, stop, BLOCK_M):
         m = first + tl.arange(0, BLOCK_M)
         if THRESHOLD > 0:
             keep = tl.trans(survives(source, first_query + m, n0, BLOCK_N, THRESHOLD))
         q = load_rows(Q, m, length, stride_q, D, BLOCK_D, EVEN)
         products = tl.dot(k, tl.trans(q), input_precision=PRECISION)
+        added = ahead
+        if GATHERED and not AHEAD:
+            added = gather(LINE + (n[:, None] - m[None, :]))
         # Keys beyond the last are not stored, and queries beyond the last have lse = inf: neither needs hiding.
         scores = bits(
-            products, m[None, :], n[:, None], keys, scale, LINE, far, seen, key_segment,
+            products, m[None, :], n[:, None], keys, scale, added, seen, key_segment,
             load_ids(QUERY_SEGMENTS, m[None, :], length), GROUP_IDS, GROUP_SCALE, heads,
             GROUPS, CAUSAL, NEAR, True,
         )  # fmt: skip
+        if GATHERED and AHEAD:
+            ahead = line_bias(LINE, n0 - first - BLOCK_M, radius, of_queries, of_keys)
         lse = tl.load(LSE + m, mask=m < length, other=float("inf"))
         weights = tl.math.exp2(scores - lse[None, :])
         do = load_rows(DOUT, m, length, stride_do, D, BLOCK_D, EVEN)
@@ -197,7 +224,8 @@ def keys(
     QUERY_SEGMENTS, KEY_SEGMENTS, QUERY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES, first_query, first_head,
     heads, queries, length, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
-    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """DK, DV (B, T, H, D): one program for a block of keys of one head, over the queries that see them."""
     blocks = tl.cdiv(length, BLOCK_N)
@@ -252,22 +280,22 @@ def keys(
     scale_bits = scale * LOG2E
     if not CAUSAL and LINE is not None:
         dk, dv = _key_gradients(
-            dk, dv, k, v, n0, start, near, right, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+            dk, dv, k, v, n0, start, near, right, radius, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length,
+            scale_bits, LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
     if CAUSAL or LINE is not None:
         dk, dv = _key_gradients(
-            dk, dv, k, v, n0, near, far, 0.0, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-            LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
+            dk, dv, k, v, n0, near, far, 0.0, radius, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length,
+            scale_bits, LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+            D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
     else:
         far = start
     dk, dv = _key_gradients(
-        dk, dv, k, v, n0, far, stop, left, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length, scale_bits,
-        LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-        D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+        dk, dv, k, v, n0, far, stop, left, radius, Q, DOUT, LSE, DELTA, q_row, heads * D, queries, length,
+        scale_bits, LINE, seen, key_segment, QUERY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_M, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
     )  # fmt: skip
     own = batch * length * heads * D + head * D
     store_rows(DK + own, n, length, heads * D, dk * scale, D, BLOCK_D)

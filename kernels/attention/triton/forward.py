@@ -4,28 +4,52 @@
 import triton
 import triton.language as tl
 
-from .tile import LOG2E, MARGIN, bits, load_ids, load_rows, load_source, span, store_rows, survives
+from .tile import (
+    LOG2E,
+    MARGIN,
+    bits,
+    gather,
+    line_bias,
+    load_ids,
+    load_rows,
+    load_source,
+    span,
+    store_rows,
+    survives,
+)
 
 
 @triton.jit
 def _keys(
-    sums, total, top, q, m, start, stop, far, K, V, stride_k, stride_v, keys, scale, LINE, KEY_MASK,
+    sums, total, top, q, m, m0, start, stop, bias, radius, K, V, stride_k, stride_v, keys, scale, LINE, KEY_MASK,
     query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr, CAUSAL: tl.constexpr,
-    NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
+    NEAR: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
-    """Take the keys start..stop-1 into (sums, total, top)."""
+    """Take the keys start..stop-1 into (sums, total, top). bias: of all of them, unless NEAR."""
+    of_queries = m[:, None] - m0
+    of_keys = tl.arange(0, BLOCK_N)[None, :]
+    GATHERED: tl.constexpr = NEAR and LINE is not None
+    ahead = bias
+    if GATHERED and AHEAD:
+        ahead = line_bias(LINE, start - m0, radius, of_queries, of_keys)
     for first in tl.range(start, stop, BLOCK_N):
         n = first + tl.arange(0, BLOCK_N)
         if THRESHOLD > 0:
             keep = survives(source, first_query + m, first, BLOCK_N, THRESHOLD)
         k = load_rows(K, n, keys, stride_k, D, BLOCK_D, EVEN)
         products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+        added = ahead
+        if GATHERED and not AHEAD:
+            added = gather(LINE + (n[None, :] - m[:, None]))
         scores = bits(
-            products, m[:, None], n[None, :], keys, scale, LINE, far, load_ids(KEY_MASK, n[None, :], keys),
+            products, m[:, None], n[None, :], keys, scale, added, load_ids(KEY_MASK, n[None, :], keys),
             query_segment, load_ids(KEY_SEGMENTS, n[None, :], keys), GROUP_IDS, GROUP_SCALE, heads,
             GROUPS, CAUSAL, NEAR, EVEN,
         )  # fmt: skip
+        if GATHERED and AHEAD:
+            ahead = line_bias(LINE, first + BLOCK_N - m0, radius, of_queries, of_keys)
         new_top = tl.maximum(top, tl.max(scores, 1))
         safe = tl.where(new_top == float("-inf"), 0.0, new_top)  # no key seen so far
         weights = tl.math.exp2(scores - safe[:, None])
@@ -45,7 +69,8 @@ def forward(
     QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES, first_query, first_head,
     heads, queries, keys, scale, radius,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUPS: tl.constexpr,
-    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, EVEN: tl.constexpr, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
+    PRECISION: tl.constexpr, AHEAD: tl.constexpr,
 ):  # fmt: skip
     """OUT (B, S, H, D) and LSE (B, H, S): log2 of the sum of exp2(scores), inf for a query that sees no key.
 
@@ -97,21 +122,23 @@ def forward(
     total = tl.zeros([BLOCK_M], tl.float32)
     top = tl.full([BLOCK_M], float("-inf"), tl.float32)
     sums, total, top = _keys(
-        sums, total, top, q, m, start, near, left, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-        query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-        D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+        sums, total, top, q, m, m0, start, near, left, radius, K, V, k_row, v_row, keys,
+        scale * LOG2E, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
+        D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
     )  # fmt: skip
     if CAUSAL or LINE is not None:
         sums, total, top = _keys(
-            sums, total, top, q, m, near, far, 0.0, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION,
+            sums, total, top, q, m, m0, near, far, 0.0, radius, K, V, k_row, v_row, keys,
+            scale * LOG2E, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE,
+            heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, True, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
     if not CAUSAL and LINE is not None:
         sums, total, top = _keys(
-            sums, total, top, q, m, far, stop, right, K, V, k_row, v_row, keys, scale * LOG2E, LINE, KEY_MASK,
-            query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE, heads, source, first_query,
-            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION,
+            sums, total, top, q, m, m0, far, stop, right, radius, K, V, k_row, v_row, keys,
+            scale * LOG2E, LINE, KEY_MASK, query_segment, KEY_SEGMENTS, GROUP_IDS, GROUP_SCALE,
+            heads, source, first_query,
+            D, BLOCK_D, BLOCK_N, GROUPS, CAUSAL, False, EVEN, THRESHOLD, SCALE, PRECISION, AHEAD,
         )  # fmt: skip
 
     blind = total == 0.0

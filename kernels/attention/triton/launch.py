@@ -58,7 +58,7 @@ def forward(a: Arguments) -> tuple[Tensor, Tensor]:
         forward_kernel[(triton.cdiv(queries, tile.m) * batch * heads,)](
             a.query, a.key, a.value, out, lse, *_strides(a), a.line, a.key_mask, a.query_segments, a.key_segments,
             a.key_range, a.groups, a.group_scale, *_draws(a), heads, queries, a.key.shape[2], a.scale, a.radius,
-            BLOCK_M=tile.m, BLOCK_N=tile.n, EVEN=a.key.shape[2] % tile.n == 0, **_constants(a),
+            BLOCK_M=tile.m, BLOCK_N=tile.n, EVEN=a.key.shape[2] % tile.n == 0, AHEAD=tile.ahead, **_constants(a),
             num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
     return out, lse
@@ -88,13 +88,14 @@ def backward(
         backward_kernels.queries[(blocks * planes,)](
             a.query, a.key, a.value, out, grad, lse, delta, dq, far_sums, group_sums, *_strides(a), *masks,
             a.key_range, *tail, heads, queries, keys, a.scale, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
-            BLOCK_G=block_g, EVEN=keys % tile.n == 0, **constants, num_warps=tile.warps, num_stages=tile.stages,
+            BLOCK_G=block_g, EVEN=keys % tile.n == 0, AHEAD=tile.ahead, **constants,
+            num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
         tile = tiles.keys
         backward_kernels.keys[(triton.cdiv(keys, tile.n) * planes,)](
             a.query, a.key, a.value, grad, lse, delta, dk, dv, *_strides(a), *masks, a.query_range, *tail,
             heads, queries, keys, a.scale, a.radius, BLOCK_M=tile.m, BLOCK_N=tile.n,
-            EVEN=queries % tile.m == 0, **constants, num_warps=tile.warps, num_stages=tile.stages,
+            EVEN=queries % tile.m == 0, AHEAD=tile.ahead, **constants, num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
         dline = lse.new_empty(0)
         if of_line and a.line is not None:
@@ -129,7 +130,8 @@ def _line_gradient(
     line_kernels.tiles[(offsets, heads, splits)](
         a.query, a.key, a.value, grad, lse, delta, sums, *_strides(a), a.line, a.key_mask, a.query_segments,
         a.key_segments, a.key_range, a.groups, a.group_scale, *_draws(a), batch, heads, queries, keys,
-        a.scale, a.radius, left, splits, BLOCK=tile.m, **constants, num_warps=tile.warps, num_stages=tile.stages,
+        a.scale, a.radius, left, splits, BLOCK=tile.m, STAGES=tile.stages, **constants,
+        num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     dline = torch.empty_like(a.line)
     line_kernels.diagonals[(heads, triton.cdiv(dline.shape[1], DIAGONALS))](
@@ -188,7 +190,8 @@ def padded(head_dim: int) -> int:
 
 def _tiles(a: Arguments) -> Tiles:
     capability = torch.cuda.get_device_capability(a.query.device) if a.query.is_cuda else None
-    return choose(padded(a.query.shape[-1]), a.query.element_size(), a.query.shape[2], capability)
+    head_dim, extra = padded(a.query.shape[-1]), a.stream is not None or a.groups is not None
+    return choose(head_dim, a.query.element_size(), a.query.shape[2], capability, extra)
 
 
 def _device(x: Tensor) -> AbstractContextManager[Any]:

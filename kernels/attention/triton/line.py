@@ -10,7 +10,7 @@ bias are not walked: the kernel for dQ meets them anyway and sums them (FAR_SUMS
 import triton
 import triton.language as tl
 
-from .tile import LN2, LOG2E, MARGIN, bits, load_ids, load_rows, load_source, span, survives
+from .tile import LN2, LOG2E, MARGIN, bits, gather, load_ids, load_rows, load_source, span, survives
 
 
 @triton.jit
@@ -19,7 +19,7 @@ def tiles(
     LINE, KEY_MASK, QUERY_SEGMENTS, KEY_SEGMENTS, KEY_RANGE, GROUP_IDS, GROUP_SCALE, STREAM, SAMPLES,
     first_query, first_head, batches, heads, queries, keys, scale, radius, reach, splits,
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK: tl.constexpr, GROUPS: tl.constexpr, CAUSAL: tl.constexpr,
-    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """TILES (splits, H, offsets, BLOCK, BLOCK) sums of dscores; grid (offsets, H, splits), first offset -reach."""
     offset = (tl.program_id(0) - reach) * BLOCK
@@ -27,50 +27,56 @@ def tiles(
     rows = tl.arange(0, BLOCK)
     LINE += head * (2 * (radius + MARGIN) + 1) + radius + MARGIN
     sums = tl.zeros([BLOCK, BLOCK], tl.float32)
-    blocks = tl.cdiv(queries, BLOCK)
-    for index in tl.range(tl.program_id(2), batches * blocks, splits):
+    # Blocks of queries whose block of keys exists.
+    low = tl.maximum(-offset, 0) // BLOCK
+    blocks = tl.cdiv(tl.minimum(queries, keys - offset), BLOCK) - low
+    for index in tl.range(tl.program_id(2), batches * blocks, splits, num_stages=STAGES):
         sample = index // blocks
         batch = sample.to(tl.int64)
-        m0 = index % blocks * BLOCK
+        m0 = (low + index % blocks) * BLOCK
         n0 = m0 + offset
         start, stop = span(KEY_RANGE, batch, m0, queries, keys, BLOCK)
-        if (n0 >= 0) & (n0 + BLOCK > start) & (n0 < stop):
-            m = m0 + rows
-            n = n0 + rows
-            plane = sample * heads + head
-            own = batch * queries * heads * D + head * D
-            row = plane.to(tl.int64) * queries + m
-            q = load_rows(Q + batch * q_batch + head * q_head, m, queries, q_row, D, BLOCK_D, False)
-            k = load_rows(K + batch * k_batch + head * k_head, n, keys, k_row, D, BLOCK_D, False)
-            v = load_rows(V + batch * v_batch + head * v_head, n, keys, v_row, D, BLOCK_D, False)
-            do = load_rows(DOUT + own, m, queries, heads * D, D, BLOCK_D, False)
-            lse = tl.load(LSE + row, mask=m < queries, other=float("inf"))
-            delta = tl.load(DELTA + row, mask=m < queries, other=0.0)
-            seen = None
-            if KEY_MASK is not None:
-                seen = load_ids(KEY_MASK + batch * keys, n[None, :], keys)
-            query_segment = None
-            key_segment = None
-            if QUERY_SEGMENTS is not None:
-                query_segment = load_ids(QUERY_SEGMENTS + batch * queries, m[:, None], queries)
-                key_segment = load_ids(KEY_SEGMENTS + batch * keys, n[None, :], keys)
-            groups = None
-            group_scale = None
-            if GROUPS > 0:
-                groups = GROUP_IDS + batch * GROUPS * keys
-                group_scale = GROUP_SCALE + head
-            products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-            scores = bits(
-                products, m[:, None], n[None, :], keys, scale * LOG2E, LINE, 0.0, seen, query_segment, key_segment,
-                groups, group_scale, heads, GROUPS, CAUSAL, True, False,
-            )  # fmt: skip
-            weights = tl.math.exp2(scores - lse[:, None])
-            dweights = tl.dot(do, tl.trans(v), input_precision=PRECISION)
-            if THRESHOLD > 0:
-                source = load_source(STREAM, SAMPLES, batch, first_head + head)
-                keep = survives(source, first_query + m, n0, BLOCK, THRESHOLD)
-                dweights = tl.where(keep, dweights * SCALE, 0.0)
-            sums += weights * (dweights - delta[:, None])
+        meet = (n0 + BLOCK > start) & (n0 < stop)
+        # Loads outside of any branch, so that they are pipelined; those of tiles that do not meet read nothing.
+        last_query = tl.where(meet, queries, 0)
+        last_key = tl.where(meet, keys, 0)
+        m = m0 + rows
+        n = n0 + rows
+        plane = sample * heads + head
+        own = batch * queries * heads * D + head * D
+        row = plane.to(tl.int64) * queries + m
+        q = load_rows(Q + batch * q_batch + head * q_head, m, last_query, q_row, D, BLOCK_D, False)
+        k = load_rows(K + batch * k_batch + head * k_head, n, last_key, k_row, D, BLOCK_D, False)
+        v = load_rows(V + batch * v_batch + head * v_head, n, last_key, v_row, D, BLOCK_D, False)
+        do = load_rows(DOUT + own, m, last_query, heads * D, D, BLOCK_D, False)
+        lse = tl.load(LSE + row, mask=m < last_query, other=float("inf"))
+        delta = tl.load(DELTA + row, mask=m < last_query, other=0.0)
+        seen = None
+        if KEY_MASK is not None:
+            seen = load_ids(KEY_MASK + batch * keys, n[None, :], keys)
+        query_segment = None
+        key_segment = None
+        if QUERY_SEGMENTS is not None:
+            query_segment = load_ids(QUERY_SEGMENTS + batch * queries, m[:, None], queries)
+            key_segment = load_ids(KEY_SEGMENTS + batch * keys, n[None, :], keys)
+        groups = None
+        group_scale = None
+        if GROUPS > 0:
+            groups = GROUP_IDS + batch * GROUPS * keys
+            group_scale = GROUP_SCALE + head
+        products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+        bias = gather(LINE + (n[None, :] - m[:, None]))
+        scores = bits(
+            products, m[:, None], n[None, :], keys, scale * LOG2E, bias, seen, query_segment, key_segment,
+            groups, group_scale, heads, GROUPS, CAUSAL, True, False,
+        )  # fmt: skip
+        weights = tl.math.exp2(scores - lse[:, None])
+        dweights = tl.dot(do, tl.trans(v), input_precision=PRECISION)
+        if THRESHOLD > 0:
+            source = load_source(STREAM, SAMPLES, batch, first_head + head)
+            keep = survives(source, first_query + m, n0, BLOCK, THRESHOLD)
+            dweights = tl.where(keep, dweights * SCALE, 0.0)
+        sums += weights * (dweights - delta[:, None])
     place = (tl.program_id(2) * heads + head) * tl.num_programs(0) + tl.program_id(0)
     at = TILES + place.to(tl.int64) * BLOCK * BLOCK
     tl.store(at + rows[:, None] * BLOCK + rows[None, :], sums)

@@ -77,6 +77,17 @@ def gather(at):
 
 
 @triton.jit
+def line_bias(line, distance, radius, m, n):
+    """The bias of a tile whose first key is at `distance` from its first query; m, n: places within the tile.
+
+    For loops that gather a turn AHEAD of the use, so that nothing waits. The distance is limited, so that they may
+    ask for the tile after the last; no tile with several biases begins beyond. line: pointer to the bias of distance 0.
+    """
+    limit = radius + MARGIN // 2
+    return gather(line + (tl.minimum(tl.maximum(distance, -limit), limit) + n - m))
+
+
+@triton.jit
 def same_group(groups, kind, m, n, length):
     """Whether m and n are in one group of this kind; groups (G, length) of one sample."""
     of_m = tl.load(groups + kind * length + m, mask=m < length, other=0)
@@ -91,8 +102,7 @@ def bits(
     n,
     keys,
     scale,
-    line,
-    far,
+    bias,
     seen,
     query_segment,
     key_segment,
@@ -106,15 +116,10 @@ def bits(
 ):
     """Scores of a tile of products q k^T, -inf where a key is hidden.
 
-    line: pointer to the bias of distance 0, or None; NEAR: distances differ within the tile, else `far` is the bias of
-    all of it and nothing is hidden by CAUSAL. EVEN: no key index reaches beyond the number of `keys`.
+    bias: of the tile, of each element or one number. NEAR: else nothing is hidden by CAUSAL. EVEN: no key index
+    reaches beyond the number of `keys`.
     """
-    scores = products * scale
-    if line is not None:
-        if NEAR:
-            scores += gather(line + (n - m))
-        else:
-            scores += far
+    scores = products * scale + bias
     for kind in tl.static_range(GROUPS):
         weight = tl.load(group_scale + kind * heads).to(tl.float32) * LOG2E
         scores += tl.where(same_group(groups, kind, m, n, keys), weight, 0.0)

@@ -1,6 +1,8 @@
-"""Tile shapes by head dim, dtype, length and architecture: a table, so that the same call always runs the same code.
+"""Tile shapes by architecture, head dim and options: a table, so that the same call always runs the same code.
 
-Chosen by compilation for sm_80 and sm_90: the largest tiles without register spills whose shared memory fits.
+Rows are chosen by compilation (`taixue kernels`), in this order: shared memory that fits, and Hopper's products on
+Hopper; no register spills, or the fewest where dropout or groups must spill; loads of the loop that are asynchronous;
+the most warps that registers and shared memory leave on a multiprocessor; the larger tile; the deeper pipeline.
 """
 
 from typing import NamedTuple
@@ -14,6 +16,9 @@ class Tile(NamedTuple):
     warps: int
     stages: int
 
+    ahead: bool = False
+    """Gather the bias line a turn ahead, where registers are free for it."""
+
 
 class Tiles(NamedTuple):
     """queries: dQ; keys: dK and dV; line: the bias line, in squares of dQ's size: both must agree on what is near."""
@@ -24,21 +29,43 @@ class Tiles(NamedTuple):
     line: Tile
 
 
-INTERPRETED = Tiles(Tile(64, 32, 4, 1), Tile(32, 32, 4, 1), Tile(32, 64, 4, 1), Tile(32, 32, 4, 1))
+INTERPRETED = Tiles(
+    Tile(64, 32, 4, 1, True), Tile(32, 32, 4, 1, True), Tile(32, 64, 4, 1, True), Tile(32, 32, 4, 1)
+)
 """Small, so that small tests have many of them."""
 
+SINGLE = Tiles(*[Tile(32, 32, 8, 1)] * 4)
+"""For fp32."""
 
-def choose(head_dim: int, itemsize: int, queries: int, capability: tuple[int, int] | None) -> Tiles:
-    """head_dim: padded to a power of two; itemsize: 2 or 4 bytes; capability None: the interpreter."""
+TABLE: dict[tuple[int, int, bool], Tiles] = {
+    (90, 64, False): Tiles(
+        Tile(128, 64, 8, 3, True), Tile(64, 64, 4, 2, True), Tile(64, 64, 4, 2, True), Tile(64, 64, 8, 3)
+    ),
+    (90, 64, True): Tiles(Tile(128, 64, 8, 3), Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(64, 64, 8, 3)),
+    (90, 128, False): Tiles(
+        Tile(128, 64, 8, 2, True), Tile(64, 64, 8, 2, True), Tile(32, 64, 8, 2, True), Tile(64, 64, 8, 2)
+    ),
+    (90, 128, True): Tiles(Tile(128, 64, 8, 2), Tile(64, 64, 8, 2), Tile(32, 64, 8, 2), Tile(64, 64, 8, 2)),
+    (80, 64, False): Tiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(32, 64, 4, 3), Tile(64, 64, 8, 3)),
+    (80, 64, True): Tiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(32, 64, 4, 3), Tile(64, 64, 8, 3)),
+    (80, 128, False): Tiles(Tile(64, 64, 8, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
+    (80, 128, True): Tiles(Tile(64, 64, 8, 2), Tile(32, 32, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
+}
+"""For two-byte numbers: by architecture, head dim up to, and whether there is dropout or are groups."""
+
+SHORT = Tile(64, 64, 4, 2)
+"""Forward, for at most 64 queries of head dim 64."""
+
+
+def choose(
+    head_dim: int, itemsize: int, queries: int, capability: tuple[int, int] | None, extra: bool = False
+) -> Tiles:
+    """head_dim: padded to a power of two; itemsize: 2 or 4 bytes; capability None: the interpreter; extra: dropout or
+    groups."""
     if capability is None:
         return INTERPRETED
     if itemsize == 4:
-        return Tiles(*[Tile(32, 32, 8, 1)] * 4)
-    square, eight, wide = Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), head_dim > 64
-    if capability >= (9, 0):
-        if wide:
-            return Tiles(Tile(128, 64, 8, 2), eight, Tile(32, 64, 8, 2), eight)
-        return Tiles(square if queries <= 64 else Tile(128, 64, 8, 3), square, square, square)
-    if wide:
-        return Tiles(square, Tile(32, 32, 4, 2), eight, Tile(32, 32, 4, 2))
-    return Tiles(square, eight, Tile(32, 64, 4, 2), square)
+        return SINGLE
+    wide = head_dim > 64
+    row = TABLE[90 if capability >= (9, 0) else 80, 128 if wide else 64, extra]
+    return row._replace(forward=SHORT) if queries <= 64 and not wide else row

@@ -16,7 +16,10 @@ from taixue.pretrain.bench.clock import measure
 from taixue.pretrain.bench.kernels import bench_kernels
 from taixue.pretrain.bench.rivals import RIVALS
 
+from ...kernels.machine import needs_interpreter
 
+
+@needs_interpreter
 def test_kernels_dry_run_measures_every_variant(tmp_path: Path) -> None:
     pytest.importorskip("triton")
     with dispatch.using("interpret"):

@@ -11,13 +11,14 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from taixue.kernels import dispatch
-from taixue.kernels.dispatch.interpreter import prepare
 from taixue.parallel.blocks import blocks, checkpoint_activations
 from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfig, ModelConfig, T5Config
 from taixue.pretrain.models import FAMILIES, build_model
 from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.family import Step
 from taixue.pretrain.models.umt5.config import UMT5Config
+
+from ...kernels.machine import DEVICE, KERNELS
 
 ALL = FeaturesConfig(pos_tags=6, roles=5, word_bias=True, clause_bias=True, bias_heads=2, bias_layers=(1,))
 SHAPE: dict[str, Any] = {"vocab_size": 96, "d_model": 32, "d_ff": 56, "num_heads": 4, "dropout": 0.0}
@@ -97,27 +98,30 @@ def kept(model: nn.Module, hidden: list[Tensor], batch: dict[str, Tensor]) -> in
     return found
 
 
-@pytest.mark.parametrize("mode", ["reference", "interpret"])
+@pytest.mark.parametrize("mode", ["reference", KERNELS])
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
 @pytest.mark.parametrize("name", MODELS)
 def test_kept_bytes_of_every_slice(name: str, recompute: str, mode: str) -> None:
-    if mode == "interpret":
+    if mode == KERNELS:
         pytest.importorskip("triton")
-        prepare()
     config = MODELS[name]
     family = FAMILIES.of(config)
-    whole = family.probe(config, SAMPLES, 0, LENGTHS)
+    whole = {name: value.to(DEVICE) for name, value in family.probe(config, SAMPLES, 0, LENGTHS).items()}
     del whole["attention_mask"]
     states = [(SAMPLES, LENGTHS[0], config.d_model), (SAMPLES, LENGTHS[1], config.d_model)]
-    step = Step(SAMPLES, LENGTHS, element_bytes=4, recompute=recompute, fused=mode == "interpret")
+    step = Step(SAMPLES, LENGTHS, element_bytes=4, recompute=recompute, fused=mode == KERNELS)
     parts = slices(config)
     for part in parts if mode == "reference" else (parts[0], parts[-1]):  # interpreted kernels are slow
-        model = build_model(config, part)
+        model = build_model(config, part).to(DEVICE)
         for block in blocks(model):
             if recompute != "none":
                 checkpoint_activations(block, recompute)
         count = len(states) if "decoder_input_ids" in whole else 1
-        hidden = [torch.randn(shape, requires_grad=True) for shape in states[:count]] if part.start else []
+        hidden = (
+            [torch.randn(shape, device=DEVICE, requires_grad=True) for shape in states[:count]]
+            if part.start
+            else []
+        )
         with dispatch.using(mode):
             measured = kept(model, hidden, whole)
         expected = family.costs.kept_bytes(config, part, step)
