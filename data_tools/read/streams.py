@@ -3,14 +3,18 @@
 import lzma
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .find import is_compressed
 from .records import DamagedError, Piece
 
 _BLOCK = 1 << 20
 _PACKED_BLOCK = 1 << 16
+_LONGEST_SAMPLE = 16 << 20
+_SAMPLES, _SAMPLE = 16, 1 << 16  # places in a file, and bytes at each but the first
+_BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 
 @contextmanager
@@ -66,6 +70,38 @@ def line_blocks(piece: Piece, limit: int) -> Iterator[bytes | int]:
             kept.clear()
     if size:
         yield b"".join(kept) if size <= limit else size
+
+
+def samples(path: Path) -> list[bytes]:
+    """Whole lines from all over a file: its beginning, and of a file that is not compressed also other places.
+
+    They depend on the file alone, whichever piece of it is read. What is damaged is left out.
+    """
+    if is_compressed(path):
+        head, size, shows = [], 0, False
+        with suppress(DamagedError):
+            for block in blocks(path):
+                head.append(block)
+                size, shows = size + len(block), shows or not block.isascii()
+                if size >= (_BLOCK if shows else _LONGEST_SAMPLE):
+                    return [_whole_lines(b"".join(head), True)]
+        return [b"".join(head)]
+    out = []
+    with suppress(DamagedError), reading(path), path.open("rb") as stream:
+        size = path.stat().st_size
+        out.append(_whole_lines(stream.read(_BLOCK), size > _BLOCK))
+        for place in range(1, _SAMPLES if size > _BLOCK else 0):
+            stream.seek(size * place // _SAMPLES)
+            _, _, rest = stream.read(_SAMPLE).partition(b"\n")
+            out.append(_whole_lines(rest, True))
+    return out
+
+
+def _whole_lines(data: bytes, is_cut: bool) -> bytes:
+    """Without the end of the last line; of a line that is too long, what is before a character that may be cut."""
+    if not is_cut:
+        return data
+    return data[: data.rfind(b"\n") + 1] or data.rstrip(_BEYOND_ASCII)
 
 
 def _own_blocks(piece: Piece) -> Iterator[bytes]:
