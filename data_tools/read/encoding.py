@@ -164,8 +164,8 @@ def guess(data: bytes) -> str:
 
 
 def of_lines(samples: Iterable[bytes]) -> tuple[str, str]:
-    """The encoding of a file by whole lines from all over it, many in a sample; and that of the lines that are not in it,
-    "" when they show none."""
+    """The encoding of a file by whole lines from all over it, many in a sample; and that of the lines that are not in
+    it, "" when they show none."""
     valid, others = 0, []
     for sample in samples:
         if sample.isascii():

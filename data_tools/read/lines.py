@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -93,7 +92,7 @@ def _as_utf8(line: bytes, decode: Decoder) -> bytes:
 
 def decoder(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Decoder:
     """The decoder of a file's lines; what it takes the file's encoding to be does not depend on the piece."""
-    return Decoder(options.encoding, lambda: samples(Path(piece.path)), converted)
+    return Decoder(options.encoding, lambda: samples(piece.path), converted)
 
 
 def _parsed(

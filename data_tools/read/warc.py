@@ -6,7 +6,6 @@ Records that hold no page (warcinfo, request, metadata, revisit) are passed over
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from . import html
 from .encoding import Decoder
@@ -22,8 +21,8 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
     """Texts of the records; a record's number counts all records of the file."""
     decode = Decoder(options.encoding, list, converted)
     number = 0
-    with reading(Path(piece.path)):
-        buffer = Buffer(blocks(Path(piece.path)))
+    with reading(piece.path):
+        buffer = Buffer(blocks(piece.path))
         while line := buffer.line():
             if not line.strip():
                 continue
