@@ -38,6 +38,7 @@ def find(inputs: Iterable[str]) -> Found:
     named file has an ending that is not understood, something with such an ending is a link that leads nowhere, a pipe
     or a device, or a folder cannot be read.
     """
+    inputs = tuple(inputs)
     found: set[str] = set()
     left: dict[str, str] = {}
     for text in inputs:
@@ -55,9 +56,10 @@ def find(inputs: Iterable[str]) -> Found:
     real: dict[str, str] = {}
     for file in sorted(found):
         real.setdefault(file if storage.is_remote(file) else os.path.realpath(file), file)
+    named = found | {text.rstrip("/") for text in inputs}
     return Found(
         tuple(sorted(real.values())),
-        tuple(Left(*item) for item in sorted(left.items()) if item[0] not in found),
+        tuple(Left(path, reason) for path, reason in sorted(left.items()) if path not in named),
     )
 
 

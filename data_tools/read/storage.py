@@ -107,7 +107,7 @@ class _Ranges(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        end = min(self._place + len(buffer), self._facts[0])
+        end = min(self._place + min(len(buffer), _RANGE), self._facts[0])
         if end <= self._place:
             return 0
         data = self._range(self._place, end)

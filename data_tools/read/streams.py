@@ -145,6 +145,8 @@ def _with_line_feeds(parts: Iterator[bytes], returns: bool | None = None) -> Ite
 def _own_blocks(piece: Piece) -> Iterator[bytes]:
     """Blocks of the lines of a piece, which they cut anywhere."""
     if is_compressed(piece.path):
+        with reading(piece.path):
+            _check_size(storage.size(piece.path), piece)
         yield from _with_line_feeds(blocks(piece.path))
         return
     with reading(piece.path), storage.open_file(piece.path) as stream:
@@ -169,8 +171,12 @@ def _own_blocks(piece: Piece) -> Iterator[bytes]:
                 yield block[:last]
                 return
             yield block
-        if position < piece.end:
-            raise DamagedError(f"it ends at byte {position:,}; it had {piece.end:,} when the work was cut")
+        _check_size(position, piece)
+
+
+def _check_size(size: int, piece: Piece) -> None:
+    if size < piece.end:
+        raise DamagedError(f"it ends at byte {size:,}; it had {piece.end:,} when the work was cut")
 
 
 def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:
