@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .. import read
 from ..annotate import Annotator
@@ -95,7 +95,14 @@ def digest(value: Any) -> str:
 
 def file_facts(paths: Iterable[Path]) -> list[list[Any]]:
     """What a stamp says about files: name, size, times of change."""
-    return [[str(path), *read.facts(path)] for path in paths]
+    return [[str(path), *_facts(path)] for path in paths]
+
+
+def _facts(path: str | Path) -> list[Any]:
+    try:
+        return read.facts(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Piece, ...]]:
@@ -103,7 +110,7 @@ def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Pi
     group: list[read.Piece] = []
     room = shard_bytes
     for path in read.find(source.inputs).files:
-        size = read.facts(path)[0]
+        size = _facts(path)[0]
         begin = 0
         if size == 0:
             group.append(read.Piece(path, 0, 0))  # so that it is said to be empty
@@ -124,7 +131,7 @@ def _cleaned(
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
 ) -> str:
-    inputs = [[piece.path, piece.begin, piece.end, *read.facts(piece.path)] for piece in pieces]
+    inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
             "version": 4,

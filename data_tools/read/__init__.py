@@ -12,10 +12,10 @@ names a dataset of the Hub.
 """
 
 from .documents import batches, documents
+from .filesystem import facts
 from .find import HUB, Found, Left, find, find_files, whole
 from .kinds import COMPRESSIONS, FORMATS, expansion, is_compressed, is_whole
 from .records import Piece, ReadOptions, Rejected
-from .storage import facts
 
 __all__ = [
     "COMPRESSIONS",

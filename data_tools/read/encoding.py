@@ -74,6 +74,8 @@ _COMMON_TEXT = """
 _COMMON = re.compile(f"[\u3000{''.join(_COMMON_TEXT.split())}]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _LEAST_COMMON, _LEAST_SHARE, _MARGIN = 6, 0.3, 2
+_ENOUGH = 1 << 17  # bytes of a sample that are asked which encoding they are in
+_ASCII = bytes(range(0x80))
 _LOOKED_AT = 256  # characters of a line that are asked whether it is in another encoding than its file
 _LATIN_USUAL = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ€£§©®°·«»‘’“”–—…¡¿ºª´¨•™½¼¾²³]")
 _LATIN_ALONE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff]{1,2}(?![\x80-\xff])")
@@ -314,7 +316,8 @@ def _is_doubtful(text: str) -> bool:
 
 
 def _guess(lines: list[bytes]) -> str:
-    """Of lines none of which is UTF-8."""
+    """Of lines none of which is UTF-8; so many of them as it takes."""
+    lines = lines[:: max(sum(map(len, lines)) // _ENOUGH, 1)]
     counts = sorted((_commonness(lines, name), name) for name in _CHINESE)
     (_, second, _), (share, common, _) = counts[0][0], counts[1][0]
     if common >= _LEAST_COMMON and share >= _LEAST_SHARE and common >= _MARGIN * second:
@@ -329,7 +332,7 @@ def _commonness(lines: list[bytes], name: str) -> tuple[float, int, int]:
         try:
             text = decode(line, name)
         except UnicodeDecodeError:
-            total += sum(byte > 0x7F for byte in line) // 2
+            total += len(line.translate(None, _ASCII)) // 2
         else:
             total += len(_BEYOND_ASCII.findall(text))
             common += len(_COMMON.findall(text))
@@ -338,7 +341,7 @@ def _commonness(lines: list[bytes], name: str) -> tuple[float, int, int]:
 
 def _is_latin(lines: list[bytes]) -> bool:
     data = b"\n".join(lines)
-    beyond = sum(byte > 0x7F for byte in data)
+    beyond = len(data.translate(None, _ASCII))
     letters = sum(chr(byte).isalpha() for byte in data if byte < 0x80)
     text = data.decode(_LATIN, "replace")
     usual = len(_LATIN_USUAL.findall(text))

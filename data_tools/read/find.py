@@ -2,13 +2,14 @@
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
 from taixue.base import UserError
 
-from . import kinds, storage
+from . import filesystem, kinds
 from .records import Piece
 
 HUB = "hf:"
@@ -34,9 +35,9 @@ def find(inputs: Iterable[str]) -> Found:
     """What files, folders, glob patterns, URLs and hf: names name.
 
     Folders are searched through symbolic links, each real folder once. A file in a folder, or one that a pattern names,
-    is read when its ending or its content is that of documents. UserError when an input names nothing that is read, a
-    named file has an ending that is not understood, something with such an ending is a link that leads nowhere, a pipe
-    or a device, or a folder cannot be read.
+    is read when its ending or its content is that of documents. UserError when an input names nothing that is read or
+    cannot be looked at, a named file has an ending that is not understood, something with such an ending is a link that
+    leads nowhere, a pipe or a device, or a folder cannot be read.
     """
     inputs = tuple(inputs)
     found: set[str] = set()
@@ -44,8 +45,8 @@ def find(inputs: Iterable[str]) -> Found:
     for text in inputs:
         try:
             files = set(_named_by(text, left.setdefault))
-        except PermissionError as error:
-            _unreadable(error)
+        except OSError as error:
+            raise UserError(f"{error.filename or text}: cannot be read: {error.strerror or error}") from None
         if not files:
             reasons = sorted({f"{reason}: {path}" for path, reason in left.items()})
             also = f"; not read: {reasons[0]}" if reasons else ""
@@ -55,7 +56,7 @@ def find(inputs: Iterable[str]) -> Found:
         found |= files
     real: dict[str, str] = {}
     for file in sorted(found):
-        real.setdefault(file if storage.is_remote(file) else os.path.realpath(file), file)
+        real.setdefault(file if filesystem.is_remote(file) else os.path.realpath(file), file)
     named = found | {text.rstrip("/") for text in inputs}
     return Found(
         tuple(sorted(real.values())),
@@ -67,14 +68,14 @@ def find_files(inputs: Iterable[str]) -> list[Path]:
     """The files of `find`, where they must be on this machine. UserError for a URL."""
     files = find(inputs).files
     for file in files:
-        if storage.is_remote(file):
+        if filesystem.is_remote(file):
             raise UserError(f"{file}: these files are read from this machine only; copy them here")
     return [Path(file) for file in files]
 
 
 def whole(path: str | Path) -> Piece:
     """The piece that is a whole file."""
-    return Piece(str(path), 0, storage.size(path))
+    return Piece(str(path), 0, filesystem.size(path))
 
 
 _Leave = Callable[[str, str], object]
@@ -85,7 +86,7 @@ def _named_by(text: str, leave: _Leave) -> Iterator[str]:
     path = Path(text)
     if text.startswith(HUB):
         yield from _hub_files(text)
-    elif storage.is_remote(text):
+    elif filesystem.is_remote(text):
         yield from _remote(text, leave)
     elif path.is_dir():
         yield from _below(path, leave)
@@ -104,14 +105,15 @@ def _named_by(text: str, leave: _Leave) -> Iterator[str]:
 
 
 def _remote(url: str, leave: _Leave) -> Iterator[str]:
-    names = storage.named_by(url)
+    names = filesystem.named_by(url)
     if names == [url]:
         kinds.kind_of(url)
         yield url
         return
+    folder = re.split(r"[*?[]", url)[0]
     for name in names:
         if any(
-            part.startswith(".") or part == _UNFINISHED for part in name.removeprefix(url).split("/")[:-1]
+            part.startswith(".") or part == _UNFINISHED for part in name.removeprefix(folder).split("/")[:-1]
         ):
             leave(name, "in a hidden or unfinished folder")
         elif _is_document(name, leave):
@@ -143,7 +145,7 @@ def _is_read(file: Path, leave: _Leave) -> bool:
 
 
 def _is_document(file: str, leave: _Leave) -> bool:
-    """Whether a file that was not named by itself is read. UserError when its content is asked and cannot be read."""
+    """Whether a file that was not named by itself is read. OSError when its content is asked and cannot be read."""
     name = PurePosixPath(file).name
     kind = kinds.by_name(file)
     if name.startswith("."):
@@ -157,10 +159,7 @@ def _is_document(file: str, leave: _Leave) -> bool:
     elif name.startswith("_"):
         reason = "a mark of Hadoop or Spark"
     else:
-        try:
-            kind = kinds.by_content(file)
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read: {error.strerror or error}") from None
+        kind = kinds.by_content(file)
         if kind and (kind.format != ".txt" or kinds.may_be_text(file)):
             return True
         reason = (

@@ -12,7 +12,7 @@ import orjson
 
 from taixue.base import UserError
 
-from . import storage, unpack
+from . import filesystem, unpack
 
 FORMATS = (".jsonl", ".json", ".txt", ".csv", ".tsv", ".parquet", ".arrow", ".warc", ".wet")
 COMPRESSIONS = unpack.COMPRESSIONS
@@ -48,6 +48,7 @@ def kind_of(path: str | Path) -> Kind:
     return kind
 
 
+@lru_cache(maxsize=1 << 12)
 def by_name(path: str | Path) -> Kind | None:
     """The kind that the endings tell, in small or capital letters."""
     *_, inner, last = ["", "", *(_ALSO.get(one, one) for one in map(str.lower, PurePosixPath(path).suffixes))]
@@ -69,12 +70,12 @@ def may_be_text(path: str | Path) -> bool:
 
 def by_content(path: str | Path) -> Kind | None:
     """The kind that the first bytes tell; .txt for text that is nothing else."""
-    return _by_content(str(path), tuple(storage.facts(path)))
+    return _by_content(str(path), tuple(filesystem.facts(path)))
 
 
 @lru_cache(maxsize=1 << 16)
 def _by_content(path: str, facts: tuple[Any, ...]) -> Kind | None:
-    with storage.open_file(path) as stream:
+    with filesystem.open_file(path) as stream:
         head = stream.read(_HEAD)
     compression = next((name for mark, name in _PACKERS.items() if head.startswith(mark)), "")
     if compression:

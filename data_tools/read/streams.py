@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from . import storage
+from . import filesystem
 from .kinds import is_compressed, kind_of
 from .records import DamagedError, Piece
 from .unpack import FAULTS, unpacked
@@ -35,8 +35,8 @@ def reading(path: str | Path) -> Iterator[None]:
 
 def blocks(path: str | Path) -> Iterator[bytes]:
     """Decompressed content of a whole file."""
-    with reading(path), storage.open_file(path) as stream:
-        yield from unpacked(storage.blocks(stream), kind_of(path).compression)
+    with reading(path), filesystem.open_file(path) as stream:
+        yield from unpacked(filesystem.blocks(stream), kind_of(path).compression)
 
 
 def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
@@ -89,8 +89,8 @@ def samples(path: str | Path) -> list[bytes]:
                 if size >= (_BLOCK if shows else _LONGEST_SAMPLE):
                     break
             return [_whole_lines(b"".join(head), size >= _BLOCK)]
-        with reading(path), storage.open_file(path) as stream:
-            size = storage.size(path)
+        with reading(path), filesystem.open_file(path) as stream:
+            size = filesystem.size(path)
             first = stream.read(_BLOCK)
             returns = _has_returns(first)
             out.append(_whole_lines(first, size > _BLOCK, returns))
@@ -146,15 +146,15 @@ def _own_blocks(piece: Piece) -> Iterator[bytes]:
     """Blocks of the lines of a piece, which they cut anywhere."""
     if is_compressed(piece.path):
         with reading(piece.path):
-            _check_size(storage.size(piece.path), piece)
+            _check_size(filesystem.size(piece.path), piece)
         yield from _with_line_feeds(blocks(piece.path))
         return
-    with reading(piece.path), storage.open_file(piece.path) as stream:
+    with reading(piece.path), filesystem.open_file(piece.path) as stream:
         returns = _has_returns(_beginning(stream)) if piece.begin else None
         # From the byte before: when that is a line end, the line at begin is ours, else our neighbour's.
         position = stream.seek(max(piece.begin - 1, 0))
         is_ours = piece.begin == 0
-        for block in _with_line_feeds(storage.blocks(stream), returns):
+        for block in _with_line_feeds(filesystem.blocks(stream), returns):
             if not is_ours:
                 begin = block.find(b"\n") + 1
                 if not begin:
@@ -247,8 +247,8 @@ class Buffer:
 def lines_before(piece: Piece) -> int:
     """Lines that start before the piece, the one that reaches into it among them."""
     count, left, block = 0, piece.begin, b"\n"
-    with reading(piece.path), storage.open_file(piece.path) as stream:
-        for block in _with_line_feeds(storage.blocks(stream)):
+    with reading(piece.path), filesystem.open_file(piece.path) as stream:
+        for block in _with_line_feeds(filesystem.blocks(stream)):
             block = block[:left]
             count += block.count(b"\n")
             left -= len(block)

@@ -7,10 +7,10 @@ from typing import Any
 
 from taixue.base import UserError
 
+from .filesystem import is_remote, open_file
 from .kinds import file_format
 from .lines import BYTE_ORDER_MARK, decoder, too_long
 from .records import DamagedError, Field, Piece, ReadOptions, Reject, field
-from .storage import is_remote, open_file
 from .streams import lines, reading
 
 _ROWS = 1024

@@ -15,7 +15,7 @@ import zstandard
 
 from taixue import UserError
 from taixue.data_tools import read
-from taixue.data_tools.read import storage
+from taixue.data_tools.read import filesystem
 
 TEXTS = [f"第{number}篇文章" for number in range(3000)]
 RAW = b"".join(orjson.dumps({"text": text}) + b"\n" for text in TEXTS)
@@ -23,8 +23,8 @@ RAW = b"".join(orjson.dumps({"text": text}) + b"\n" for text in TEXTS)
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(storage, "_PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(storage, "_RANGE", 10_000)
+    monkeypatch.setattr(filesystem, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(filesystem, "_RANGE", 10_000)
     system = fsspec.filesystem("memory")
     yield system
     system.store.clear()
