@@ -21,6 +21,7 @@ from ..shards import manifest
 from ..config import CorpusBuildConfig
 from ..passes import record
 from ..passes.statistics import statistics_path
+from . import inputs
 from .needed import schedule
 from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
 from ..passes.cut import SPLITS, STATISTICS_FOLDER, WORK_FOLDER, InputShard
@@ -121,12 +122,8 @@ def _steps(config: CorpusBuildConfig, shards: list[InputShard]) -> Iterator[_Ste
     """The steps that the shards of one source went through."""
     cleaned = [record.read(statistics_path(shard, "clean")) for shard in shards]
     written = [record.read(statistics_path(shard, "write")) for shard in shards]
-    converted: Counter[str] = Counter()
-    for entry in cleaned:
-        converted.update(entry["read"]["converted"])
-    rejected = sum(entry["read"]["rejected"] for entry in cleaned)
     documents, size = _sums([entry["read"] for entry in cleaned])
-    yield _Step("read", documents, size, {"rejected": rejected, "converted": dict(sorted(converted.items()))})
+    yield _Step("read", documents, size, inputs.details(shards[0].source, cleaned))
     if config.normalize or config.filters:
         documents, size = _sums([entry["filter"] for entry in cleaned])
         details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
@@ -219,6 +216,9 @@ def _report(console: Console, output: Path, shards: tuple[InputShard, ...], flow
                 f"{step['source']}: {step['step']}: {step['removed_documents']:,} documents, "
                 f"{step['removed_bytes'] / 1e6:.2f} MB removed"
             )
+    for step in flow["steps"]:
+        for remark in inputs.remarks(step["details"]):
+            console.print(f"{step['source']}: {remark}", soft_wrap=True, markup=False, highlight=False)
     rejected = sum(step["details"].get("rejected", 0) for step in flow["steps"])
     if rejected:
         console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")

@@ -28,7 +28,7 @@ class CleanedShard:
         self._shard = shard
         self._cleaner = Cleaner(shard.config.normalize, shard.config.filters)
         self._rejected: list[read.Rejected] = []
-        self._converted: Counter[str] = Counter()
+        self._converted: dict[str, Counter[str]] = {}
         self._read: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
         self.inputs: list[manifest.InputRecord] = []
@@ -49,8 +49,9 @@ class CleanedShard:
     def _documents(self) -> Iterator[native.Texts]:
         for piece in self._shard.pieces:
             documents, lines = self._read["documents"], len(self._rejected)
+            converted = self._converted.setdefault(piece.path, Counter())
             for texts in read.batches(
-                piece, self._shard.source.read_options, self._rejected.append, self._converted
+                piece, self._shard.source.read_options, self._rejected.append, converted
             ):
                 self._read["documents"] += len(texts)
                 yield texts
@@ -77,8 +78,13 @@ class CleanedShard:
             files.write(shard.quarantine, lines)
         else:
             shard.quarantine.unlink(missing_ok=True)
+        counts = {
+            "rejected": len(self._rejected),
+            "converted": dict(sum(self._converted.values(), Counter())),
+        }
+        encodings = {path: dict(found) for path, found in self._converted.items() if found}
         facts = {
-            "read": dict(self._read) | {"rejected": len(self._rejected), "converted": dict(self._converted)},
+            "read": dict(self._read) | counts | {"encodings": encodings},
             "filter": dict(self._left) | {"details": self._cleaner.counts()},
         }
         write_statistics(shard, "clean", facts)

@@ -1,13 +1,12 @@
 """The cut of a corpus's inputs into numbered shards: arithmetic on names and sizes, so every rank finds the same."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taixue.base import files
+from taixue.base import UserError, files
 
 from .. import read
 from ..annotate import Annotator
@@ -95,25 +94,32 @@ def digest(value: Any) -> str:
 
 
 def file_facts(paths: Iterable[Path]) -> list[list[Any]]:
-    """What a stamp says about files: name, size, time of change."""
-    return [[str(path), status.st_size, status.st_mtime_ns] for path in paths for status in [path.stat()]]
+    """What a stamp says about files: name, size, times of change."""
+    return [[str(path), *_facts(path)] for path in paths]
+
+
+def _facts(path: str | Path) -> list[Any]:
+    try:
+        return read.facts(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _cut(source: CorpusSourceConfig, shard_bytes: int) -> Iterator[tuple[read.Piece, ...]]:
     """Groups of pieces: large plain files in several parts, small files together, compressed files whole."""
     group: list[read.Piece] = []
     room = shard_bytes
-    for path in read.find_files(source.inputs):
-        size = path.stat().st_size
+    for path in read.find(source.inputs).files:
+        size = _facts(path)[0]
         begin = 0
         if size == 0:
-            group.append(read.Piece(str(path), 0, 0))  # so that it is said to be empty
+            group.append(read.Piece(path, 0, 0))  # so that it is said to be empty
         while begin < size:
             if room <= 0:
                 yield tuple(group)
                 group, room = [], shard_bytes
             end = size if read.is_whole(path) else min(size, begin + room)
-            group.append(read.Piece(str(path), begin, end))
+            group.append(read.Piece(path, begin, end))
             begin, room = end, room - _text_bytes(group[-1])
     if group:
         yield tuple(group)
@@ -125,13 +131,10 @@ def _cleaned(
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
 ) -> str:
-    inputs = []
-    for piece in pieces:
-        status = os.stat(piece.path)
-        inputs.append([piece.path, piece.begin, piece.end, status.st_size, status.st_mtime_ns])
+    inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 3,
+            "version": 4,
             "source": source.model_dump(mode="json", exclude={"inputs"}),
             "inputs": inputs,
             "clean": cleaner,
@@ -160,4 +163,4 @@ def _settings(section: Any) -> Any:
 
 
 def _text_bytes(piece: read.Piece) -> int:
-    return (piece.end - piece.begin) * read.expansion(Path(piece.path))
+    return (piece.end - piece.begin) * read.expansion(piece.path)

@@ -1,27 +1,36 @@
 """Documents out of files, in a fixed order: text, JSON lines, tables, web archives; plain or compressed.
 
-    .txt                one document per line
-    .jsonl .json        one JSON object per line
-    .csv .tsv           one document per row, names of the fields in the first row
-    .parquet .arrow     one document per row; Hugging Face dataset folders are made of these
-    .warc .wet          one document per text record
+    .txt                    one document per line
+    .jsonl .json .ndjson    one JSON object per line
+    .csv .tsv               one document per row, names of the fields in the first row
+    .parquet .arrow         one document per row; Hugging Face dataset folders are made of these
+    .warc .wet              one document per text record
 
-All but parquet and arrow also with .gz, .zst or .xz. `hf:owner/name[:config][:split]` names a dataset of the Hub.
+All but parquet and arrow also with .gz, .bz2, .zst or .xz, in small or capital letters; files without an ending
+(part-00000) are what they hold. URLs (s3://bucket/*.jsonl.zst) are read by fsspec; `hf:owner/name[:config][:split]`
+names a dataset of the Hub.
 """
 
 from .documents import batches, documents
-from .find import COMPRESSIONS, FORMATS, expansion, find_files, is_compressed, is_whole, whole
+from .filesystem import facts
+from .find import HUB, Found, Left, find, find_files, whole
+from .kinds import COMPRESSIONS, FORMATS, expansion, is_compressed, is_whole
 from .records import Piece, ReadOptions, Rejected
 
 __all__ = [
     "COMPRESSIONS",
     "FORMATS",
+    "HUB",
+    "Found",
+    "Left",
     "Piece",
     "ReadOptions",
     "Rejected",
     "batches",
     "documents",
     "expansion",
+    "facts",
+    "find",
     "find_files",
     "is_compressed",
     "is_whole",

@@ -6,10 +6,11 @@ the formats.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from taixue.base.section import Section
 
+from .encoding import fault_of
 from .records import ReadOptions
 
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
@@ -26,12 +27,19 @@ class CorpusSourceConfig(Section):
         "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
     )
     encoding: str = Field(
-        "auto", description="a codec; auto: UTF-8, else GB18030 or Big5 where the text shows which"
+        "auto", description="a codec; auto: UTF-8, GB18030, Big5 or Windows-1252, as each file shows"
     )
     damaged: Literal["stop", "skip"] = Field(
         "stop", description="what a file does that is cut off or damaged"
     )
     max_document_mb: PositiveInt = Field(32, description="longer lines go into quarantine")
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        if fault := fault_of(encoding):
+            raise ValueError(fault)
+        return encoding
 
     @property
     def read_options(self) -> ReadOptions:

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from taixue.base import UserError
 
 from .. import native
 from . import lines, tables, warc
-from .find import file_format, whole
+from .find import whole
+from .kinds import file_format
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
@@ -72,7 +72,7 @@ def batches(
         if options.damaged == "stop":
             raise UserError(f"{piece.path}: {error}") from None
         note(0, f"{error}; {good} documents came before")
-    if not good and not bad and piece == whole(Path(piece.path)):
+    if not good and not bad and piece == whole(piece.path):
         reject(Rejected(piece.path, 0, "the file holds no document"))
     if first and not good and options.damaged == "stop":
         raise UserError(
@@ -83,7 +83,7 @@ def batches(
 def _read(
     piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
 ) -> Iterator[native.Texts]:
-    kind = file_format(Path(piece.path))
+    kind = file_format(piece.path)
     if kind in _BATCH_READERS:
         yield from _BATCH_READERS[kind](piece, options, reject, converted)
     else:

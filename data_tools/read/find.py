@@ -1,69 +1,126 @@
-"""Which files an input names, and how they may be cut."""
+"""Which files an input names, and which of what it names are not read."""
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import NoReturn
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, NoReturn
 
 from taixue.base import UserError
 
+from . import filesystem, kinds
 from .records import Piece
 
-FORMATS = (".jsonl", ".json", ".txt", ".csv", ".tsv", ".parquet", ".arrow", ".warc", ".wet")
-COMPRESSIONS = (".gz", ".zst", ".xz")
 HUB = "hf:"
-_PACKED = (".parquet", ".arrow")  # compressed inside, never around
-_CUTTABLE = (".jsonl", ".json", ".txt", ".parquet")
-_EXPANSION = {".gz": 3, ".zst": 3, ".xz": 4, ".parquet": 2}  # bytes of text per byte of file, estimated
 _SIDE_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of HF folders
-_LEGAL = (
-    "legal endings: .jsonl, .json, .txt, .csv, .tsv, .warc, .wet, each also with .gz, .zst or .xz; "
-    ".parquet, .arrow"
-)
+_UNFINISHED = "_temporary"  # Hadoop's and Spark's folder of attempts
+
+
+class Left(NamedTuple):
+    """A file that an input names and that is not read."""
+
+    path: str
+    reason: str
+
+
+class Found(NamedTuple):
+    """files: sorted, local ones and URLs; a file reached by two names counts once. left: what is not read."""
+
+    files: tuple[str, ...]
+    left: tuple[Left, ...]
+
+
+def find(inputs: Iterable[str]) -> Found:
+    """What files, folders, glob patterns, URLs and hf: names name.
+
+    Folders are searched through symbolic links, each real folder once. A file in a folder, or one that a pattern names,
+    is read when its ending or its content is that of documents. UserError when an input names nothing that is read or
+    cannot be looked at, a named file has an ending that is not understood, something with such an ending is a link that
+    leads nowhere, a pipe or a device, or a folder cannot be read.
+    """
+    inputs = tuple(inputs)
+    found: set[str] = set()
+    left: dict[str, str] = {}
+    for text in inputs:
+        try:
+            files = set(_named_by(text, left.setdefault))
+        except OSError as error:
+            raise UserError(f"{error.filename or text}: cannot be read: {error.strerror or error}") from None
+        if not files:
+            reasons = sorted({f"{reason}: {path}" for path, reason in left.items()})
+            also = f"; not read: {reasons[0]}" if reasons else ""
+            raise UserError(
+                f"input {text!r} names no document file (working folder {os.getcwd()}){also}; {kinds.LEGAL}"
+            )
+        found |= files
+    real: dict[str, str] = {}
+    for file in sorted(found):
+        real.setdefault(file if filesystem.is_remote(file) else os.path.realpath(file), file)
+    named = found | {text.rstrip("/") for text in inputs}
+    return Found(
+        tuple(sorted(real.values())),
+        tuple(Left(path, reason) for path, reason in sorted(left.items()) if path not in named),
+    )
 
 
 def find_files(inputs: Iterable[str]) -> list[Path]:
-    """Files named by files, folders, glob patterns and hf: names, sorted; a file reached by two names counts once.
-
-    Folders are searched through symbolic links, each real folder once. UserError when an input names nothing, a named
-    file has an ending that is not understood, something with such an ending is a link that leads nowhere, a pipe or a
-    device, or a folder cannot be read.
-    """
-    found: set[Path] = set()
-    for text in inputs:
-        try:
-            files = set(_named_by(text))
-        except PermissionError as error:
-            _unreadable(error)
-        if not files:
-            raise UserError(f"input {text!r} names no document file (working folder {os.getcwd()}); {_LEGAL}")
-        found |= files
-    real: dict[str, Path] = {}
-    for file in sorted(found, key=str):
-        real.setdefault(os.path.realpath(file), file)
-    return sorted(real.values(), key=str)
+    """The files of `find`, where they must be on this machine. UserError for a URL."""
+    files = find(inputs).files
+    for file in files:
+        if filesystem.is_remote(file):
+            raise UserError(f"{file}: these files are read from this machine only; copy them here")
+    return [Path(file) for file in files]
 
 
-def _named_by(text: str) -> Iterator[Path]:
+def whole(path: str | Path) -> Piece:
+    """The piece that is a whole file."""
+    return Piece(str(path), 0, filesystem.size(path))
+
+
+_Leave = Callable[[str, str], object]
+"""Takes a file that is not read, and why."""
+
+
+def _named_by(text: str, leave: _Leave) -> Iterator[str]:
     path = Path(text)
     if text.startswith(HUB):
         yield from _hub_files(text)
+    elif filesystem.is_remote(text):
+        yield from _remote(text, leave)
     elif path.is_dir():
-        yield from _below(path)
+        yield from _below(path, leave)
     elif path.is_file():
-        if not _is_document_file(path):
-            raise UserError(f"{path}: unknown kind of file; {_LEGAL}")
-        yield path
+        kinds.kind_of(path)
+        yield text
     else:
         for name in [text] if path.is_symlink() else glob.glob(text, recursive=True):
-            if _is_document_file(Path(name)) and Path(name).is_dir():
-                yield from _below(Path(name))
-            elif _is_document_file(Path(name)):
-                yield _checked(Path(name))
+            if Path(name).is_dir():
+                if kinds.by_name(name):
+                    yield from _below(Path(name), leave)
+                elif "**" not in text:
+                    leave(name, "a folder; name it, or search it with **")
+            elif _is_read(Path(name), leave):
+                yield name
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _remote(url: str, leave: _Leave) -> Iterator[str]:
+    names = filesystem.named_by(url)
+    if names == [url]:
+        kinds.kind_of(url)
+        yield url
+        return
+    folder = re.split(r"[*?[]", url)[0]
+    for name in names:
+        if any(
+            part.startswith(".") or part == _UNFINISHED for part in name.removeprefix(folder).split("/")[:-1]
+        ):
+            leave(name, "in a hidden or unfinished folder")
+        elif _is_document(name, leave):
+            yield name
+
+
+def _below(folder: Path, leave: _Leave) -> Iterator[str]:
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         real = os.path.realpath(place)
@@ -71,27 +128,63 @@ def _below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        for name in [name for name in folders if name.startswith(".") or name == _UNFINISHED]:
+            leave(os.path.join(place, name), "a hidden or unfinished folder")
+            folders.remove(name)
         for name in names:
-            file = Path(place, name)
-            if _is_document_file(file) and name not in _SIDE_FILES:
-                yield _checked(file)
+            if _is_read(Path(place, name), leave):
+                yield os.path.join(place, name)
+
+
+def _is_read(file: Path, leave: _Leave) -> bool:
+    if kinds.by_name(file) and not file.name.startswith("."):
+        _check(file)
+    elif not file.is_file():
+        return False
+    return _is_document(str(file), leave)
+
+
+def _is_document(file: str, leave: _Leave) -> bool:
+    """Whether a file that was not named by itself is read. OSError when its content is asked and cannot be read."""
+    name = PurePosixPath(file).name
+    kind = kinds.by_name(file)
+    if name.startswith("."):
+        reason = "hidden"
+    elif name in _SIDE_FILES:
+        reason = "describes a data set of Hugging Face"
+    elif kind:
+        return True
+    elif not kinds.has_no_ending(file):
+        reason = f"the ending {PurePosixPath(file).suffix} is not read"
+    elif name.startswith("_"):
+        reason = "a mark of Hadoop or Spark"
+    else:
+        kind = kinds.by_content(file)
+        if kind and (kind.format != ".txt" or kinds.may_be_text(file)):
+            return True
+        reason = (
+            "no ending, and text; name it part-... or .txt to have it read"
+            if kind
+            else "no ending, and no text"
+        )
+    leave(file, reason)
+    return False
 
 
 def _unreadable(error: OSError) -> NoReturn:
     raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
-def _checked(file: Path) -> Path:
+def _check(file: Path) -> None:
     if file.is_symlink() and not os.path.exists(file):
         raise UserError(f"{file}: a symbolic link that leads nowhere; repair or remove it")
     if not file.is_file():
         raise UserError(
             f"{file}: not a file but a pipe, a socket or a device; remove it, or name the files to read"
         )
-    return file
 
 
-def _hub_files(text: str) -> Iterator[Path]:
+def _hub_files(text: str) -> Iterator[str]:
     """The arrow files of a dataset of the Hub, downloaded by the datasets library unless they are there."""
     name, config, split = [*text.removeprefix(HUB).split(":"), "", ""][:3]
     try:
@@ -108,34 +201,4 @@ def _hub_files(text: str) -> Iterator[Path]:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{text}: the dataset cannot be loaded: {first[0]}") from None
     for entry in data.cache_files:
-        yield Path(entry["filename"])
-
-
-def file_format(path: Path) -> str:
-    """Ending that tells the format, without that of a compression."""
-    return Path(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether a compression is around the file."""
-    return path.suffix in COMPRESSIONS
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the file has to be read whole: compressed, or without places where it can be cut."""
-    return is_compressed(path) or file_format(path) not in _CUTTABLE
-
-
-def expansion(path: Path) -> int:
-    """Bytes of text per byte of the file, estimated."""
-    return _EXPANSION.get(path.suffix, 1)
-
-
-def whole(path: Path) -> Piece:
-    """The piece that is a whole file."""
-    return Piece(str(path), 0, path.stat().st_size)
-
-
-def _is_document_file(path: Path) -> bool:
-    kind = file_format(path)
-    return kind in FORMATS and not path.name.startswith(".") and not (is_compressed(path) and kind in _PACKED)
+        yield str(entry["filename"])

@@ -4,33 +4,17 @@ All text of the page is kept, its menus too: telling an article from what surrou
 extractor whose output comes here as WET.
 """
 
-import codecs
 import re
 
 from .. import native
 from ..native.plain.rules import BLOCKS, INLINE
 
 KINDS = ("text/html", "application/xhtml+xml")
-_HEAD = 4096
-_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "hz": "gb18030", "ascii": "utf-8", "iso8859-1": "cp1252"}
 _HIDDEN = re.compile(r"<(script|style|template|svg|noscript)(?=[\s/>])", re.IGNORECASE)
 _COMMENT = "<!--"
 _TAG = re.compile(r"<[/!?]?([A-Za-z][^\s/<>]*)[^<>]*>")
 _SPACES = re.compile(r"\s+")
 _RULES = native.NormalizeRules(nfkc=False, control=False, whitespace=False, html=True)
-
-
-def charset(content_type: str, body: bytes) -> str:
-    """The codec that the header or the page's beginning names; "" when neither names one that exists."""
-    for place in (content_type.encode("utf-8", "replace"), body[:_HEAD]):
-        if found := _CHARSET.search(place):
-            try:
-                name = codecs.lookup(found[1].decode("ascii")).name
-            except LookupError:
-                continue
-            return _SUPERSETS.get(name, name)
-    return ""
 
 
 def text_of(page: str) -> str:

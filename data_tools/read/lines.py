@@ -7,13 +7,12 @@ import numpy as np
 import orjson
 
 from .. import native
-from .encoding import Decoder
+from .encoding import AUTO, UTF8, Decoder
 from .records import Piece, ReadOptions, Reject, field
-from .streams import line_blocks, lines, lines_before
+from .streams import line_blocks, lines, lines_before, samples
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_HEAD_BYTES = 1 << 20
 
 
 def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
@@ -36,7 +35,7 @@ def json_texts(
     """Documents of a .jsonl file, a block of it at a time where that can be."""
     decode = decoder(piece, options, converted)
     text_field = field(options.text_field)
-    is_utf8 = options.encoding.lower() in ("auto", "utf-8", "utf8")
+    is_utf8 = decode.first == UTF8
 
     def parse(line: bytes) -> tuple[str, str]:
         try:
@@ -93,19 +92,7 @@ def _as_utf8(line: bytes, decode: Decoder) -> bytes:
 
 def decoder(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Decoder:
     """The decoder of a file's lines; what it takes the file's encoding to be does not depend on the piece."""
-
-    def head() -> list[bytes]:
-        out: list[bytes] = []
-        size = 0
-        for line in lines(Piece(piece.path, 0, _HEAD_BYTES), options.max_document_bytes):
-            if isinstance(line, bytes):
-                out.append(line)
-                size += len(line)
-            if size >= _HEAD_BYTES:
-                break
-        return out
-
-    return Decoder(options.encoding, head, converted)
+    return Decoder(options.encoding, lambda: samples(piece.path), converted)
 
 
 def _parsed(
@@ -138,7 +125,7 @@ class _Lines:
         else:
             if index == 0 and piece.begin == 0:
                 line = line.removeprefix(BYTE_ORDER_MARK)
-                if line.startswith(_UTF16_MARKS) and options.encoding == "auto":
+                if line.startswith(_UTF16_MARKS) and options.encoding == AUTO:
                     self._reject(1, "the file is UTF-16; convert it to UTF-8")
                     self.is_over = True
                     return ""

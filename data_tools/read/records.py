@@ -35,7 +35,7 @@ class ReadOptions:
 
     text_field: name of the field with the document; a path `meta.body` into nested objects; or a template
         `{title}\\n{body}` over several fields.
-    encoding: a codec, or "auto": UTF-8, and for what is not, GB18030 or Big5 where the text shows which.
+    encoding: a codec, or "auto": what each file shows (encoding.py).
     damaged: "stop" raises UserError for a file that is cut off, damaged or unreadable, that has no such field, or of
         which every line was rejected; "skip" reports it as a rejected line and keeps what came before.
     max_document_bytes: a longer line is rejected without being held in memory.

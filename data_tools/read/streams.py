@@ -1,24 +1,31 @@
-"""Bytes of plain and compressed files, in blocks and in lines, with bounded memory."""
+"""Content of plain and compressed files, in blocks and in lines, with bounded memory.
 
-import lzma
-import zlib
+A line ends with a line feed; in a file in whose beginning there is none, with a carriage return.
+"""
+
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from . import filesystem
+from .kinds import is_compressed, kind_of
 from .records import DamagedError, Piece
+from .unpack import FAULTS, unpacked
 
 _BLOCK = 1 << 20
-_PACKED_BLOCK = 1 << 16
+_FIRST = 1 << 13
+_LONGEST_SAMPLE = 16 << 20
+_SAMPLES, _SAMPLE = 16, 1 << 16  # places in a file, and bytes at each but the first
+_BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns the faults of file systems and decompressors into DamagedError."""
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns the faults of file systems, storages and decompressors into DamagedError."""
     try:
         yield
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
+    except FAULTS as error:
         raise DamagedError(
             f"the file is truncated or damaged ({error}); copy it again or leave it out"
         ) from None
@@ -26,11 +33,10 @@ def reading(path: Path) -> Iterator[None]:
         raise DamagedError(f"cannot be read: {error.strerror or error}") from None
 
 
-def blocks(path: Path) -> Iterator[bytes]:
+def blocks(path: str | Path) -> Iterator[bytes]:
     """Decompressed content of a whole file."""
-    with reading(path), path.open("rb") as stream:
-        unpacked = {".gz": _gz_blocks, ".xz": _xz_blocks, ".zst": _zst_blocks}.get(path.suffix, _read)
-        yield from unpacked(stream)
+    with reading(path), filesystem.open_file(path) as stream:
+        yield from unpacked(filesystem.blocks(stream), kind_of(path).compression)
 
 
 def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
@@ -68,25 +74,96 @@ def line_blocks(piece: Piece, limit: int) -> Iterator[bytes | int]:
         yield b"".join(kept) if size <= limit else size
 
 
+def samples(path: str | Path) -> list[bytes]:
+    """Whole lines from all over a file: its beginning, and of a file that is not compressed also other places.
+
+    They depend on the file alone, whichever piece of it is read. What is damaged is left out.
+    """
+    out: list[bytes] = []
+    with suppress(DamagedError):
+        if is_compressed(path):
+            head, size, shows = [], 0, False
+            for block in _with_line_feeds(blocks(path)):
+                head.append(block)
+                size, shows = size + len(block), shows or not block.isascii()
+                if size >= (_BLOCK if shows else _LONGEST_SAMPLE):
+                    break
+            return [_whole_lines(b"".join(head), size >= _BLOCK)]
+        with reading(path), filesystem.open_file(path) as stream:
+            size = filesystem.size(path)
+            first = stream.read(_BLOCK)
+            returns = _has_returns(first)
+            out.append(_whole_lines(first, size > _BLOCK, returns))
+            for place in range(1, _SAMPLES if size > _BLOCK else 0):
+                stream.seek(size * place // _SAMPLES)
+                out.append(_whole_lines(stream.read(_SAMPLE), True, returns, place > 0))
+    return out
+
+
+def _whole_lines(data: bytes, is_cut: bool, returns: bool = False, begins_inside: bool = False) -> bytes:
+    """Without a part of a line at the end, and at the beginning; of a line that is too long, what is before a character
+    that may be cut."""
+    data = data.replace(b"\r", b"\n") if returns else data
+    if begins_inside:
+        data = data.partition(b"\n")[2]
+    return data if not is_cut else data[: data.rfind(b"\n") + 1] or data.rstrip(_BEYOND_ASCII)
+
+
+def _has_returns(head: bytes) -> bool:
+    """Whether the lines of a file that begins so end with carriage returns."""
+    return b"\n" not in head and b"\r" in head[:-1]
+
+
+def _beginning(stream: IO[bytes]) -> bytes:
+    """As much of a file's beginning as it takes to see a line feed."""
+    head = stream.read(_FIRST)
+    return head if b"\n" in head else head + stream.read(_BLOCK - _FIRST)
+
+
+def _with_line_feeds(parts: Iterator[bytes], returns: bool | None = None) -> Iterator[bytes]:
+    """The blocks, with every line end a line feed. returns: whether lines end with carriage returns; None: what the
+    blocks begin with says."""
+    if returns is None:
+        head: list[bytes] = []
+        size = 0
+        for block in parts:
+            head.append(block)
+            size += len(block)
+            if b"\n" in block or size >= _BLOCK:
+                break
+        returns = _has_returns(b"".join(head))
+        if returns:
+            head = [block.replace(b"\r", b"\n") for block in head]
+        yield from head
+    if not returns:
+        yield from parts
+    else:
+        for block in parts:
+            yield block.replace(b"\r", b"\n")
+
+
 def _own_blocks(piece: Piece) -> Iterator[bytes]:
     """Blocks of the lines of a piece, which they cut anywhere."""
-    path = Path(piece.path)
-    if path.suffix in (".gz", ".xz", ".zst"):
-        yield from blocks(path)
+    if is_compressed(piece.path):
+        with reading(piece.path):
+            _check_size(filesystem.size(piece.path), piece)
+        yield from _with_line_feeds(blocks(piece.path))
         return
-    with reading(path), path.open("rb") as stream:
-        position = piece.begin
-        if piece.begin > 0:
-            # From the byte before: when that is a line end, the line at begin is ours, else our neighbour's.
-            stream.seek(piece.begin - 1)
-            position -= 1
-            while part := stream.readline(_BLOCK):
-                position += len(part)
-                if part.endswith(b"\n"):
-                    break
-        if position >= piece.end:
-            return
-        for block in _read(stream):
+    with reading(piece.path), filesystem.open_file(piece.path) as stream:
+        returns = _has_returns(_beginning(stream)) if piece.begin else None
+        # From the byte before: when that is a line end, the line at begin is ours, else our neighbour's.
+        position = stream.seek(max(piece.begin - 1, 0))
+        is_ours = piece.begin == 0
+        for block in _with_line_feeds(filesystem.blocks(stream), returns):
+            if not is_ours:
+                begin = block.find(b"\n") + 1
+                if not begin:
+                    position += len(block)
+                    continue
+                is_ours = True
+                block, position = block[begin:], position + begin
+                if position >= piece.end:
+                    return
             # The last line is the one that the byte before the piece's end is part of.
             last = block.find(b"\n", max(piece.end - 1 - position, 0)) + 1
             position += len(block)
@@ -94,6 +171,12 @@ def _own_blocks(piece: Piece) -> Iterator[bytes]:
                 yield block[:last]
                 return
             yield block
+        _check_size(position, piece)
+
+
+def _check_size(size: int, piece: Piece) -> None:
+    if size < piece.end:
+        raise DamagedError(f"it ends at byte {size:,}; it had {piece.end:,} when the work was cut")
 
 
 def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:
@@ -164,72 +247,11 @@ class Buffer:
 def lines_before(piece: Piece) -> int:
     """Lines that start before the piece, the one that reaches into it among them."""
     count, left, block = 0, piece.begin, b"\n"
-    with open(piece.path, "rb") as stream:
-        while left > 0 and (block := stream.read(min(_BLOCK, left))):
+    with reading(piece.path), filesystem.open_file(piece.path) as stream:
+        for block in _with_line_feeds(filesystem.blocks(stream)):
+            block = block[:left]
             count += block.count(b"\n")
             left -= len(block)
+            if not left:
+                break
     return count + (not block.endswith(b"\n"))
-
-
-def _read(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(_BLOCK):
-        yield block
-
-
-# Not the classes of gzip and lzma: those give nothing of the last megabyte before the place where a file is damaged.
-
-
-def _gz_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Decompressed blocks of one or more members, null bytes between them passed over; EOFError for one without end."""
-    unpacker, first = None, True
-    while block := stream.read(_PACKED_BLOCK):
-        block = block if first or unpacker else block.lstrip(b"\0")
-        while block:
-            unpacker, first = unpacker or zlib.decompressobj(31), False
-            if out := unpacker.decompress(block, _BLOCK):
-                yield out
-            block = unpacker.unconsumed_tail
-            if unpacker.eof:
-                block, unpacker = unpacker.unused_data.lstrip(b"\0"), None
-    if unpacker is not None:
-        if out := unpacker.flush():
-            yield out
-        if not unpacker.eof:
-            raise EOFError("compressed file ended before the end-of-stream marker")
-
-
-def _xz_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Decompressed blocks of one or more streams, null bytes between them passed over; EOFError for one without end."""
-    unpacker, first = None, True
-    while block := stream.read(_PACKED_BLOCK):
-        block = block if first or unpacker else block.lstrip(b"\0")
-        while block or (unpacker and not unpacker.needs_input):
-            unpacker, first = unpacker or lzma.LZMADecompressor(), False
-            if out := unpacker.decompress(block, _BLOCK):
-                yield out
-            block = b""
-            if unpacker.eof:
-                block, unpacker = unpacker.unused_data.lstrip(b"\0"), None
-    if unpacker is not None:
-        raise EOFError("compressed file ended before the end-of-stream marker")
-
-
-def _zst_blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Decompressed blocks of one or more frames; EOFError when the last frame has no end."""
-    import zstandard
-
-    decompressor = zstandard.ZstdDecompressor()
-    frame = None
-    try:
-        while block := stream.read(_PACKED_BLOCK):
-            while block:
-                frame = frame or decompressor.decompressobj()
-                if out := frame.decompress(block):
-                    yield out
-                block = b""
-                if frame.eof:
-                    block, frame = frame.unused_data, None
-    except zstandard.ZstdError as error:
-        raise EOFError(str(error)) from None
-    if frame is not None:
-        raise EOFError("compressed file ended before the end of its last frame")

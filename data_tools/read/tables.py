@@ -2,13 +2,13 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from taixue.base import UserError
 
-from .find import file_format
+from .filesystem import is_remote, open_file
+from .kinds import file_format
 from .lines import BYTE_ORDER_MARK, decoder, too_long
 from .records import DamagedError, Field, Piece, ReadOptions, Reject, field
 from .streams import lines, reading
@@ -35,7 +35,7 @@ def csv_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Cou
                 yield text + "\n"
 
     csv.field_size_limit(options.max_document_bytes)
-    delimiter = "\t" if file_format(Path(piece.path)) == ".tsv" else ","
+    delimiter = "\t" if file_format(piece.path) == ".tsv" else ","
     rows = csv.reader(decoded(), delimiter=delimiter, strict=True)
     names: list[str] | None = None
     while True:
@@ -44,7 +44,7 @@ def csv_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Cou
         except StopIteration:
             return
         except csv.Error as error:
-            reject(number, f"not {file_format(Path(piece.path))[1:]}: {error}")
+            reject(number, f"not {file_format(piece.path)[1:]}: {error}")
             continue
         if not row:
             continue
@@ -67,9 +67,9 @@ def parquet_texts(
     """Documents of the row groups that start in the piece."""
     arrow = _pyarrow(piece)
     text_field = field(options.text_field)
-    with reading(Path(piece.path)):
+    with reading(piece.path):
         try:
-            file = arrow.parquet.ParquetFile(piece.path)
+            file = arrow.parquet.ParquetFile(_file(arrow, piece.path, str))
             _check_columns(file.schema_arrow.names, text_field)
             row = 0
             for group in range(file.metadata.num_row_groups):
@@ -95,9 +95,9 @@ def arrow_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: C
     """Documents of an arrow file, in the stream format of Hugging Face's datasets or in the file format."""
     arrow = _pyarrow(piece)
     text_field = field(options.text_field)
-    with reading(Path(piece.path)):
+    with reading(piece.path):
         try:
-            with arrow.memory_map(piece.path) as source:
+            with _file(arrow, piece.path, arrow.memory_map) as source:
                 try:
                     stream = arrow.ipc.open_stream(source)
                     schema, batches = stream.schema, iter(stream)
@@ -162,6 +162,11 @@ def _pyarrow(piece: Piece) -> Any:
             f"{piece.path}: the pyarrow package is missing; pip install 'taixue-pretrain[hub]'"
         ) from None
     return pyarrow
+
+
+def _file(arrow: Any, path: str, local: Callable[[str], Any]) -> Any:
+    """What pyarrow takes for a file."""
+    return arrow.PythonFile(open_file(path), "r") if is_remote(path) else local(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,10 +6,10 @@ Records that hold no page (warcinfo, request, metadata, revisit) are passed over
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from . import html
-from .lines import decoder, too_long
+from .encoding import Decoder
+from .lines import too_long
 from .records import DamagedError, Piece, ReadOptions, Reject
 from .streams import Buffer, blocks, reading
 
@@ -19,10 +19,10 @@ _LONGEST_HEADER = 1 << 16
 
 def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
     """Texts of the records; a record's number counts all records of the file."""
-    decode = decoder(piece, options, converted)
+    decode = Decoder(options.encoding, list, converted)
     number = 0
-    with reading(Path(piece.path)):
-        buffer = Buffer(blocks(Path(piece.path)))
+    with reading(piece.path):
+        buffer = Buffer(blocks(piece.path))
         while line := buffer.line():
             if not line.strip():
                 continue
@@ -54,8 +54,7 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
             if not is_html and not kind.startswith("text/plain"):
                 reject(number, f"{kind or 'content of no named kind'}; extract its text first (WET)")
                 continue
-            named = html.charset(kind, content) if is_html and options.encoding == "auto" else ""
-            text, reason = decode.named(content, named) if named else decode(content)
+            text, reason = decode.page(kind, content)
             if is_html:
                 text = html.text_of(text)
             if not reason and (not text or text.isspace()):

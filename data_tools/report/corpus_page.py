@@ -73,6 +73,11 @@ def _details(step: dict[str, Any]) -> list[str]:
         out.append(
             f"<p>Lines that were no documents: {details['rejected']:,}, listed in the folder quarantine.</p>"
         )
+    for name, text in (("encodings", "files with lines in {}"), ("not_read", "files not read: {}")):
+        for kind, entry in (details.get(name) or {}).items():
+            named = "".join(f"<li>{escape(path)}</li>" for path in entry["first"])
+            what = escape(text.format(kind))
+            out.append(f"<details><summary>{entry['files']:,} {what}</summary><ul>{named}</ul></details>")
     for label, name in (("Converted lines", "converted"), ("Masked", "masked")):
         counts = {key: count for key, count in (details.get(name) or {}).items() if count}
         if counts:

@@ -14,7 +14,7 @@ from .. import read
 from . import weights
 from .base import Tokenizer
 from .pieces import Change, described, extended, trimmed
-from .store import DESCRIPTION, load_tokenizer
+from .store import DESCRIPTION, QUARANTINE, load_tokenizer, quarantined, say_unread
 
 _BATCH = 1000
 CHANGE_FILE = "vocabulary_change.json"
@@ -46,10 +46,12 @@ def trim(
 ) -> Change:
     """Write output: folder without the pieces that occur less than `least` times in the documents of inputs.
 
-    UserError when folder cannot be changed, the inputs hold no document, or output exists.
+    What of the inputs was no document is listed in its quarantine.jsonl. UserError when folder cannot be changed, the
+    inputs hold no document, or output exists.
     """
     source = Path(folder)
     tokenizer = load_tokenizer(source)
+    rejected: list[read.Rejected] = []
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     batch: list[str] = []
 
@@ -58,8 +60,9 @@ def trim(
             np.add.at(counts, ids, 1)
         batch.clear()
 
-    for path in read.find_files(inputs):
-        for text in read.documents(read.whole(path), text_field, lambda rejected: None):
+    found = read.find(inputs)
+    for path in found.files:
+        for text in read.documents(read.whole(path), text_field, rejected.append):
             batch.append(text)
             if len(batch) == _BATCH:
                 count()
@@ -67,7 +70,9 @@ def trim(
     if not counts.any():
         raise UserError(f"inputs {', '.join(inputs)}: 0 documents; at least 1 is needed")
     change = trimmed(source, tokenizer, counts, least)
+    change.files.update(quarantined(rejected, found))
     _write(source, Path(output), tokenizer, change, multiple)
+    say_unread(rejected, found, Path(output))
     return change
 
 
@@ -98,7 +103,12 @@ def _write(source: Path, output: Path, tokenizer: Tokenizer, change: Change, mul
         for path in sorted(source.iterdir()):
             if path.suffix == ".safetensors":
                 changed = (changed or []) + weights.rewrite(path, temporary / path.name, rows, origin)
-            elif path.is_file() and path.name not in (*change.files, DESCRIPTION, "added_tokens.json"):
+            elif path.is_file() and path.name not in (
+                *change.files,
+                DESCRIPTION,
+                QUARANTINE,
+                "added_tokens.json",
+            ):
                 shutil.copyfile(path, temporary / path.name)
         if changed == []:
             raise UserError(

@@ -8,6 +8,7 @@ import hashlib
 import heapq
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
 DESCRIPTION = "taixue_tokenizer.json"
 REPORT = "vocabulary.json"
+QUARANTINE = "quarantine.jsonl"
 _PROBE = 5000  # documents of the sample that the report is about
 
 
@@ -99,11 +101,8 @@ def train(config: TokenizerTrainConfig) -> Path:
     with console.status(f"learning a {what}"):
         kind = tokenizer_sentencepiece if config.kind == "t5" else tokenizer_wordpiece
         contents = kind.learn(sample.texts, config)
-    if sample.rejected:
-        contents["quarantine.jsonl"] = b"".join(orjson.dumps(line) + b"\n" for line in sample.rejected)
-        console.print(
-            f"[yellow]{len(sample.rejected):,} lines were no documents: {output / 'quarantine.jsonl'}"
-        )
+    contents |= quarantined(sample.rejected, sample.found)
+    say_unread(sample.rejected, sample.found, output)
     tokenizer = _write(output, contents, config, stamp)
     facts = vocabulary_report.describe(tokenizer, sample.texts[:_PROBE])
     files.write(output / REPORT, files.readable_json(facts))
@@ -116,12 +115,37 @@ def train(config: TokenizerTrainConfig) -> Path:
     return output
 
 
+def quarantined(rejected: list[read.Rejected], found: read.Found) -> dict[str, bytes]:
+    """The file that lists what of a vocabulary's inputs was not read, where there is such a thing."""
+    lines = [*rejected, *(read.Rejected(path, 0, f"not read, {reason}") for path, reason in found.left)]
+    return {QUARANTINE: b"".join(orjson.dumps(line) + b"\n" for line in lines)} if lines else {}
+
+
+def say_unread(rejected: list[read.Rejected], found: read.Found, folder: Path) -> None:
+    """The same in a line, with the reasons."""
+    from rich.console import Console
+
+    reasons = Counter(line.reason for line in rejected) + Counter(
+        f"not read, {left.reason}" for left in found.left
+    )
+    if reasons:
+        often = "; ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common(3))
+        Console(stderr=True).print(
+            f"{len(rejected):,} lines were no documents, {len(found.left):,} files were not read ({often}): "
+            f"{folder / QUARANTINE}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 class _Sample:
     """At most sample_bytes of the inputs' documents, drawn evenly by a keyed hash of their number, in input order."""
 
     def __init__(self, config: TokenizerTrainConfig) -> None:
         self._config = config
         self.rejected: list[read.Rejected] = []
+        self.found = read.find(config.inputs)
         self.texts: list[str] = []
         # The documents with the smallest hashes, largest on top of the heap.
         heap: list[tuple[int, int, str]] = []
@@ -150,8 +174,7 @@ class _Sample:
     def _documents(self) -> Iterator[str]:
         from rich.progress import track
 
-        paths = read.find_files(self._config.inputs)
-        for path in track(paths, "reading", transient=True):
+        for path in track(self.found.files, "reading", transient=True):
             yield from read.documents(read.whole(path), self._config.text_field, self.rejected.append)
 
 

@@ -21,7 +21,7 @@ _TEXTS = [
 def seeds() -> Iterator[bytes]:
     """Inputs for targets.run."""
     for number, (ending, raw) in product(range(4), _files()):
-        one = FORMATS.index(ending) + 8 * number + 32
+        one = FORMATS.index(ending) + 8 * number + 40
         for two in (0, 1, 2, 3, 32, 100):
             yield bytes([0, one, two]) + raw
     for encoding in ("gb18030", "big5", "utf-16"):

@@ -4,6 +4,7 @@ An input is a choice (three bytes) and a payload. A target raises nothing but wh
 the payload; what it returns has the properties of its contract.
 """
 
+import bz2
 import gzip
 import lzma
 import os
@@ -29,10 +30,11 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": lambda raw: gzip.compress(raw, 1),
     ".zst": zstandard.compress,
+    ".bz2": lambda raw: bz2.compress(raw, 1),
     ".xz": lambda raw: lzma.compress(raw, preset=0),
 }
 FIELDS = ("text", "text", "meta.body", "{title}\n{text}")
-ENCODINGS = ("auto", "auto", "auto", "utf-8", "gb18030", "big5", "utf-16", "latin-1")
+ENCODINGS = ("auto", "auto", "auto", "utf-8", "gb18030", "big5", "hz", "latin-1")
 LIMITS = (1 << 20, 64)
 RULES = [
     native.NormalizeRules(),
@@ -51,14 +53,14 @@ def run(data: bytes, folder: Path) -> None:
 def read_file(payload: bytes, one: int, two: int, folder: Path) -> None:
     """A file of any format, whole, packed, cut off or with a bit changed: documents, rejected lines, or UserError."""
     ending = FORMATS[one % 8]
-    packer = list(PACKERS)[one // 8 % 4] if ending not in (".parquet", ".arrow") else ""
+    packer = list(PACKERS)[one // 8 % 5] if ending not in (".parquet", ".arrow") else ""
     raw = payload
-    if packer and one // 32 % 4:
+    if packer and one // 40 % 4:
         raw = PACKERS[packer](payload)
         place = two * len(raw) // 256
-        if one // 32 % 4 == 2:
+        if one // 40 % 4 == 2:
             raw = raw[:place]
-        elif one // 32 % 4 == 3:
+        elif one // 40 % 4 == 3:
             raw = raw[:place] + bytes([raw[place] ^ 1 << one % 7]) + raw[place + 1 :]
     path = folder / f"a{ending}{packer}"
     path.write_bytes(raw)

@@ -78,6 +78,22 @@ def test_trimming(tmp_path: Path, model: Path) -> None:
     assert len(new.sentinel_ids) == len(old.sentinel_ids)
 
 
+def test_trimming_says_what_it_did_not_read(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_jsonl(tmp_path / "texts" / "a.jsonl", make_texts(20, seed=3))
+    with path.open("ab") as stream:
+        stream.write(b'{"body": "x"}\n' * 15)
+    (tmp_path / "texts" / "more.pdf").write_bytes(b"x")
+    trim(model, [str(tmp_path / "texts")], tmp_path / "small", multiple=1)
+    said = capsys.readouterr().err
+    assert "15 lines were no documents, 1 files were not read (15: no field 'text'; its fields: body" in said
+    assert "not read, the ending .pdf is not read" in said
+    assert len((tmp_path / "small" / "quarantine.jsonl").read_text().splitlines()) == 16
+    trim(tmp_path / "small", [str(write_jsonl(tmp_path / "b.jsonl", make_texts(9)))], tmp_path / "smaller")
+    assert not (tmp_path / "smaller" / "quarantine.jsonl").exists()
+
+
 def test_bert(tmp_path: Path, bert_folder: Path) -> None:
     old = load_tokenizer(bert_folder)
     change = extend(bert_folder, ["transformer", "学习", "龘", "model"], tmp_path / "new")
