@@ -92,7 +92,7 @@ def test_arrow(tmp_path: Path, kind: str) -> None:
         sink.write_table(table, 2)
     texts, rejected, _ = _read(path, "meta.body")
     assert texts == ["一", "二"]
-    assert rejected == [(3, "no field 'meta.body'; its fields: meta")]
+    assert rejected == [(3, "field 'meta.body' is null")]
 
 
 def test_datasets_folder_and_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
