@@ -7,14 +7,14 @@ from pathlib import Path
 from taixue.base import UserError
 
 from .. import native
-from . import lines, tables, warc
+from . import delimited, lines, tables, warc
 from .find import file_format, whole
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
     ".txt": lines.texts,
-    ".csv": tables.csv_texts,
-    ".tsv": tables.csv_texts,
+    ".csv": delimited.texts,
+    ".tsv": delimited.texts,
     ".parquet": tables.parquet_texts,
     ".arrow": tables.arrow_texts,
     ".warc": warc.texts,
@@ -54,9 +54,9 @@ def batches(
     good, bad = 0, 0
     first: Rejected | None = None
 
-    def note(line: int, reason: str) -> None:
+    def note(line: int, reason: str, last: int = 0) -> None:
         nonlocal bad, first
-        rejected = Rejected(piece.path, line, reason)
+        rejected = Rejected(piece.path, line, reason, last or line)
         bad += 1
         first = first or rejected
         reject(rejected)

@@ -1,10 +1,10 @@
 """What readers take and give: pieces of files, options, rejected lines, and the field that holds the text."""
 
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from taixue.base import UserError
 
@@ -22,11 +22,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A line, row or record that is no document; numbers count from 1, in the decompressed file."""
+    """A line, row or record that is no document; numbers count from 1, in the decompressed file.
+
+    A span of several lines has another last one.
+    """
 
     file: str
     line: int
     reason: str
+    last: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class ReadOptions:
     max_document_bytes: int = MAX_DOCUMENT_BYTES
 
 
-Reject = Callable[[int, str], None]
-"""Takes the number of a line and why it is no document."""
+class Reject(Protocol):
+    """Takes the number of a line and why it is no document; of a span of lines, the first and last numbers."""
+
+    def __call__(self, line: int, reason: str, last: int = 0) -> None: ...
 
 
 class DamagedError(Exception):

@@ -34,19 +34,17 @@ def _read(
     return texts, [(line.line, line.reason) for line in rejected], converted
 
 
-def _csv(rows: list[list[str]], delimiter: str = ",") -> bytes:
+def _csv(rows: list[list[str]]) -> bytes:
     stream = io.StringIO()
-    csv.writer(stream, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue().encode()
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.xz", "a.csv.zst"])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])
 def test_csv(tmp_path: Path, name: str) -> None:
     texts = ["一,二\n三", 'with "quotes"', "四\t五"]
-    raw = _csv(
-        [["id", "text"], *([str(k), text] for k, text in enumerate(texts))], "\t" if ".tsv" in name else ","
-    )
-    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+    raw = _csv([["id", "text"], *([str(k), text] for k, text in enumerate(texts))])
+    pack = {".gz": gzip.compress, ".zst": zstandard.compress}
     path = tmp_path / name
     path.write_bytes(pack.get(path.suffix, bytes)(raw))
     assert _read(path)[:2] == (texts, [])
