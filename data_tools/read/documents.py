@@ -53,12 +53,16 @@ def batches(
     options = ReadOptions(options) if isinstance(options, str) else options
     good, bad = 0, 0
     first: Rejected | None = None
+    is_told = False  # something about the file as a whole
 
     def note(line: int, reason: str, last: int = 0) -> None:
-        nonlocal bad, first
+        nonlocal bad, first, is_told
         rejected = Rejected(piece.path, line, reason, last or line)
-        bad += 1
-        first = first or rejected
+        if line:
+            bad += 1
+            first = first or rejected
+        else:
+            is_told = True
         reject(rejected)
 
     if piece.end == 0:
@@ -72,7 +76,7 @@ def batches(
         if options.damaged == "stop":
             raise UserError(f"{piece.path}: {error}") from None
         note(0, f"{error}; {good} documents came before")
-    if not good and not bad and piece == whole(Path(piece.path)):
+    if not good and not bad and not is_told and piece == whole(Path(piece.path)):
         reject(Rejected(piece.path, 0, "the file holds no document"))
     if first and not good and options.damaged == "stop":
         raise UserError(

@@ -5,6 +5,8 @@ text in use is written with the 3,755 characters of GB 2312's first level (lead 
 the 5,401 of Big5's first (lead bytes A4-C6). Each encoding read as the other puts about half of them elsewhere.
 """
 
+import codecs
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -12,6 +14,9 @@ _LEAST_PAIRS = 16  # fewer two-byte characters in a line decide nothing by thems
 _LEAST_SHARE = 0.75
 _LEGACY = {"gb18030": ((0xB0, 0xD7), (0xA1, 0xA3)), "big5": ((0xA4, 0xC6), (0xA1, 0xA3))}
 _SAMPLE = 1 << 16
+_HEAD = 4096
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "hz": "gb18030", "ascii": "utf-8", "iso8859-1": "cp1252"}
 
 
 class Decoder:
@@ -41,13 +46,15 @@ class Decoder:
                 return text, ""
         return "", fault
 
-    def named(self, text: bytes, name: str) -> tuple[str, str]:
-        """The same for a text that says its encoding; where it is another, as if it had not."""
-        decoded, fault = self._decode(text, name)
+    def page(self, header: str, body: bytes) -> tuple[str, str]:
+        """The same for a page, whose header (its Content-Type) or beginning may name its encoding."""
+        name = charset(header, body) if self._encoding == "auto" else ""
+        text, fault = self._decode(body, name) if name else ("", "not named")
         if fault:
-            return self(text)
-        self._counts[name] += name != "utf-8"
-        return decoded, ""
+            return self(body)
+        if name != "utf-8":
+            self._counts[name] += 1
+        return text, ""
 
     def _file_encoding(self) -> str:
         if self._of_file is None:
@@ -66,6 +73,18 @@ class Decoder:
         except UnicodeDecodeError as error:
             shown = "UTF-8" if name == "utf-8" else name
             return "", f"invalid {shown} at byte {error.start + 1} of the line"
+
+
+def charset(content_type: str, body: bytes) -> str:
+    """The codec that the header or the page's beginning names; "" when neither names one that exists."""
+    for place in (content_type.encode("utf-8", "replace"), body[:_HEAD]):
+        if found := _CHARSET.search(place):
+            try:
+                name = codecs.lookup(found[1].decode("ascii")).name
+            except LookupError:
+                continue
+            return _SUPERSETS.get(name, name)
+    return ""
 
 
 def guess(data: bytes) -> str:

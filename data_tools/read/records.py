@@ -43,12 +43,14 @@ class ReadOptions:
     damaged: "stop" raises UserError for a file that is cut off, damaged or unreadable, that has no such field, or of
         which every line was rejected; "skip" reports it as a rejected line and keeps what came before.
     max_document_bytes: a longer line is rejected without being held in memory.
+    main_text: of HTML pages only the main text, not menus and what else is shown.
     """
 
     text_field: str = "text"
     encoding: str = "auto"
     damaged: Literal["stop", "skip"] = "stop"
     max_document_bytes: int = MAX_DOCUMENT_BYTES
+    main_text: bool = True
 
 
 class Reject(Protocol):
