@@ -66,7 +66,8 @@ def _words(value: str) -> list[str]:
 
 
 def _without_chunks(body: bytes) -> bytes:
-    out, at = [], 0
+    out: list[bytes] = []
+    at = 0
     while found := _CHUNK.match(body, at):
         size = int(found[1], 16)
         if not size:

@@ -42,9 +42,7 @@ def main_text(page: str) -> str:
     """
     if page.count("<") > 2 * _DEEPEST and _depth(page) > _DEEPEST:
         return all_text(page)
-    return _lines(
-        _extract()(page, main_content=True, alt_texts=False, comments=False, preserve_formatting=True)
-    )
+    return _lines(_extract()(page, main_content=True, comments=False, alt_texts=False, list_bullets=False))
 
 
 def all_text(page: str) -> str:
