@@ -4,7 +4,7 @@
     .jsonl .json        one JSON object per line
     .csv .tsv           one document per row, names of the fields in the first row
     .parquet .arrow     one document per row; Hugging Face dataset folders are made of these
-    .warc .wet          one document per text record
+    .warc .wet          one document per page or text record
 
 All but parquet and arrow also with .gz, .zst or .xz. `hf:owner/name[:config][:split]` names a dataset of the Hub.
 """
