@@ -188,6 +188,8 @@ PROBES = (
     Probe("jieba", "words and parts of speech beside a corpus", _extra("annotate"), _package("jieba")),
     Probe("pyarrow", "reading parquet and arrow files", _extra("hub"), _package("pyarrow")),
     Probe("datasets", "reading Hugging Face datasets", _extra("hub"), _package("datasets")),
+    Probe("resiliparse", "text of HTML pages", _extra("web"), _package("resiliparse")),
+    Probe("brotli", "pages packed with brotli", _extra("web"), _package("brotli")),
     Probe("opencc", "traditional to simplified characters", _extra("opencc"), _package("opencc")),
     Probe("tensorboard", "curves", _extra("tensorboard"), _package("tensorboard")),
     Probe("wandb", "curves", _extra("wandb"), _package("wandb")),

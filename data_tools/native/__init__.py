@@ -16,12 +16,13 @@ from taixue.base import UserError
 from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined, json_texts
 from .extension import is_native, loaded, status
 from .plain import characters, hashes, personal, stats
+from .plain import html as plain_html
 from .plain import normalize as plain_normalize
 from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.ngrams import tables as plain_ngrams_tables
-from .plain.rules import BLOCKS, INLINE, MATCH, PERSONAL, STATS, NormalizeRules, Ragged, Texts
+from .plain.rules import BLOCKS, FLAGS, INLINE, MATCH, PERSONAL, PLAIN, STATS, NormalizeRules, Ragged, Texts
 from .plain.text import Batch, strings
 from .unigram import Unigram
 
@@ -290,8 +291,8 @@ def _removed() -> np.ndarray:
 
 @cache
 def _html(extension: ModuleType) -> Any:
-    numbered = [plain_normalize.numeric_entity(point) for point in range(0x80, 0xA0)]
-    return extension.Html(plain_normalize.entities(), numbered, BLOCKS, INLINE)
+    numbered = [plain_html.numeric_entity(point) for point in range(0x80, 0xA0)]
+    return extension.Html(plain_html.entities(), numbered, BLOCKS, INLINE, PLAIN, FLAGS)
 
 
 @cache

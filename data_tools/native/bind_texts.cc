@@ -140,8 +140,8 @@ void bind_texts(py::module_& m) {
       .def("run", &normalize_texts)
       .def("run_batch", &normalize_batch);
   py::class_<Html>(m, "Html")
-      .def(py::init<std::unordered_map<std::string, std::string>, std::vector<std::string>,
-                    std::unordered_set<std::string>, std::unordered_set<std::string>>())
+      .def(py::init<std::unordered_map<std::string, std::string>, std::vector<std::string>, Html::Words,
+                    Html::Words, Html::Words, Html::Words>())
       .def("run", &without_html);
 }
 

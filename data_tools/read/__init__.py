@@ -4,7 +4,7 @@
     .jsonl .json .ndjson    one JSON object per line
     .csv .tsv               one document per row, names of the fields in the first row
     .parquet .arrow         one document per row; Hugging Face dataset folders are made of these
-    .warc .wet              one document per text record
+    .warc .wet              one document per page or text record
 
 All but parquet and arrow also with .gz, .bz2, .zst or .xz, in small or capital letters; files without an ending
 (part-00000) are what they hold. URLs (s3://bucket/*.jsonl.zst) are read by fsspec; `hf:owner/name[:config][:split]`

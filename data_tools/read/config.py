@@ -33,6 +33,10 @@ class CorpusSourceConfig(Section):
         "stop", description="what a file does that is cut off or damaged"
     )
     max_document_mb: PositiveInt = Field(32, description="longer lines go into quarantine")
+    main_text: bool = Field(
+        True,
+        description="of HTML pages in web archives (extra [web]) only the main text; false: menus and all",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -43,4 +47,6 @@ class CorpusSourceConfig(Section):
 
     @property
     def read_options(self) -> ReadOptions:
-        return ReadOptions(self.text_field, self.encoding, self.damaged, self.max_document_mb << 20)
+        return ReadOptions(
+            self.text_field, self.encoding, self.damaged, self.max_document_mb << 20, self.main_text
+        )

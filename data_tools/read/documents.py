@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from taixue.base import UserError
 
 from .. import native
-from . import lines, tables, warc
+from . import delimited, lines, tables, warc
 from .find import whole
 from .kinds import file_format
 from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
     ".txt": lines.texts,
-    ".csv": tables.csv_texts,
-    ".tsv": tables.csv_texts,
+    ".csv": delimited.texts,
+    ".tsv": delimited.texts,
     ".parquet": tables.parquet_texts,
     ".arrow": tables.arrow_texts,
     ".warc": warc.texts,
@@ -53,12 +53,16 @@ def batches(
     options = ReadOptions(options) if isinstance(options, str) else options
     good, bad = 0, 0
     first: Rejected | None = None
+    is_told = False  # something about the file as a whole
 
-    def note(line: int, reason: str) -> None:
-        nonlocal bad, first
-        rejected = Rejected(piece.path, line, reason)
-        bad += 1
-        first = first or rejected
+    def note(line: int, reason: str, last: int = 0) -> None:
+        nonlocal bad, first, is_told
+        rejected = Rejected(piece.path, line, reason, last or line)
+        if line:
+            bad += 1
+            first = first or rejected
+        else:
+            is_told = True
         reject(rejected)
 
     if piece.end == 0:
@@ -72,7 +76,7 @@ def batches(
         if options.damaged == "stop":
             raise UserError(f"{piece.path}: {error}") from None
         note(0, f"{error}; {good} documents came before")
-    if not good and not bad and piece == whole(piece.path):
+    if not good and not bad and not is_told and piece == whole(piece.path):
         reject(Rejected(piece.path, 0, "the file holds no document"))
     if first and not good and options.damaged == "stop":
         raise UserError(

@@ -202,48 +202,6 @@ def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:
         yield line()
 
 
-class Buffer:
-    """Lines and counted bytes by turns, over a stream of blocks."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._block = b""
-        self._at = 0
-
-    def line(self, limit: int = _BLOCK) -> bytes:
-        """The next line with its end, at most limit bytes of it; b"" at the end of the stream."""
-        out = b""
-        while len(out) < limit and self._more():
-            end = self._block.find(b"\n", self._at) + 1 or len(self._block)
-            end = min(end, self._at + limit - len(out))
-            out += self._block[self._at : end]
-            self._at = end
-            if out.endswith(b"\n"):
-                break
-        return out
-
-    def read(self, count: int, keep: bool = True) -> bytes:
-        """Exactly count bytes; EOFError when there are fewer. Without keep they are passed over: b""."""
-        out = []
-        while count > 0:
-            if not self._more():
-                raise EOFError("the file ends inside a record")
-            part = self._block[self._at : self._at + count]
-            self._at += len(part)
-            count -= len(part)
-            if keep:
-                out.append(part)
-        return b"".join(out)
-
-    def _more(self) -> bool:
-        while self._at >= len(self._block):
-            block = next(self._parts, None)
-            if block is None:
-                return False
-            self._block, self._at = block, 0
-        return True
-
-
 def lines_before(piece: Piece) -> int:
     """Lines that start before the piece, the one that reaches into it among them."""
     count, left, block = 0, piece.begin, b"\n"

@@ -1,64 +1,17 @@
-"""Formats with one document per row: .csv, .tsv, .parquet, .arrow."""
+"""Columnar formats with one document per row: .parquet, .arrow."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from taixue.base import UserError
 
+from .delimited import check_columns
 from .filesystem import is_remote, open_file
-from .kinds import file_format
-from .lines import BYTE_ORDER_MARK, decoder, too_long
 from .records import DamagedError, Field, Piece, ReadOptions, Reject, field
-from .streams import lines, reading
+from .streams import reading
 
 _ROWS = 1024
-
-
-def csv_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
-    """Documents of a .csv or .tsv file. A row's number is that of its last line in the file."""
-    decode = decoder(piece, options, converted)
-    text_field = field(options.text_field)
-    number = 0
-
-    def decoded() -> Iterator[str]:
-        nonlocal number
-        for number, line in enumerate(lines(piece, options.max_document_bytes), 1):
-            if isinstance(line, int):
-                reject(number, too_long(line, options))
-                continue
-            text, reason = decode(line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line)
-            if reason:
-                reject(number, reason)
-            else:
-                yield text + "\n"
-
-    csv.field_size_limit(options.max_document_bytes)
-    delimiter = "\t" if file_format(piece.path) == ".tsv" else ","
-    rows = csv.reader(decoded(), delimiter=delimiter, strict=True)
-    names: list[str] | None = None
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reject(number, f"not {file_format(piece.path)[1:]}: {error}")
-            continue
-        if not row:
-            continue
-        if names is None:
-            names = row
-            _check_columns(names, text_field)
-        elif len(row) != len(names):
-            reject(number, f"{len(row)} columns; the first row names {len(names)}")
-        else:
-            text, reason = text_field.of(dict(zip(names, row, strict=True)))
-            if reason:
-                reject(number, reason)
-            else:
-                yield text
 
 
 def parquet_texts(
@@ -70,7 +23,7 @@ def parquet_texts(
     with reading(piece.path):
         try:
             file = arrow.parquet.ParquetFile(_file(arrow, piece.path, str))
-            _check_columns(file.schema_arrow.names, text_field)
+            check_columns(file.schema_arrow.names, text_field)
             row = 0
             for group in range(file.metadata.num_row_groups):
                 described = file.metadata.row_group(group)
@@ -106,7 +59,7 @@ def arrow_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: C
                     file = arrow.ipc.open_file(source)
                     schema = file.schema
                     batches = (file.get_batch(k) for k in range(file.num_record_batches))
-                _check_columns(schema.names, text_field)
+                check_columns(schema.names, text_field)
                 chosen = (batch.select(text_field.columns) for batch in batches)
                 yield from _rows(chosen, text_field, reject, 0)
         except (arrow.ArrowException, UnicodeDecodeError) as error:
@@ -142,14 +95,6 @@ def _records(batch: Any) -> Iterator[dict[str, Any] | str]:
                 yield row.to_pylist()[0]
             except ValueError as error:
                 yield f"damaged or not UTF-8: {_first_line(error)}"
-
-
-def _check_columns(names: list[str], text_field: Field) -> None:
-    missing = [name for name in text_field.columns if name not in names]
-    missing = [name for name in missing if not any(whole in names for whole in text_field.names)]
-    if missing:
-        shown = ", ".join(map(repr, names[:8])) or "none"
-        raise DamagedError(f"no field {missing[0]!r}; its fields: {shown}")
 
 
 def _pyarrow(piece: Piece) -> Any:

@@ -36,7 +36,10 @@ def load(cls: type[Config], name: str | Path, overrides: Sequence[str] = ()) -> 
     tree.merge(_default_variants(cls), "")
     read_tree(path, tree)
     for where, value in parse_overrides(overrides):
-        if isinstance(value, str) and _is_list(cls, tree.values, where):
+        wanted = _wanted(cls, tree.values, where)
+        if isinstance(value, str) and wanted not in (str, str | None):
+            value = _read_value(value, where)
+        if isinstance(value, str) and get_origin(wanted) in (tuple, list):  # one word is a list of one
             value = [value]
         tree.merge(_nest(tree.values, where, value), COMMAND_LINE)
     _leave_out_inherited(cls, tree)
@@ -66,8 +69,8 @@ def show_help(cls: type[BaseModel], command: str, default: BaseModel | None = No
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[Where, Any]]:
     """["--a.b", "1", "--c=[x, y]", "--betas", "0.9", "0.95"] -> [(("a", "b"), "1"), ...]; values stay text.
 
-    Text becomes a number or a boolean where the schema asks for one. Several values, or [..] and {..}, are read as
-    YAML; `null` is None.
+    Text becomes a number or a boolean where the schema asks for one. [..] and {..} are read as YAML where it does not
+    ask for text; `null` is None.
     """
     result: list[tuple[Where, Any]] = []
     rest = list(arguments)
@@ -82,23 +85,19 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[Where, Any]]:
         if not values:
             raise UserError(f"{COMMAND_LINE}: {flag} needs a value")
         where = tuple(int(part) if part.isdecimal() else part.replace("-", "_") for part in name.split("."))
-        result.append((where, _parse_value(values, flag)))
+        value = None if values == ["null"] else values[0] if len(values) == 1 else values
+        result.append((where, value))
     return result
 
 
-def _parse_value(values: Sequence[str], flag: str) -> Any:
-    if len(values) > 1:
-        return list(values)
-    (text,) = values
-    if text == "null":
-        return None
-    if text.startswith(("[", "{")):
-        try:
-            return parse_yaml(text)
-        except yaml.YAMLError as error:
-            problem = getattr(error, "problem", error)
-            raise UserError(f"{COMMAND_LINE}: {flag}: {text} is not YAML: {problem}") from None
-    return text
+def _read_value(text: str, where: Where) -> Any:
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", error)
+        raise UserError(f"{COMMAND_LINE}: --{dotted(where)}: {text} is not YAML: {problem}") from None
 
 
 def _nest(values: Any, where: Where, value: Any, depth: int = 0) -> dict[str, Any]:
@@ -179,10 +178,10 @@ def _at(values: Any, key: str | int) -> Any:
     return values[key] if isinstance(values, list) and isinstance(key, int) and key < len(values) else None
 
 
-def _is_list(cls: type[BaseModel], values: Any, where: Where) -> bool:
-    """Whether the schema wants several values at `where`, so that one word is a list of one."""
+def _wanted(cls: type[BaseModel], values: Any, where: Where) -> Any:
+    """The type that the schema has for the value at `where`; None where it has none."""
     info = _fields_at(cls, values, where[:-1]).get(str(where[-1]))
-    return info is not None and get_origin(info.annotation) in (tuple, list)
+    return None if info is None else info.annotation
 
 
 def _chosen(section: type[BaseModel], values: Any) -> bool:

@@ -190,5 +190,16 @@ def test_one_word_is_a_list_of_one() -> None:
     assert load(TokenizerTrainConfig, "corpus/demo-tokenizer", ["--inputs", "a", "b"]).inputs == ("a", "b")
 
 
+def test_text_that_looks_like_yaml_stays_text() -> None:
+    """Where the schema asks for text; elsewhere [..] and {..} are YAML."""
+    for text in (r"{title}\n{body}", "{title}", "[a", "[a, b]"):
+        assert (
+            load(CorpusBuildConfig, "corpus/demo", ["--sources.0.text_field", text]).sources[0].text_field
+            == text
+        )
+    inputs = load(CorpusBuildConfig, "corpus/demo", ["--sources.0.inputs", "[a, b]"]).sources[0].inputs
+    assert inputs == ("a", "b")
+
+
 def test_parse_overrides_takes_negative_numbers() -> None:
     assert parse_overrides(["--a.b", "-1", "--c-d=--x"]) == [(("a", "b"), "-1"), (("c_d",), "--x")]

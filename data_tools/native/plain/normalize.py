@@ -1,20 +1,14 @@
-"""Twin of normalize.cc and html.cc."""
+"""Twin of normalize.cc."""
 
 import re
 import unicodedata
 from functools import cache
-from html.entities import html5
 
 from .characters import FULLWIDTH_PUNCTUATION, is_newline, is_removed
-from .rules import BLOCKS, INLINE, NormalizeRules
+from .html import without_html
+from .rules import NormalizeRules
 
 _SPACES = re.compile(r"\s+")
-_REMNANT = re.compile(
-    r"<!--(?:(?!-->).)*+-->"
-    r"|</?+([A-Za-z][A-Za-z0-9]{0,15}+)(?:[\t\n\r /][^<>]{0,1000}+)?+>"
-    r"|&(?:#([0-9]{1,7}+)|#[xX]([0-9A-Fa-f]{1,6}+)|([A-Za-z][A-Za-z0-9]{0,31}+));",
-    re.DOTALL | re.ASCII,
-)
 
 
 def normalize(text: str, rules: NormalizeRules) -> str:
@@ -42,40 +36,6 @@ def compatibility(text: str, kept: str) -> str:
     parts = re.split(f"([{re.escape(kept)}])", text)
     parts[::2] = [unicodedata.normalize("NFKC", part) for part in parts[::2]]
     return "".join(parts)
-
-
-def without_html(text: str) -> str:
-    """Remnants of HTML resolved, from left to right, each place once."""
-    return _REMNANT.sub(_resolved, text)
-
-
-@cache
-def entities() -> dict[str, str]:
-    """Named entities, without & and ;."""
-    return {name[:-1]: value for name, value in html5.items() if name.endswith(";")}
-
-
-def numeric_entity(point: int) -> str:
-    """As browsers read it: numbers of C1 controls mean Windows-1252, impossible ones U+FFFD."""
-    if 0x80 <= point < 0xA0:
-        return bytes([point]).decode("cp1252", "replace")
-    if point == 0 or 0xD800 <= point < 0xE000 or point > 0x10FFFF:
-        return "\ufffd"
-    return chr(point)
-
-
-def _resolved(match: re.Match[str]) -> str:
-    element, decimal, hexadecimal, name = match.groups()
-    if element:
-        element = element.lower()
-        return "\n" if element in BLOCKS else "" if element in INLINE else match[0]
-    if decimal:
-        return numeric_entity(int(decimal))
-    if hexadecimal:
-        return numeric_entity(int(hexadecimal, 16))
-    if name:
-        return entities().get(name, match[0])
-    return ""
 
 
 def _one_space(match: re.Match[str]) -> str:

@@ -62,26 +62,39 @@ PERSONAL = {
     "ip": "[IP]",
 }
 
-# HTML elements: what is left of their tags is removed, a block's becomes a line end.
+# HTML elements, obsolete ones too: what is left of their tags is removed, a block's becomes a line end.
 _BLOCKS = (
-    "address article aside blockquote body br center dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4"
-    " h5 h6 head header hr html li main nav ol option p pre script section select style table tbody td tfoot th"
-    " thead title tr ul"
+    "address article aside blockquote body br center dd details dialog dir div dl dt fieldset figcaption figure footer"
+    " form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main marquee menu nav ol optgroup option p"
+    " pre script search section select style summary table tbody td template tfoot th thead title tr ul"
 )
 _INLINE = (
-    "a abbr audio b big button canvas caption cite code col colgroup del em embed font frame i iframe img input ins"
-    " kbd label legend link map mark meta noscript object param q rp rt ruby s samp small source span strike strong"
-    " sub sup svg textarea time tt u var video wbr"
+    "a abbr acronym applet area audio b base basefont bdi bdo bgsound big blink button canvas caption cite code col"
+    " colgroup data datalist del dfn em embed font frame i iframe image img input ins kbd keygen label link map mark"
+    " meta meter nobr noembed noframes noscript object output param picture progress q rb rp rt rtc ruby s samp slot"
+    " small source span strike strong sub sup svg textarea time track tt u var video wbr"
+)
+# Of these a tag without attributes and without an end is one all the same: nothing else is called like that.
+_PLAIN = (
+    "blockquote br center dd div dl dt em fieldset figcaption h1 h2 h3 h4 h5 h6 hr kbd li nobr noscript ol p pre strong"
+    " tbody td tfoot th thead tr tt ul wbr"
+)
+# Attributes without a value.
+_FLAGS = (
+    "allowfullscreen async autofocus autoplay checked compact controls declare default defer disabled hidden inert"
+    " ismap itemscope loop multiple muted nohref nomodule noresize noshade novalidate nowrap open playsinline readonly"
+    " required reversed selected"
 )
 BLOCKS, INLINE = frozenset(_BLOCKS.split()), frozenset(_INLINE.split())
+PLAIN, FLAGS = frozenset(_PLAIN.split()), frozenset(_FLAGS.split())
 
 
 @dataclass(frozen=True)
 class NormalizeRules:
     """What normalize does, in this order.
 
-    html: entities become characters (once), tags of known elements and comments go. nfkc: compatibility forms
-    (full-width letters and digits, ligatures, circled numbers) become usual ones, but for Chinese punctuation
+    html: entities become characters (once), tags of known elements and comments go; see html.py. nfkc: compatibility
+    forms (full-width letters and digits, ligatures, circled numbers) become usual ones, but for Chinese punctuation
     when keep_fullwidth_punctuation, and for the characters in keep. control: control, zero-width and format
     characters go. whitespace: none at the ends; a run becomes one space, or its line ends, at most two.
     """

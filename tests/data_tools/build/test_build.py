@@ -237,7 +237,8 @@ def test_bad_lines_go_to_quarantine(tmp_path: Path, t5_folder: Path) -> None:
         for file in (folder / "quarantine").iterdir()
         for line in file.read_text().splitlines()
     ]
-    assert kept == [{"file": str(path), "line": 251, "reason": "invalid UTF-8 at byte 11 of the line"}]
+    reason = "invalid UTF-8 at byte 11 of the line"
+    assert kept == [{"file": str(path), "line": 251, "reason": reason, "last": 251}]
     assert sum(shard.documents for shard in manifest.read_corpus(folder).shards) == 369
     path.write_bytes(b"\n".join(lines[:250] + lines[251:]))
     build(config)
