@@ -92,15 +92,15 @@ def _steps(folder: Path, source: SourceOutline) -> Iterator[dict[str, Any]]:
             after, details = left - _sizes(counts), cleaner.merge(map(_beside_sizes, counts))
             yield _step(name, source, left, after, is_written, details)
         left = after
-    manifests = [found for one in made for found in one.manifests()]
-    details = {"tokens": sum(one.tokens for one in manifests)}
-    if annotated := [counts for one in made if (counts := one.counts("annotate"))]:
-        details["annotation"] = annotate.merge(annotated)
+    manifests = [split for one in made for split in one.manifests()]
+    result: dict[str, Any] = {"tokens": sum(one.tokens for one in manifests)}
+    if annotated := [found for one in made if (found := one.counts("annotate"))]:
+        result["annotation"] = annotate.merge(annotated)
     # A shuffle moves documents from shard to shard: what a shard has at last says nothing of what it began with.
     after = _sizes([{"documents": one.documents, "bytes": one.bytes} for one in manifests]).sum(0, keepdims=True)
     is_whole = len(manifests) == len(SPLITS) * len(made)
     before = left.sum(0, keepdims=True) if is_whole else after
-    yield _step(source.steps[-1], source, before, after, np.ones(1, bool), details)
+    yield _step(source.steps[-1], source, before, after, np.ones(1, bool), result)
 
 
 def _step(
