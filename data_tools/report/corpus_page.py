@@ -14,7 +14,6 @@ def page(facts: dict[str, Any]) -> str:
         section("What became of the inputs", _flow(facts["flow"])),
         section("Source by source, rule by rule", _by_source(facts["flow"])),
         section("What was not read", _not_read(facts)),
-        section("Duplicates", _duplicates(facts["flow"])),
         section("Sources", _sources(facts)),
         section("Length of documents", _lengths(facts)),
         section("Languages", _languages(facts)),
@@ -159,22 +158,6 @@ def _details(step: dict[str, Any]) -> list[str]:
     if isinstance(examples, list):
         out += [f"<blockquote>{escape(str(text))}</blockquote>" for text in examples]
     return out
-
-
-def _duplicates(steps: list[dict[str, Any]]) -> str:
-    mine = [step for step in steps if "duplicate" in step["step"] or "paragraph" in step["step"]]
-    rows = [
-        [
-            escape(step["step"]),
-            escape(str(step.get("source", ""))),
-            f"{step.get('removed_documents', 0):,}",
-            _share(step.get("removed_documents", 0), step["documents"] + step.get("removed_documents", 0)),
-            _bytes(step.get("removed_bytes", 0)),
-            _share(step.get("removed_bytes", 0), step["bytes"] + step.get("removed_bytes", 0)),
-        ]
-        for step in mine
-    ]
-    return table(["kind", "source", "documents", "share", "text", "share"], rows) if rows else ""
 
 
 def _sources(facts: dict[str, Any]) -> str:

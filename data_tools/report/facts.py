@@ -157,7 +157,11 @@ def _rejected(folder: Path, plan: Outline | None) -> list[dict[str, Any]]:
         try:
             for entry in map(orjson.loads, path.read_bytes().splitlines()):
                 # A number in a reason says where in the line, which is another place in each.
-                kind = path.stem.rpartition("-")[0], entry["file"], re.sub(r"\d+", "…", entry["reason"])
+                kind = (
+                    path.stem.rpartition("-")[0],
+                    entry["file"],
+                    re.sub(r"(?<![-\w])\d+", "…", entry["reason"]),
+                )
                 lines[kind] += 1
                 first.setdefault(kind, entry["line"])
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
