@@ -67,7 +67,9 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1, on: Place = 
     return output
 
 
-def _build(config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, on: Place) -> None:
+def _build(
+    config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, on: Place
+) -> None:
     console, output = Console(), Path(config.output)
     mine = shards[rank::world]
     missing = [shard for shard in mine if not is_finished(shard)]

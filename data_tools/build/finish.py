@@ -1,4 +1,4 @@
-"""The end of a corpus build: no split is left empty, what is no part of the corpus goes, corpus.json and flow.json come."""
+"""The end of a corpus build: no split is empty, what is no part of the corpus goes, corpus.json and flow.json come."""
 
 import fcntl
 import os
@@ -23,7 +23,9 @@ from .needed import schedule
 from .outline import Outline
 
 
-def finish(config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline, console: Console) -> None:
+def finish(
+    config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline, console: Console
+) -> None:
     """Every shard is there: make the folder a corpus. Ranks that come here together do it one after another."""
     output = Path(config.output)
     with _alone(output):
@@ -87,7 +89,9 @@ def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifes
     return manifest.read_shard(shard.manifest_path(split))
 
 
-def _report(console: Console, output: Path, shards: tuple[InputShard, ...], steps: list[dict[str, Any]]) -> None:
+def _report(
+    console: Console, output: Path, shards: tuple[InputShard, ...], steps: list[dict[str, Any]]
+) -> None:
     from rich.table import Table
 
     table = Table("source", "split", "documents", "tokens", "MB of text", title=str(output))

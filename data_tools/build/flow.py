@@ -1,12 +1,13 @@
 """What is left of each source after each step of a build, and which rule took the rest: flow.json.
 
 {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
-"details"}], "samples"}, steps in the order of the work. Details of the first step: lines rejected, converted, and files
-not read; of filter: what each rule took; of the last: tokens and annotation.
+"details"}], "samples"}, steps in the order of the work. Details of the first step: lines rejected and converted, and,
+where files were passed over, "not_read": {reason: {"files": how many, "first": some of their names}}; of filter: what
+each rule took; of the last: tokens and annotation.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,27 +78,25 @@ def nothing_left(folder: Path, source: SourceOutline) -> UserError:
 def _steps(folder: Path, source: SourceOutline) -> Iterator[dict[str, Any]]:
     made = [Made(folder, shard) for shard in source.shards]
     cleaned = [one.counts("clean") for one in made]
-    written = [one.counts("write") for one in made]
-    is_read = np.array([bool(counts) for counts in cleaned])
-    is_written = np.array([bool(counts) for counts in written])
+    counted = [counts | one.counts("write") for one, counts in zip(made, cleaned, strict=True)]
     left = _sizes([counts.get("read", {}) for counts in cleaned])
-    yield _step("read", source, left, left, is_read, _read_details(source, cleaned))
+    details = _read_details(counts for counts in cleaned if counts)
+    yield _step("read", source, left, left, np.array([bool(counts) for counts in cleaned]), details)
     for name in source.steps[1:-1]:
-        if name == "filter":
-            counts = [one.get("filter", {}) for one in cleaned]
-            after, details = _sizes(counts), cleaner.merge(one["details"] for one in counts if one)
-            yield _step(name, source, left, after, is_read, details)
-        else:
-            counts = [one.get(name, {}) for one in written]
-            after, details = left - _sizes(counts), cleaner.merge(map(_beside_sizes, counts))
-            yield _step(name, source, left, after, is_written, details)
+        counts = [one.get(name, {}) for one in counted]
+        # The filter says what it left, every other step what it took.
+        after = _sizes(counts) if name == "filter" else left - _sizes(counts)
+        details = cleaner.merge(map(_beside_sizes, counts))
+        yield _step(name, source, left, after, np.array([name in one for one in counted]), details)
         left = after
     manifests = [split for one in made for split in one.manifests()]
     result: dict[str, Any] = {"tokens": sum(one.tokens for one in manifests)}
     if annotated := [found for one in made if (found := one.counts("annotate"))]:
         result["annotation"] = annotate.merge(annotated)
     # A shuffle moves documents from shard to shard: what a shard has at last says nothing of what it began with.
-    after = _sizes([{"documents": one.documents, "bytes": one.bytes} for one in manifests]).sum(0, keepdims=True)
+    after = _sizes([{"documents": one.documents, "bytes": one.bytes} for one in manifests]).sum(
+        0, keepdims=True
+    )
     is_whole = len(manifests) == len(SPLITS) * len(made)
     before = left.sum(0, keepdims=True) if is_whole else after
     yield _step(source.steps[-1], source, before, after, np.ones(1, bool), result)
@@ -125,18 +124,15 @@ def _step(
     }
 
 
-def _read_details(source: SourceOutline, cleaned: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    found = [counts["read"] for counts in cleaned if counts]
+def _read_details(cleaned: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    found = [counts["read"] for counts in cleaned]
     converted: Counter[str] = Counter()
     for one in found:
         converted.update(one["converted"])
-    details: dict[str, Any] = {
+    return {
         "rejected": sum(one["rejected"] for one in found),
         "converted": dict(sorted(converted.items())),
     }
-    if source.not_read:
-        details["not_read"] = [one.model_dump() for one in source.not_read]
-    return details
 
 
 def _sizes(counts: Sequence[dict[str, Any]]) -> np.ndarray:
@@ -146,4 +142,5 @@ def _sizes(counts: Sequence[dict[str, Any]]) -> np.ndarray:
 
 
 def _beside_sizes(counts: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in counts.items() if name not in ("documents", "bytes")}
+    beside = {name: value for name, value in counts.items() if name not in ("documents", "bytes", "details")}
+    return beside | counts.get("details", {})

@@ -2,8 +2,8 @@
 inputs is taken out of the folder.
 
 A file is only removed when a build made it: a shard whose manifest says so, that an earlier corpus.json lists, or that
-stands in work/build.json; in the folders of a build, what is named for a shard. Everything else is the user's and stays,
-but nothing of the user's may be called like a shard: whoever reads shards by their names would take it for one.
+stands in work/build.json; in the folders of a build, what is named for a shard. All else is the user's and stays, but
+nothing of the user's may be called like a shard: whoever reads shards by their names would take it for one.
 """
 
 import re
@@ -51,7 +51,11 @@ def remove(folder: Path, config: CorpusBuildConfig, plan: Outline, listing: mani
     listed = {
         f"{shard.name}{suffix}"
         for shard in listing.shards
-        for suffix, digest in ((".bin", shard.bin_sha256), (".idx", shard.idx_sha256), (".ann", shard.ann_sha256))
+        for suffix, digest in (
+            (".bin", shard.bin_sha256),
+            (".idx", shard.idx_sha256),
+            (".ann", shard.ann_sha256),
+        )
         if digest
     }
     shards = [found for path in folder.iterdir() if (found := _SHARD.fullmatch(path.name))]

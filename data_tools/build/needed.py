@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..passes.cut import SPLITS, InputShard
-from ..passes.write import WriteTask
 from ..passes import match, paragraphs, record
 from ..passes.clean import CleanTask
+from ..passes.cut import SPLITS, InputShard
 from ..passes.resolve import ResolveTask
 from ..passes.shuffle import DealTask, GatherTask
+from ..passes.write import WriteTask
 from .flow import nothing_left
 from .outline import outline
 

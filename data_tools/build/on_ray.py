@@ -30,7 +30,7 @@ class RayCluster:
             raise UserError("--on ray needs Ray: pip install 'taixue-pretrain[ray]'") from None
         if extended():
             raise UserError(
-                "--on ray: what this script registers is not known on the nodes of a cluster; build on this machine, or "
+                "--on ray: what this script registers is not known on the nodes of a cluster; build on this machine or "
                 "on ranks that torchrun, Slurm or mpirun starts"
             )
         self._ray, self._most = ray, most
@@ -81,15 +81,16 @@ class RayCluster:
             raise error.cause from None
         except errors.RayError as error:
             raise UserError(
-                f"Ray lost {task} {_RETRIES + 1} times, at last: {str(error).splitlines()[0]}; when memory ran out, use "
-                "smaller shards or fewer tasks at a time (workers). What is finished is kept: run the same command again"
+                f"Ray lost {task} {_RETRIES + 1} times, at last: {str(error).splitlines()[0]}; when memory ran out, "
+                "use smaller shards or fewer tasks at a time (workers). What is finished is kept: run the same "
+                "command again"
             ) from None
         end = time.monotonic() + _SIGHT_SECONDS
         while not task.is_finished():
             if time.monotonic() > end:
                 raise UserError(
-                    f"node {node} has made {task}, which is not seen on {platform.node()}: output must be a folder that "
-                    "all nodes share, under the same name"
+                    f"node {node} has made {task}, which is not seen on {platform.node()}: output must be a folder "
+                    "that all nodes share, under the same name"
                 )
             time.sleep(0.2)
         return int(amount)

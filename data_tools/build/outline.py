@@ -30,13 +30,6 @@ class ShardOutline(_Record):
     stamp: str
 
 
-class NotRead(_Record):
-    """A file that an input names, or that lies in a folder it names, and that is no part of the corpus."""
-
-    path: str
-    reason: str
-
-
 class SourceOutline(_Record):
     """One source. steps: what its documents go through, as flow.json names it."""
 
@@ -44,7 +37,6 @@ class SourceOutline(_Record):
     inputs: tuple[str, ...]
     steps: tuple[str, ...]
     shards: tuple[ShardOutline, ...]
-    not_read: tuple[NotRead, ...] = ()
 
 
 class Outline(_Record):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from taixue.base import files
-from ..passes.cut import WORK_FOLDER
+
 from ..passes import record
+from ..passes.cut import WORK_FOLDER
 
 _INTERVAL = 1.0
 

@@ -111,7 +111,12 @@ def _takers(steps: list[dict[str, Any]]) -> Iterator[list[str]]:
 def _not_read(facts: dict[str, Any]) -> str:
     """Files that were passed over, and lines in quarantine."""
     passed = [
-        [escape(entry["path"]), escape(entry["source"]), escape(entry["reason"])]
+        [
+            escape(", ".join(entry["first"])) + (", …" if entry["files"] > len(entry["first"]) else ""),
+            escape(entry["source"]),
+            escape(entry["reason"]),
+            f"{entry['files']:,}",
+        ]
         for entry in facts["not_read"]
     ]
     rejected = [
@@ -126,7 +131,7 @@ def _not_read(facts: dict[str, Any]) -> str:
     ]
     out = []
     if passed:
-        out += ["<h3>Files</h3>", table(["file", "source", "reason"], passed)]
+        out += ["<h3>Files</h3>", table(["", "source", "reason", "files"], passed)]
     if rejected:
         out += [
             "<h3>Lines in the folder quarantine, by file and reason</h3>",

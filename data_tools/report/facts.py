@@ -58,9 +58,9 @@ def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
         "sources": {name: _source(folder, shards[name], tokenizer) for name in sources},
         "flow": steps,
         "not_read": [
-            {"source": step["source"], **entry}
+            {"source": step["source"], "reason": reason, **entry}
             for step in steps
-            for entry in step["details"].get("not_read", ())
+            for reason, entry in step["details"].get("not_read", {}).items()
         ],
         "rejected": _rejected(folder, plan),
         "annotation": _annotation(folder, found),

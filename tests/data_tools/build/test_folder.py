@@ -1,4 +1,4 @@
-"""What is in the folder of a corpus: nothing of earlier builds, nothing of the user's is touched, one build at a time."""
+"""The folder of a corpus: nothing of earlier builds, all of the user's, one build at a time."""
 
 import json
 import subprocess
@@ -24,8 +24,15 @@ def _config(folder: Path, tokenizer: Path, sources: dict[str, int], **settings: 
         path = write_jsonl(folder / name / "a.jsonl", make_texts(count, seed=len(name)))
         path.write_bytes(path.read_bytes() + b'{"text": 3}\n{"text": \n')
         entries.append({"name": name, "inputs": [str(folder / name)]})
-    chosen = {"output": str(folder / "corpus"), "workers": 1, "shard_bytes": 9_000, "validation_fraction": 0.1}
-    return CorpusBuildConfig.model_validate({"tokenizer": str(tokenizer), "sources": entries} | chosen | settings)
+    chosen = {
+        "output": str(folder / "corpus"),
+        "workers": 1,
+        "shard_bytes": 9_000,
+        "validation_fraction": 0.1,
+    }
+    return CorpusBuildConfig.model_validate(
+        {"tokenizer": str(tokenizer), "sources": entries} | chosen | settings
+    )
 
 
 def _names(folder: Path) -> set[str]:
@@ -66,7 +73,8 @@ def test_shards_of_a_killed_build_go_with_the_next(tmp_path: Path, t5_folder: Pa
     """A kill before the manifest: work/build.json knows whose the .bin is."""
     config = _config(tmp_path, t5_folder, {"web": 30})
     code = (
-        "import os, sys; from taixue.data_tools.shards import manifest; from taixue.data_tools.build.builder import build;"
+        "import os, sys; from taixue.data_tools.shards import manifest;"
+        "from taixue.data_tools.build.builder import build;"
         "from taixue.data_tools.config import CorpusBuildConfig; manifest.write = lambda *_: os._exit(9);"
         "build(CorpusBuildConfig.model_validate_json(sys.argv[1]))"
     )
@@ -143,10 +151,7 @@ def test_ranks_that_owe_nothing_keep_nobody_waiting(tmp_path: Path, t5_folder: P
         "except UserError as error: print(error); sys.exit(2)"
     )
     command = [sys.executable, "-c", code, config.model_dump_json()]
-    ranks = [
-        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
+    ranks = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in (0, 1)]
     said = [rank.communicate(timeout=120)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [2, 2]
     assert all("tasks of ranks 2 are not finished" in text for text in said)

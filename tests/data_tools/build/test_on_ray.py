@@ -19,7 +19,9 @@ from taixue.data_tools.build.on_ray import RayCluster
 from ..passes.test_build_passes import contents, planted, settings
 
 pytestmark = [
-    pytest.mark.skipif("TAIXUE_TEST_RAY" not in os.environ, reason="set TAIXUE_TEST_RAY=1 to start Ray clusters"),
+    pytest.mark.skipif(
+        "TAIXUE_TEST_RAY" not in os.environ, reason="set TAIXUE_TEST_RAY=1 to start Ray clusters"
+    ),
     pytest.mark.timeout(600),
 ]
 

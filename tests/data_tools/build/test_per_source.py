@@ -44,7 +44,10 @@ def test_filters_and_normalisation_of_a_source(tmp_path: Path, t5_folder: Path) 
     counts = {shard.source: shard.documents for shard in manifest.read_corpus(folder).shards}
     assert counts == {"web": 20, "reviews": 10}
     assert not any("," not in text and "，" in text for text in found["web"])
-    steps = {(step["source"], step["step"]): step for step in json.loads((folder / "flow.json").read_bytes())["steps"]}
+    steps = {
+        (step["source"], step["step"]): step
+        for step in json.loads((folder / "flow.json").read_bytes())["steps"]
+    }
     assert steps["web", "filter"]["details"]["rules"]["long"]["documents"] == 1
     assert "long" not in steps["reviews", "filter"]["details"]["rules"]
     assert steps["reviews", "filter"]["details"]["changed"] == 0
@@ -57,7 +60,8 @@ def test_only_the_source_that_changed_is_made_again(tmp_path: Path, t5_folder: P
     def stamps(**own: Any) -> dict[str, str]:
         folder = _build(tmp_path, t5_folder, "corpus", texts, own=own, filters=SHORT)
         return {
-            name: manifest.read_shard(folder / f"train-{name}-00000.json").stamp for name in ("web", "reviews")
+            name: manifest.read_shard(folder / f"train-{name}-00000.json").stamp
+            for name in ("web", "reviews")
         }
 
     before = stamps()
@@ -84,7 +88,12 @@ def test_copies_that_a_source_takes_part_in(
     changed = [text[:-4] + "改了" for text in poems]
     texts = {"web": [*web, *make_texts(5, seed=3)], "poems": [*poems, *changed] * 2}
     folder = _build(
-        tmp_path, t5_folder, "corpus", texts, own={"poems": {"deduplicate": takes}}, deduplicate={"paragraphs": True}
+        tmp_path,
+        t5_folder,
+        "corpus",
+        texts,
+        own={"poems": {"deduplicate": takes}},
+        deduplicate={"paragraphs": True},
     )
     counts = {shard.source: shard.documents for shard in manifest.read_corpus(folder).shards}
     assert counts == expected
@@ -108,5 +117,7 @@ def test_nothing_left_says_what_took_it(tmp_path: Path, t5_folder: Path) -> None
     texts = {"web": make_texts(9, seed=1), "reviews": ["好", "坏", "，", "!!"]}
     own = {"reviews": {"filters": LONG, "normalize": {}}}
     for more in ({}, {"deduplicate": {}}):
-        with pytest.raises(UserError, match=r"source 'reviews': 0 documents are left of 4 in .*: 'long' took 4$"):
+        with pytest.raises(
+            UserError, match=r"source 'reviews': 0 documents are left of 4 in .*: 'long' took 4$"
+        ):
             _build(tmp_path, t5_folder, "corpus", texts, own=own, **more)

@@ -81,15 +81,16 @@ def test_what_was_taken_and_what_was_not_read(tmp_path: Path, t5_folder: Path) -
         )
     )
     flow = orjson.loads((corpus / "flow.json").read_bytes())
-    flow["steps"][0]["details"]["not_read"] = [{"path": "news/<old>.doc", "reason": "unknown ending"}]
+    flow["steps"][0]["details"]["not_read"] = {"unknown ending": {"files": 7, "first": ["news/<old>.doc"]}}
     (corpus / "flow.json").write_bytes(orjson.dumps(flow))
     text = report(corpus).read_text("utf-8")
     facts = orjson.loads((corpus / "report.json").read_bytes())
     assert facts["unfinished"] is None
     assert [(entry["lines"], entry["first"]) for entry in facts["rejected"]] == [(2, 22), (1, 24)]
     assert facts["rejected"][0]["reason"] == "invalid UTF-8 at byte … of the line"
-    assert facts["not_read"] == [{"source": "news", "path": "news/<old>.doc", "reason": "unknown ending"}]
-    assert "news/&lt;old&gt;.doc" in text
+    entry = {"source": "news", "reason": "unknown ending", "files": 7, "first": ["news/<old>.doc"]}
+    assert facts["not_read"] == [entry]
+    assert "<td>news/&lt;old&gt;.doc, …</td><td>news</td><td>unknown ending</td><td>7</td>" in text
     assert re.search(r"<td>· &lt;b&gt;short</td><td>3</td><td>14\.3%</td>", text)
 
 
