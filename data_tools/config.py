@@ -8,7 +8,7 @@ from taixue.base.section import Section
 
 from .annotate.config import AnnotateConfig
 from .clean.config import FilterConfig, NormalizeConfig
-from .read.config import CorpusSourceConfig, Inputs
+from .read.config import Inputs, ReadConfig
 from .tokenizer.config import TokenizerTrainConfig
 
 __all__ = [
@@ -18,6 +18,9 @@ __all__ = [
     "DeduplicateConfig",
     "TokenizerTrainConfig",
 ]
+
+
+Copies = Literal["documents", "paragraphs", "near"]
 
 
 class DeduplicateConfig(Section):
@@ -74,6 +77,31 @@ class DecontaminateConfig(Section):
     )
 
 
+class CorpusSourceConfig(ReadConfig):
+    """One named part of a corpus, e.g. news, which may be cleaned in its own way."""
+
+    normalize: NormalizeConfig | bool | None = Field(
+        None, description="in place of the corpus's normalize; false: none"
+    )
+    filters: FilterConfig | bool | None = Field(
+        None, description="in place of the corpus's filters; false: none"
+    )
+    deduplicate: tuple[Copies, ...] = Field(
+        ("documents", "paragraphs", "near"),
+        description="copies that its documents are compared for, among all sources that do so, where the corpus's "
+        "deduplicate has them; []: its documents neither go nor make others go",
+    )
+
+    @field_validator("normalize", "filters")
+    @classmethod
+    def _true_says_nothing(cls, value: Section | bool | None) -> Section | bool | None:
+        if value is True:
+            raise ValueError(
+                "should be a section, or false for none of it; leave it out for what the corpus has"
+            )
+        return value
+
+
 class CorpusBuildConfig(Section):
     """What `taixue corpus build` turns into token shards, and where it writes them."""
 
@@ -94,7 +122,10 @@ class CorpusBuildConfig(Section):
     shuffle: bool = Field(
         False, description="deal the documents of a source to its shards in a random order given by seed"
     )
-    workers: NonNegativeInt = Field(0, description="processes on this machine; 0: one per core")
+    workers: NonNegativeInt = Field(
+        0,
+        description="processes on this machine; 0: one per core. On Ray: tasks at one time; 0: as it has room",
+    )
     wait_minutes: Annotated[float, Field(ge=0)] = Field(
         30, description="how long a rank waits for the others without seeing anything of them"
     )
@@ -108,3 +139,9 @@ class CorpusBuildConfig(Section):
         if twice:
             raise ValueError(f"two sources are called {', '.join(twice)}; names must differ")
         return sources
+
+    def of(self, source: CorpusSourceConfig) -> "CorpusBuildConfig":
+        """This configuration with the sections that the source has in place of it."""
+        own = {"normalize": source.normalize, "filters": source.filters}
+        said = {name: section or None for name, section in own.items() if section is not None}
+        return self.model_copy(update=said)

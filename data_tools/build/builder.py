@@ -13,36 +13,45 @@ before each pass for what the others still owe to the one before.
 import errno
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
 from taixue.base import UserError
 
-from ..shards import manifest
-from . import workers
 from ..config import CorpusBuildConfig
-from .finish import finish
-from .progress import Progress
-from .needed import Pass, schedule
 from ..passes.cut import WORK_FOLDER, InputShard, plan
 from ..passes.write import is_finished
+from ..shards import manifest
 from ..tokenizer.store import load_tokenizer
+from . import leftovers, lock, workers
+from .finish import finish
+from .needed import Pass, schedule
+from .outline import outline
+from .progress import Progress
 
+Place = Literal["local", "ray"]
 _POLL_SECONDS = (0.05, 2.0)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1) -> Path:
+def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1, on: Place = "local") -> Path:
     """Do the work of this rank; return the corpus folder. Ranks share only the folder.
 
-    The rank that finishes last writes corpus.json; it exists exactly when every shard does.
+    on: processes of this machine, or the nodes of a Ray cluster, which one rank is enough for.
+
+    The rank that finishes last writes corpus.json; it exists exactly when every shard does, and then nothing of earlier
+    builds is left in the folder (see leftovers.py).
     UserError for inputs that cannot be used (see read.documents), no document at all, a worker that dies again and
-    again, a full disk, or ranks that are not heard of for wait_minutes.
+    again, a full disk, another build in the folder, or ranks that are not heard of for wait_minutes.
     """
     if not 0 <= rank < world:
         raise UserError(f"rank {rank} of {world}: ranks count from 0 to {world - 1}")
-    console = Console()
+    if on == "ray" and world > 1:
+        raise UserError(f"--on ray with {world} ranks: start it once, alone; Ray has the nodes")
     output = Path(config.output)
     tokenizer = load_tokenizer(config.tokenizer)
     shards = tuple(plan(config, tokenizer))
@@ -51,6 +60,17 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"output {str(output)!r} cannot be written: {error.strerror}") from None
+    outlined = outline(shards)
+    with _full_disk_is_said(output), lock.held(output, rank, f"{outlined.identity} by {world}"):
+        leftovers.claim(output, outlined)
+        _build(config, shards, rank, world, on)
+    return output
+
+
+def _build(
+    config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, on: Place
+) -> None:
+    console, output = Console(), Path(config.output)
     mine = shards[rank::world]
     missing = [shard for shard in mine if not is_finished(shard)]
     if missing:
@@ -62,29 +82,47 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1) -> Path:
     progress = Progress(output, rank, world)
     try:
         if not all(map(is_finished, shards)):
-            _run_passes(config, shards, rank, world, progress)
-        unfinished = [shard for shard in shards if not is_finished(shard)]
-        if unfinished:
-            console.print(
-                f"rank {rank} is done; {len(unfinished)} shards of other ranks are missing, {unfinished[0]} first"
-            )
-        else:
-            finish(config, shards, console)
+            _run_passes(config, shards, rank, world, progress, on)
+    finally:
+        progress.close()
+    unfinished = [shard for shard in shards if not is_finished(shard)]
+    if unfinished:
+        console.print(
+            f"rank {rank} is done; {len(unfinished)} shards of other ranks are missing, {unfinished[0]} first"
+        )
+    else:
+        finish(config, shards, outline(shards), console)
+
+
+@contextmanager
+def _full_disk_is_said(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise UserError(
             f"{output}: {error.strerror}; everything finished so far is kept: make room and run the same command"
         ) from None
-    finally:
-        progress.close()
-    return output
+
+
+def _executor(config: CorpusBuildConfig, on: Place) -> workers.Executor:
+    if on == "ray":
+        from .on_ray import RayCluster
+
+        return RayCluster(config.workers)
+    return workers.Workers(workers.run_task, config.workers or os.cpu_count() or 1)
 
 
 def _run_passes(
-    config: CorpusBuildConfig, shards: tuple[InputShard, ...], rank: int, world: int, progress: Progress
+    config: CorpusBuildConfig,
+    shards: tuple[InputShard, ...],
+    rank: int,
+    world: int,
+    progress: Progress,
+    on: Place,
 ) -> None:
-    with workers.Workers(workers.run_task, config.workers or os.cpu_count() or 1) as processes:
+    with _executor(config, on) as processes:
         for number, current in enumerate(schedule(shards)):
             mine = current.tasks[rank::world]
             missing = [task for task in mine if not task.is_finished()]
@@ -94,8 +132,8 @@ def _run_passes(
             with progress.following(current.name, number, expected, own, before):
                 for amount in processes.run(missing):
                     progress.add(amount)
-                if not current.last:
-                    _wait(config, shards, current, rank, world, progress)
+                if not current.last and not _wait(config, shards, current, rank, world, progress):
+                    return
 
 
 def _wait(
@@ -105,21 +143,21 @@ def _wait(
     rank: int,
     world: int,
     progress: Progress,
-) -> None:
-    """Until the other ranks' tasks of a pass are finished, or the whole corpus is."""
+) -> bool:
+    """Until the other ranks' tasks of a pass are finished, or the whole corpus is: then False, for work/ is gone."""
     owed = [(task, number % world) for number, task in enumerate(current.tasks) if number % world != rank]
-    heard, sign, pause = time.monotonic(), progress.life(), _POLL_SECONDS[0]
+    sign: object = None
+    heard, pause = time.monotonic(), _POLL_SECONDS[0]
     while True:
         left = [(task, owner) for task, owner in owed if not task.is_finished()]
         if not left:
-            return
-        now = progress.life()
+            return True
+        # Only of those that owe: the others wait for the same tasks as this one.
+        now = progress.life({owner for _, owner in left})
         if len(left) < len(owed) or now != sign:
             heard, sign, owed = time.monotonic(), now, left
-        elif all(
-            map(is_finished, shards)
-        ):  # nothing was left for this rank to do, and the others are through
-            return
+        elif all(map(is_finished, shards)):  # nothing was left for this rank, and the others are through
+            return False
         if time.monotonic() - heard > 60 * config.wait_minutes:
             owners = sorted({owner for _, owner in left})
             raise UserError(

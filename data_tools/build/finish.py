@@ -1,51 +1,57 @@
-"""The end of a corpus build: no split is left empty, corpus.json and flow.json are written, work/ is removed."""
+"""The end of a corpus build: no split is empty, what is no part of the corpus goes, corpus.json and flow.json come."""
 
 import fcntl
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 
-from taixue.base import UserError
+from taixue.base import UserError, files
 
-from .. import annotate
-from ..clean import cleaner
-from taixue.base import files
-from ..shards import manifest
 from ..config import CorpusBuildConfig
-from ..passes import record
-from ..passes.statistics import statistics_path
-from . import inputs
-from .needed import schedule
-from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
-from ..passes.cut import SPLITS, STATISTICS_FOLDER, WORK_FOLDER, InputShard
+from ..passes.cut import SPLITS, InputShard
 from ..passes.write import WriteTask
+from ..shards import manifest
+from . import inputs, leftovers
+from .flow import FLOW_FILE, flow, nothing_left
+from .needed import schedule
+from .outline import Outline
 
-FLOW_FILE = "flow.json"
 
-
-def finish(config: CorpusBuildConfig, shards: tuple[InputShard, ...], console: Console) -> None:
+def finish(
+    config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline, console: Console
+) -> None:
     """Every shard is there: make the folder a corpus. Ranks that come here together do it one after another."""
     output = Path(config.output)
     with _alone(output):
-        _fill_empty_splits(config, shards)
-        found = [_manifest(shard, split) for split in SPLITS for shard in shards]
+        _fill_empty_splits(config, shards, plan)
+        made = [_manifest(shard, split) for split in SPLITS for shard in shards]
         listing = manifest.CorpusManifest(
-            tokenizer=found[0].tokenizer, shards=tuple(shard.entry() for shard in found if shard.documents)
+            tokenizer=made[0].tokenizer, shards=tuple(shard.entry() for shard in made if shard.documents)
         )
-        flow = _flow(config, shards)
+        found = flow(output, plan)
         for path in (output / manifest.CORPUS_FILE, output / FLOW_FILE):
             files.remove_temporaries(path)
-        files.write(output / FLOW_FILE, files.readable_json(flow))
+        if not _is_listed(output, listing):
+            (output / manifest.CORPUS_FILE).unlink(missing_ok=True)
+            leftovers.remove_report(output)
+        leftovers.remove(output, config, plan, listing)
+        files.write(output / FLOW_FILE, files.readable_json(found))
         manifest.write(output / manifest.CORPUS_FILE, listing)
-        _remove_rest(config, shards)
-    _report(console, output, shards, flow)
+    _report(console, output, shards, found["steps"])
+
+
+def _is_listed(output: Path, listing: manifest.CorpusManifest) -> bool:
+    """Whether corpus.json says this already."""
+    try:
+        return manifest.read_corpus(output) == listing
+    except UserError:
+        return False
 
 
 @contextmanager
@@ -60,16 +66,14 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
+def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline) -> None:
     """Give an empty split its one document (a shuffle has done so by itself)."""
-    for source in config.sources:
+    for source in plan.sources:
         own = [shard for shard in shards if shard.source.name == source.name]
         counts = {split: sum(_manifest(shard, split).documents for shard in own) for split in SPLITS}
         total = sum(counts.values())
         if total == 0:
-            raise UserError(
-                f"source {source.name!r}: 0 documents in {', '.join(source.inputs)}; at least 1 is needed"
-            )
+            raise nothing_left(Path(config.output), source)
         wanted = [split for split in SPLITS if counts[split] == 0] if config.validation_fraction else []
         if wanted and total > 1 and not config.shuffle:
             first = next(shard for shard in own if any(_manifest(shard, split).documents for split in SPLITS))
@@ -85,118 +89,9 @@ def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifes
     return manifest.read_shard(shard.manifest_path(split))
 
 
-def _flow(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:
-    """flow.json: what is left of each source after each step.
-
-    {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
-    "details"}]}, steps in the order of the work. Tokens are in the details of the last step.
-    """
-    steps = []
-    for source in config.sources:
-        found = [*_steps(config, [shard for shard in shards if shard.source.name == source.name])]
-        for before, after in zip([found[0], *found], found, strict=False):
-            steps.append(
-                {
-                    "step": after.name,
-                    "source": source.name,
-                    "documents": after.documents,
-                    "bytes": after.bytes,
-                    "removed_documents": before.documents - after.documents,
-                    "removed_bytes": before.bytes - after.bytes,
-                    "details": after.details,
-                }
-            )
-    return {"format": "taixue-flow", "version": 1, "steps": steps, "samples": _samples(config, shards)}
-
-
-class _Step(NamedTuple):
-    """What a source has left after a step."""
-
-    name: str
-    documents: int
-    bytes: int
-    details: dict[str, Any]
-
-
-def _steps(config: CorpusBuildConfig, shards: list[InputShard]) -> Iterator[_Step]:
-    """The steps that the shards of one source went through."""
-    cleaned = [record.read(statistics_path(shard, "clean")) for shard in shards]
-    written = [record.read(statistics_path(shard, "write")) for shard in shards]
-    documents, size = _sums([entry["read"] for entry in cleaned])
-    yield _Step("read", documents, size, inputs.details(shards[0].source, cleaned))
-    if config.normalize or config.filters:
-        documents, size = _sums([entry["filter"] for entry in cleaned])
-        details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
-        yield _Step("filter", documents, size, details)
-    for name in _removals(config):
-        counts = [entry[name] for entry in written]
-        gone, gone_size = _sums(counts)
-        documents, size = documents - gone, size - gone_size
-        is_lines = name == "repeated paragraphs"
-        paragraphs = sum(count.get("paragraphs", 0) for count in counts)
-        yield _Step(name, documents, size, {"paragraphs": paragraphs} if is_lines else {})
-    made = [_manifest(shard, split) for shard in shards for split in SPLITS]
-    details = {"tokens": sum(one.tokens for one in made)}
-    if config.annotate:
-        counted = [record.read(statistics_path(shard, "annotate")) for shard in shards]
-        details["annotation"] = annotate.merge(counted)
-    yield _Step("tokenize", sum(one.documents for one in made), sum(one.bytes for one in made), details)
-
-
-def _sums(counts: list[dict[str, int]]) -> tuple[int, int]:
-    """(documents, bytes) of several counts."""
-    documents, size = (sum(count.get(key, 0) for count in counts) for key in ("documents", "bytes"))
-    return documents, size
-
-
-def _removals(config: CorpusBuildConfig) -> Iterator[str]:
-    """Steps that took documents out of the cleaned ones."""
-    if config.deduplicate is not None:
-        yield "exact duplicates"
-        if config.deduplicate.near:
-            yield "near duplicates"
-        if config.deduplicate.paragraphs:
-            yield "repeated paragraphs"
-    if config.decontaminate is not None:
-        yield "decontaminate"
-
-
-def _samples(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:
-    """Near copies that went, each with the document that was kept instead."""
-    if config.deduplicate is None:
-        return {}
-    path = statistics_folder(config) / "resolve.json"
-    return {"near duplicates": record.read(path).get("samples", [])}
-
-
-def statistics_folder(config: CorpusBuildConfig) -> Path:
-    return Path(config.output) / STATISTICS_FOLDER
-
-
-def _remove_rest(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
-    """Remove work/, and counts and lists of an earlier configuration."""
-    output = Path(config.output)
-    names = {statistics_path(shard, step).name for shard in shards for step in ("clean", "write", "annotate")}
-    if config.deduplicate is not None:
-        names.add("resolve.json")
-    for path in statistics_folder(config).iterdir():
-        if path.name not in names:
-            path.unlink(missing_ok=True)
-    if config.decontaminate is None:
-        shutil.rmtree(output / CONTAMINATED_FOLDER, ignore_errors=True)
-    else:
-        lists = {contaminated_path(shard).name for shard in shards}
-        for path in (output / CONTAMINATED_FOLDER).iterdir():
-            if path.name not in lists:
-                path.unlink(missing_ok=True)
-    # Another rank may write its last sign of life in between.
-    for _ in range(10):
-        shutil.rmtree(output / WORK_FOLDER, ignore_errors=True)
-        if not (output / WORK_FOLDER).exists():
-            return
-
-
-def _report(console: Console, output: Path, shards: tuple[InputShard, ...], flow: dict[str, Any]) -> None:
+def _report(
+    console: Console, output: Path, shards: tuple[InputShard, ...], steps: list[dict[str, Any]]
+) -> None:
     from rich.table import Table
 
     table = Table("source", "split", "documents", "tokens", "MB of text", title=str(output))
@@ -210,15 +105,15 @@ def _report(console: Console, output: Path, shards: tuple[InputShard, ...], flow
         size = f"{counts['bytes'] / 1e6:.1f}"
         table.add_row(source, name, f"{counts['documents']:,}", f"{counts['tokens']:,}", size)
     console.print(table)
-    for step in flow["steps"]:
+    for step in steps:
         if step["removed_documents"] or step["removed_bytes"]:
             console.print(
                 f"{step['source']}: {step['step']}: {step['removed_documents']:,} documents, "
                 f"{step['removed_bytes'] / 1e6:.2f} MB removed"
             )
-    for step in flow["steps"]:
+    for step in steps:
         for remark in inputs.remarks(step["details"]):
             console.print(f"{step['source']}: {remark}", soft_wrap=True, markup=False, highlight=False)
-    rejected = sum(step["details"].get("rejected", 0) for step in flow["steps"])
+    rejected = sum(step["details"].get("rejected", 0) for step in steps)
     if rejected:
         console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")

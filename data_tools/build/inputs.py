@@ -1,21 +1,20 @@
 """What became of a source's inputs: encodings they were read in, files that were not read, lines that were none."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import read
-from ..config import CorpusSourceConfig
 
 _NAMED = 5
 
 
-def details(source: CorpusSourceConfig, cleaned: list[dict[str, Any]]) -> dict[str, Any]:
-    """The facts of the step `read` in flow.json; cleaned: the statistics of the source's input shards.
+def details(inputs: Sequence[str], cleaned: list[dict[str, Any]]) -> dict[str, Any]:
+    """The facts of the step `read` in flow.json, of a source's inputs and the statistics of its input shards.
 
     {"rejected": lines, "converted": {encoding: lines}, "encodings": {encoding: {"files", "lines", "first"}},
-    "not_read": {reason: {"files", "first"}}}; first: the names of the first few. A file of which all lines were UTF-8 is
-    not among the encodings.
+    "not_read": {reason: {"files", "first"}}}; first: the names of the first few. A file of which all lines were UTF-8
+    is not among the encodings.
     """
     lines: dict[str, dict[str, int]] = {}
     for entry in cleaned:
@@ -27,7 +26,7 @@ def details(source: CorpusSourceConfig, cleaned: list[dict[str, Any]]) -> dict[s
     for entry in cleaned:
         converted.update(entry["read"]["converted"])
     left: dict[str, list[str]] = {}
-    for path, reason in _left(source):
+    for path, reason in _left(inputs):
         left.setdefault(reason, []).append(path)
     return {
         "rejected": sum(entry["read"]["rejected"] for entry in cleaned),
@@ -42,9 +41,9 @@ def details(source: CorpusSourceConfig, cleaned: list[dict[str, Any]]) -> dict[s
     }
 
 
-def _left(source: CorpusSourceConfig) -> tuple[read.Left, ...]:
+def _left(given: Sequence[str]) -> tuple[read.Left, ...]:
     """Of what lies in folders; a data set of the Hub is not loaded again."""
-    inputs = [text for text in source.inputs if not text.startswith(read.HUB)]
+    inputs = [text for text in given if not text.startswith(read.HUB)]
     return read.find(inputs).left if inputs else ()
 
 

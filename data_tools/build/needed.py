@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..passes.cut import SPLITS, InputShard
-from ..passes.write import WriteTask
 from ..passes import match, paragraphs, record
-from ..passes.clean import CleanTask, check_documents
+from ..passes.clean import CleanTask
+from ..passes.cut import SPLITS, InputShard
 from ..passes.resolve import ResolveTask
 from ..passes.shuffle import DealTask, GatherTask
+from ..passes.write import WriteTask
+from .flow import nothing_left
+from .outline import outline
 
 _LEAST_PARTS = 64  # so many at most for the sake of parallel work; more only for the bound on memory
 
@@ -46,7 +48,10 @@ def schedule(shards: tuple[InputShard, ...]) -> Iterator[Pass]:
     parts = 0
     if config.deduplicate is not None:
         yield Pass("clean", [CleanTask(shard) for shard in shards])
-        check_documents(shards)
+        for outlined in outline(shards).sources:
+            cleaned = [shard for shard in shards if shard.source.name == outlined.name]
+            if not any(shard.work("clean", ".length").stat().st_size for shard in cleaned):
+                raise nothing_left(shards[0].output, outlined)
         rows: dict[str, int] = {}
         for shard in shards:
             for name, count in record.read(shard.work("clean", ".json"))["rows"].items():

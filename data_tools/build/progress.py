@@ -5,14 +5,15 @@ The files are also a sign of life: a rank that waits for another goes on waiting
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from taixue.base import files
-from ..passes.cut import WORK_FOLDER
+
 from ..passes import record
+from ..passes.cut import WORK_FOLDER
 
 _INTERVAL = 1.0
 
@@ -58,6 +59,7 @@ class Progress:
             thread.start()
             try:
                 yield
+                self._state["done"] = own  # amounts were estimates
             finally:
                 stop.set()
                 thread.join()
@@ -70,13 +72,13 @@ class Progress:
         self._state["done"] += amount
         self._state["new"] += amount
 
-    def life(self) -> object:
-        """Changes when any rank has shown a sign of life."""
-        return [
-            (path.name, path.stat().st_mtime_ns)
-            for path in sorted(self._folder.glob("progress-*.json"))
-            if path != self._path and path.exists()
-        ]
+    def life(self, ranks: Iterable[int]) -> object:
+        """Changes when one of these ranks has shown a sign of life."""
+        signs = {}
+        for rank in ranks:
+            with suppress(FileNotFoundError):
+                signs[rank] = (self._folder / f"progress-{rank}.json").stat().st_mtime_ns
+        return signs
 
     def close(self) -> None:
         """Remove this rank's file."""

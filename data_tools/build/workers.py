@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import TracebackType
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from taixue.base import UserError
 
@@ -28,7 +27,25 @@ _ATTEMPTS = 3
 class Runnable(Protocol):
     """A task that knows its work."""
 
+    def is_finished(self) -> bool: ...
+
     def run(self) -> Iterator[int]: ...
+
+
+class Executor(Protocol):
+    """Where tasks are done. Used as a context manager around everything that is run."""
+
+    def __enter__(self) -> "Executor": ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def run(self, tasks: Sequence[Any]) -> Iterator[int]:
+        """Run every task to its end; yield amounts of work as it is done.
+
+        A task whose process or machine is lost is run again elsewhere. The first exception of a task is raised here;
+        UserError for a task that is lost again and again.
+        """
+        ...
 
 
 def run_task(task: Runnable) -> Iterator[int]:
@@ -59,9 +76,7 @@ class Workers(Generic[Task]):
     def __enter__(self) -> "Workers[Task]":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for pipe, _ in self._idle:
             pipe.close()  # the sign to end
         for _, process in self._idle:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from taixue.base import UserError
-
 from . import index, record, runs
 from .cleaned import CleanedShard
 from .cut import InputShard
@@ -63,12 +61,3 @@ class CleanTask:
             },
             inputs=[piece.model_dump() for piece in cleaned.inputs],
         )
-
-
-def check_documents(shards: tuple[InputShard, ...]) -> None:
-    """UserError when a source has no document left."""
-    for name in dict.fromkeys(shard.source.name for shard in shards):
-        own = [shard for shard in shards if shard.source.name == name]
-        if not any(shard.work("clean", ".length").stat().st_size for shard in own):
-            inputs = ", ".join(own[0].source.inputs)
-            raise UserError(f"source {name!r}: 0 documents in {inputs} after cleaning; at least 1 is needed")

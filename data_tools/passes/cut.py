@@ -24,8 +24,8 @@ STATISTICS_FOLDER = "stats"
 class InputShard:
     """The work behind one train and one validation shard.
 
-    index: number among the shards of all sources; number: within its source. cleaned: digest of what the cleaned text
-    is made from; stamp: of what the token shards are made from.
+    config: the corpus's, with what the source has in its place. index: number among the shards of all sources; number:
+    within its source. cleaned: digest of what the cleaned text is made from; stamp: of what the token shards are.
     """
 
     config: CorpusBuildConfig
@@ -70,10 +70,11 @@ class InputShard:
 
 def plan(config: CorpusBuildConfig, tokenizer: Tokenizer) -> list[InputShard]:
     """Cut the inputs of every source into shards of about shard_bytes: depends on names, sizes and dates only."""
-    cleaner = Cleaner(config.normalize, config.filters).stamp()
     shards = [
-        InputShard(config, source, 0, number, pieces, _cleaned(config, cleaner, source, pieces), "")
+        InputShard(own, source, 0, number, pieces, _cleaned(own, cleaner, source, pieces), "")
         for source in config.sources
+        for own in [config.of(source)]
+        for cleaner in [Cleaner(own.normalize, own.filters).stamp()]
         for number, pieces in enumerate(_cut(source, config.shard_bytes))
     ]
     # A shard's own inputs decide its tokens, unless documents of other shards can remove its own or replace them.
@@ -134,8 +135,9 @@ def _cleaned(
     inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 4,
-            "source": source.model_dump(mode="json", exclude={"inputs"}),
+            "version": 5,
+            # What it has of normalize and filters is in the cleaner's stamp.
+            "source": source.model_dump(mode="json", exclude={"inputs", "normalize", "filters"}),
             "inputs": inputs,
             "clean": cleaner,
             "deduplicate": _settings(config.deduplicate),

@@ -54,20 +54,25 @@ Writer = runs.RunWriter | ArrayWriter
 
 
 class Documents:
-    """Collects documents until they fill a run; of each, a hash for its copies and bands for its near copies."""
+    """Collects documents until they fill a run; of each, a hash for its copies and bands for its near copies.
+
+    The files of a source that takes no part in one of them are empty.
+    """
 
     def __init__(self, shard: InputShard, config: DeduplicateConfig) -> None:
         self._exact = _Exact(shard)
         self._near = _Near(shard, config) if config.near else None
+        self._takes_part = bool({"documents", "near"} & {*shard.source.deduplicate})
+        self._has_near = self._near is not None and "near" in shard.source.deduplicate
         self._hashes: list[np.ndarray] = []
         self._first = self._waiting = 0
 
     def add(self, texts: native.Texts) -> None:
         """Take the next documents of the shard."""
-        if not len(texts):
+        if not len(texts) or not self._takes_part:
             return
         self._hashes.append(native.exact_hash(texts))
-        if self._near is not None:
+        if self._near is not None and self._has_near:
             self._near.add(texts)
         self._waiting += len(texts)
         if self._waiting >= _RUN_DOCUMENTS:
@@ -86,7 +91,7 @@ class Documents:
         hashes = np.concatenate(self._hashes)
         numbers = np.arange(self._first, self._first + len(hashes), dtype=np.uint32)
         fresh = self._exact.write_run(numbers, hashes)
-        if self._near is not None:
+        if self._near is not None and self._has_near:
             self._near.write_run(numbers, fresh)
         self._first += len(hashes)
         self._hashes, self._waiting = [], 0
@@ -155,7 +160,9 @@ class Paragraphs:
         self._documents = self._waiting = 0
 
     def add(self, texts: native.Texts) -> None:
-        """Take the next documents of the shard."""
+        """Take the next documents of the shard; none of a source that takes no part."""
+        if "paragraphs" not in self._shard.source.deduplicate:
+            return
         hashes, offsets = native.paragraph_hashes(texts)
         counts = np.diff(offsets)
         numbers = np.arange(self._documents, self._documents + len(counts), dtype=np.uint32)

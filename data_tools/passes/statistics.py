@@ -13,7 +13,9 @@ def statistics_path(shard: InputShard, step: str) -> Path:
 
 
 def write_statistics(shard: InputShard, step: str, facts: dict[str, object]) -> None:
+    """Publish them, with the stamp of what they are counts of."""
     path = statistics_path(shard, step)
     path.parent.mkdir(exist_ok=True)
     files.remove_temporaries(path)
-    files.write(path, files.readable_json(facts))
+    stamp = shard.cleaned if step == "clean" else shard.stamp
+    files.write(path, files.readable_json({"stamp": stamp} | facts))

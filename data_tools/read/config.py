@@ -16,8 +16,8 @@ from .records import ReadOptions
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
 
 
-class CorpusSourceConfig(Section):
-    """One named part of a corpus, e.g. news."""
+class ReadConfig(Section):
+    """How the files of one source are read."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="becomes part of the shards' names"

@@ -1,5 +1,6 @@
 """The report as an HTML page."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from taixue.base.charts import bars, flow, histogram, number
@@ -11,7 +12,8 @@ def page(facts: dict[str, Any]) -> str:
     sections = [
         _cards(facts),
         section("What became of the inputs", _flow(facts["flow"])),
-        section("Duplicates", _duplicates(facts["flow"])),
+        section("Source by source, rule by rule", _by_source(facts["flow"])),
+        section("What was not read", _not_read(facts)),
         section("Sources", _sources(facts)),
         section("Length of documents", _lengths(facts)),
         section("Languages", _languages(facts)),
@@ -19,10 +21,18 @@ def page(facts: dict[str, Any]) -> str:
         section("Annotation", _annotation(facts["annotation"])),
     ]
     name = escape(facts["corpus"])
-    tokenizer = facts["tokenizer"]
-    made = f"tokenizer {tokenizer['kind']}, {tokenizer['vocab_size']:,} ids, {escape(tokenizer['library'])}"
-    about = f"{name} · {made}, {tokenizer['sha256'][:12]}"
-    return document("Corpus report", about, sections, name=facts["corpus"])
+    about = [name]
+    if tokenizer := facts["tokenizer"]:
+        made = (
+            f"tokenizer {tokenizer['kind']}, {tokenizer['vocab_size']:,} ids, {escape(tokenizer['library'])}"
+        )
+        about.append(f"{made}, {tokenizer['sha256'][:12]}")
+    if unfinished := facts["unfinished"]:
+        about.append(
+            f"<b>the build is not finished: {unfinished['shards']:,} of {unfinished['of']:,} input shards are; what "
+            "follows counts what is made so far</b>"
+        )
+    return document("Corpus report", " · ".join(about), sections, name=facts["corpus"])
 
 
 def _cards(facts: dict[str, Any]) -> str:
@@ -36,7 +46,7 @@ def _cards(facts: dict[str, Any]) -> str:
     ]
     first = [step for step in facts["flow"] if step["step"] == facts["flow"][0]["step"]]
     read = sum(step["bytes"] + step.get("removed_bytes", 0) for step in first)
-    if read:
+    if read and not facts["unfinished"]:
         found.insert(2, (f"{totals['bytes'] / read:.1%}", "of the bytes read were kept"))
     return cards(found)
 
@@ -59,25 +69,84 @@ def _flow(steps: list[dict[str, Any]]) -> str:
         "<h3>Documents left after each step, and what it took</h3>",
         flow(rows("documents", "removed_documents"), ""),
     ]
-    for source in dict.fromkeys(str(step.get("source", "")) for step in steps):
-        found = [part for step in steps if str(step.get("source", "")) == source for part in _details(step)]
-        if found:
-            out += [f"<h3>{escape(source)}, rule by rule</h3>", *found]
+    return "".join(out)
+
+
+def _by_source(steps: list[dict[str, Any]]) -> str:
+    """Of each source, what every step and rule took, and examples."""
+    out = []
+    for source in dict.fromkeys(step["source"] for step in steps):
+        mine = [step for step in steps if step["source"] == source]
+        out += [
+            f"<h3>{escape(source)}: {mine[0]['documents']:,} documents, {_bytes(mine[0]['bytes'])} read</h3>",
+            table(["", "documents", "of those read", "text", "of that read"], [*_takers(mine)]),
+            *(part for step in mine for part in _details(step)),
+        ]
+    return "".join(out)
+
+
+def _takers(steps: list[dict[str, Any]]) -> Iterator[list[str]]:
+    """Rows of a table: what each step took of a source, its rules one by one; and what is left."""
+    read = steps[0]
+
+    def row(name: str, documents: int, size: int) -> list[str]:
+        return [
+            escape(name),
+            f"{documents:,}",
+            _share(documents, read["documents"]),
+            _bytes(size),
+            _share(size, read["bytes"]),
+        ]
+
+    for step in steps[1:]:
+        rules = (step.get("details") or {}).get("rules") or {}
+        if step["removed_documents"] or step["removed_bytes"]:
+            yield row(step["step"], step["removed_documents"], step["removed_bytes"])
+        for name, entry in rules.items():
+            if entry["documents"]:
+                yield row(f"· {name}", entry["documents"], entry["bytes"])
+    yield row("in shards", steps[-1]["documents"], steps[-1]["bytes"])
+
+
+def _not_read(facts: dict[str, Any]) -> str:
+    """Files that were passed over, and lines in quarantine."""
+    passed = [
+        [
+            escape(", ".join(entry["first"])) + (", …" if entry["files"] > len(entry["first"]) else ""),
+            escape(entry["source"]),
+            escape(entry["reason"]),
+            f"{entry['files']:,}",
+        ]
+        for entry in facts["not_read"]
+    ]
+    rejected = [
+        [
+            escape(entry["path"]),
+            escape(entry["source"]),
+            escape(entry["reason"]),
+            f"{entry['lines']:,}",
+            f"{entry['first']:,}",
+        ]
+        for entry in facts["rejected"]
+    ]
+    out = []
+    if passed:
+        out += ["<h3>Files</h3>", table(["", "source", "reason", "files"], passed)]
+    if rejected:
+        out += [
+            "<h3>Lines in the folder quarantine, by file and reason</h3>",
+            table(["file", "source", "reason", "lines", "first line"], rejected),
+        ]
     return "".join(out)
 
 
 def _details(step: dict[str, Any]) -> list[str]:
     details = step.get("details") or {}
     out = []
-    if details.get("rejected"):
-        out.append(
-            f"<p>Lines that were no documents: {details['rejected']:,}, listed in the folder quarantine.</p>"
-        )
-    for name, text in (("encodings", "files with lines in {}"), ("not_read", "files not read: {}")):
-        for kind, entry in (details.get(name) or {}).items():
-            named = "".join(f"<li>{escape(path)}</li>" for path in entry["first"])
-            what = escape(text.format(kind))
-            out.append(f"<details><summary>{entry['files']:,} {what}</summary><ul>{named}</ul></details>")
+    for kind, entry in (details.get("encodings") or {}).items():
+        named = "".join(f"<li>{escape(path)}</li>" for path in entry["first"])
+        what = f"{entry['files']:,} files with lines in {escape(kind)}"
+        out.append(f"<details><summary>{what}</summary><ul>{named}</ul></details>")
     for label, name in (("Converted lines", "converted"), ("Masked", "masked")):
         counts = {key: count for key, count in (details.get(name) or {}).items() if count}
         if counts:
@@ -98,22 +167,6 @@ def _details(step: dict[str, Any]) -> list[str]:
     if isinstance(examples, list):
         out += [f"<blockquote>{escape(str(text))}</blockquote>" for text in examples]
     return out
-
-
-def _duplicates(steps: list[dict[str, Any]]) -> str:
-    mine = [step for step in steps if "duplicate" in step["step"] or "paragraph" in step["step"]]
-    rows = [
-        [
-            escape(step["step"]),
-            escape(str(step.get("source", ""))),
-            f"{step.get('removed_documents', 0):,}",
-            _share(step.get("removed_documents", 0), step["documents"] + step.get("removed_documents", 0)),
-            _bytes(step.get("removed_bytes", 0)),
-            _share(step.get("removed_bytes", 0), step["bytes"] + step.get("removed_bytes", 0)),
-        ]
-        for step in mine
-    ]
-    return table(["kind", "source", "documents", "share", "text", "share"], rows) if rows else ""
 
 
 def _sources(facts: dict[str, Any]) -> str:
@@ -177,7 +230,8 @@ def _fertility(facts: dict[str, Any]) -> str:
                 f"{source['vocabulary_used']:,} of {facts['tokenizer']['vocab_size']:,}" if sampled else "",
             ]
         )
-    return table(["source", "bytes / token", "characters / token", "unknown", "vocabulary used"], rows)
+    head = ["source", "bytes / token", "characters / token", "unknown", "vocabulary used"]
+    return table(head, rows) if rows else ""
 
 
 def _annotation(found: dict[str, Any] | None) -> str:

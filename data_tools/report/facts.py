@@ -1,5 +1,9 @@
-"""The numbers of a corpus: from its manifests, its shards, its annotation, and the record of what its build removed."""
+"""The numbers of a corpus, or of as much of one as its build has made: from manifests, shards, annotation, and what the
+build recorded of what it removed and could not read.
+"""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,36 +13,57 @@ import orjson
 
 from taixue.base import UserError
 
+from ..build import outline
+from ..build.flow import FLOW_FILE, Made, flow
+from ..build.outline import Outline
 from ..clean import filters
+from ..passes.cut import SPLITS
 from ..shards import indexed, manifest, sidecar
 from ..tokenizer.store import Tokenizer, load_tokenizer
 
-FLOW_FILE = "flow.json"
 _SAMPLE_DOCUMENTS = 2000
+_NOT_READ = 50
 _SCAN_TOKENS = 20_000_000
 _EDGES = [0, *(2**k for k in range(3, 18))]
 
 
 def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
-    """Everything the page shows, as JSON-able values."""
-    listing = manifest.read_corpus(folder)
+    """Everything the page shows, as JSON-able values. UserError when there is neither a corpus nor a build's record."""
+    plan = None if (folder / manifest.CORPUS_FILE).is_file() else outline.read(folder)
+    if plan is None:
+        listing = manifest.read_corpus(folder)
+        made_with: manifest.TokenizerRecord | None = listing.tokenizer
+        found, steps, unfinished = [*listing.shards], _flow(folder), None
+    else:
+        made = [Made(folder, shard).manifests() for source in plan.sources for shard in source.shards]
+        manifests = [one for both in made for one in both]
+        made_with = manifests[0].tokenizer if manifests else None
+        found, steps = [one.entry() for one in manifests if one.documents], flow(folder, plan)["steps"]
+        unfinished = {"shards": sum(len(both) == len(SPLITS) for both in made), "of": len(made)}
     tokenizer = load_tokenizer(tokenizer_folder) if tokenizer_folder else None
-    if tokenizer and tokenizer.sha256 != listing.tokenizer.sha256:
+    if tokenizer and made_with and tokenizer.sha256 != made_with.sha256:
         raise UserError(
             f"{tokenizer_folder}: another tokenizer than the corpus was made with: digest {tokenizer.sha256[:12]}, "
-            f"corpus.json says {listing.tokenizer.sha256[:12]}"
+            f"its shards say {made_with.sha256[:12]}"
         )
-    sources = list(dict.fromkeys(shard.source for shard in listing.shards))
-    shards = {name: [shard for shard in listing.shards if shard.source == name] for name in sources}
+    sources = list(dict.fromkeys(shard.source for shard in found))
+    shards = {name: [shard for shard in found if shard.source == name] for name in sources}
     return {
         "format": "taixue-report",
         "version": 1,
         "corpus": str(folder),
-        "tokenizer": listing.tokenizer.model_dump(),
-        "totals": _totals(list(listing.shards)),
+        "unfinished": unfinished,
+        "tokenizer": made_with and made_with.model_dump(),
+        "totals": _totals(found),
         "sources": {name: _source(folder, shards[name], tokenizer) for name in sources},
-        "flow": _flow(folder),
-        "annotation": _annotation(folder, list(listing.shards)),
+        "flow": steps,
+        "not_read": [
+            {"source": step["source"], "reason": reason, **entry}
+            for step in steps
+            for reason, entry in step["details"].get("not_read", {}).items()
+        ],
+        "rejected": _rejected(folder, plan),
+        "annotation": _annotation(folder, found),
     }
 
 
@@ -107,10 +132,44 @@ def _flow(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        steps: list[dict[str, Any]] = orjson.loads(path.read_bytes())["steps"]
+        found: list[dict[str, Any]] = orjson.loads(path.read_bytes())["steps"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a record of a build: {error}") from None
-    return steps
+    return found
+
+
+def _rejected(folder: Path, plan: Outline | None) -> list[dict[str, Any]]:
+    """Of each source, file and reason: how many lines are in quarantine, and the first; the most frequent ones.
+
+    plan: of an unfinished build; what an earlier one left in quarantine is not counted.
+    """
+    current = plan and {
+        shard.base
+        for source in plan.sources
+        for shard in source.shards
+        if Made(folder, shard).counts("clean")
+    }
+    lines: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], int] = {}
+    for path in sorted((folder / "quarantine").glob("*.jsonl")):
+        if current is not None and path.stem not in current:
+            continue
+        try:
+            for entry in map(orjson.loads, path.read_bytes().splitlines()):
+                # A number in a reason says where in the line, which is another place in each.
+                kind = (
+                    path.stem.rpartition("-")[0],
+                    entry["file"],
+                    re.sub(r"(?<![-\w])\d+", "…", entry["reason"]),
+                )
+                lines[kind] += 1
+                first.setdefault(kind, entry["line"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a list of lines that were not read: {error}") from None
+    return [
+        {"source": kind[0], "path": kind[1], "reason": kind[2], "lines": count, "first": first[kind]}
+        for kind, count in lines.most_common(_NOT_READ)
+    ]
 
 
 def _annotation(folder: Path, shards: list[Any]) -> dict[str, Any] | None:

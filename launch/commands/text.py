@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .arguments import configured
+from .arguments import configured, split
 
 
 def train_tokenizer(words: list[str]) -> int:
@@ -20,16 +20,26 @@ def train_tokenizer(words: list[str]) -> int:
 def build_corpus(words: list[str]) -> int:
     from taixue.data_tools.config import CorpusBuildConfig
 
-    config = configured(CorpusBuildConfig, "corpus build", words, example="corpus/demo")
+    options, rest = split(
+        words,
+        "corpus build",
+        lambda parser: parser.add_argument(
+            "--on",
+            choices=("local", "ray"),
+            default="local",
+            help="where the tasks run: on this machine, or on the Ray cluster that it belongs to (default: local)",
+        ),
+    )
+    config = configured(CorpusBuildConfig, "corpus build", rest, example="corpus/demo")
     if config is not None:
         from taixue.data_tools.build.builder import build
 
         from ..place import corpus_place, workers_per_rank
 
         rank, world, local = corpus_place()
-        if not config.workers:
+        if not config.workers and options.on == "local":
             config = config.model_copy(update={"workers": workers_per_rank(local)})
-        build(config, rank, world)
+        build(config, rank, world, options.on)
     return 0
 
 

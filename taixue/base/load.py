@@ -55,12 +55,53 @@ def write_resolved(config: BaseModel, path: Path) -> None:
 
 
 def show_help(cls: type[BaseModel], command: str, default: BaseModel | None = None) -> None:
-    """Print every flag of `cls` with its type, meaning and default value (that of `default` when given)."""
+    """Print every flag of `cls` with its type, meaning and default value (that of `default` when given).
+
+    Sections that are left out, and one section of each list that is empty, are shown with what they would be; the last
+    lines say which they are.
+    """
     import tyro
 
     options = (tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
-    values: Any = tyro.MISSING_NONPROP if default is None else default
-    tyro.cli(cls, args=["--help"], default=values, prog=command, config=options, use_underscores=True)
+    left_out: dict[str, list[str]] = {"section": [], "list": []}
+    values: Any = _with_every_section(default or _blank(cls), (), left_out)
+    try:
+        tyro.cli(cls, args=["--help"], default=values, prog=command, config=options, use_underscores=True)
+    finally:
+        if left_out["section"]:
+            print(
+                f"Off until a key of theirs is set ({{}}: their defaults): {', '.join(left_out['section'])}"
+            )
+        if left_out["list"]:
+            print(f"Empty, and set as a whole, [{{key: value, ...}}, ...]: {', '.join(left_out['list'])}")
+
+
+def _with_every_section(config: BaseModel, where: Where, left_out: dict[str, list[str]]) -> BaseModel:
+    """`config` with a section where there is none, and where a list is empty; notes where those are."""
+    filled: dict[str, Any] = {}
+    for key, info in type(config).model_fields.items():
+        value, sections = getattr(config, key), list(_sections(info.annotation))
+        if isinstance(value, BaseModel):
+            filled[key] = _with_every_section(value, (*where, key), left_out)
+        elif isinstance(value, tuple) and value and sections:
+            filled[key] = tuple(
+                _with_every_section(item, (*where, key, number), left_out)
+                for number, item in enumerate(value)
+            )
+        elif len(sections) == 1 and (value is None or value == ()):
+            left_out["section" if value is None else "list"].append(dotted((*where, key)))
+            place = (*where, key) if value is None else (*where, key, 0)
+            section = _with_every_section(_blank(sections[0]), place, left_out)
+            filled[key] = section if value is None else (section,)
+    return config.model_copy(update=filled)
+
+
+def _blank(section: type[BaseModel]) -> BaseModel:
+    """The defaults of a section; keys without one are shown as required."""
+    import tyro
+
+    required = {key: tyro.MISSING for key, info in section.model_fields.items() if info.is_required()}
+    return section.model_construct(**required)
 
 
 # Overrides

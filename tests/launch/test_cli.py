@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pydantic import BaseModel
 
 from taixue import __version__
+from taixue.base.load import _sections
+from taixue.data_tools.config import CorpusBuildConfig
 from taixue.launch.cli import COMMANDS, main
 
 CONFIGURED = ("train", "tokenizer train", "corpus build", "verify", "data preview")
@@ -98,6 +103,27 @@ def test_help_of_a_config_shows_its_values() -> None:
     assert (answer.status, answer.loaded) == (0, [])
     assert "--parallel.dp_shard INT" in answer.out
     assert "(default: 7)" in answer.out
+
+
+def test_help_shows_every_key_of_every_section(answers: dict[str, Answer]) -> None:
+    """Sections that are left out as well; it says that they are."""
+    out = answers["corpus build --help"].out
+
+    def keys(section: type[BaseModel], above: str) -> Iterator[str]:
+        for key, info in section.model_fields.items():
+            inside = list(_sections(info.annotation))
+            many = "tuple" in str(info.annotation) and inside
+            yield from (name for one in inside for name in keys(one, f"{above}{key}.{'0.' if many else ''}"))
+            if not inside:
+                yield f"{above}{key}"
+
+    wanted = [*keys(CorpusBuildConfig, "--")]
+    assert {"--decontaminate.ngram", "--annotate.external.inputs", "--filters.rules.0.words"} <= {*wanted}
+    assert [name for name in wanted if f"{name} " not in out] == []
+    assert re.search(
+        r"Off until a key of theirs is set .*: .*\bdecontaminate, annotate, annotate\.external\b", out
+    )
+    assert "--on {local,ray}" in out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

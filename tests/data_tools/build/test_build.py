@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.shards import manifest
-from taixue.data_tools.build.builder import workers
-from taixue.data_tools.build.builder import build
+from taixue.data_tools.build.builder import build, workers
 from taixue.data_tools.config import CorpusBuildConfig
+from taixue.data_tools.shards import manifest
 from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.tokenizer.store import load_tokenizer
 

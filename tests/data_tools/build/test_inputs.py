@@ -46,7 +46,9 @@ def test_encodings_and_unread_files_are_said(
     }
     assert set(read["details"]["not_read"]) == {"a mark of Hadoop or Spark", "the ending .docx is not read"}
     (statistics,) = (folder / "stats").glob("*.clean.json")
-    assert orjson.loads(statistics.read_bytes())["read"]["encodings"] == {str(inputs / "b.txt"): {"gb18030": 3}}
+    assert orjson.loads(statistics.read_bytes())["read"]["encodings"] == {
+        str(inputs / "b.txt"): {"gb18030": 3}
+    }
     report(folder, tmp_path / "report", "")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "files with lines in gb18030" in page
@@ -54,7 +56,9 @@ def test_encodings_and_unread_files_are_said(
 
 
 @pytest.mark.parametrize("place", [0, 30_000])
-def test_new_content_with_the_old_size_and_date_is_noticed(tmp_path: Path, t5_folder: Path, place: int) -> None:
+def test_new_content_with_the_old_size_and_date_is_noticed(
+    tmp_path: Path, t5_folder: Path, place: int
+) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", make_texts(200))
     folder = _build(tmp_path, t5_folder, str(path))
     before, status, raw = _shards(folder), path.stat(), bytearray(path.read_bytes())

@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from taixue import UserError
+from taixue.data_tools.build.builder import build
+from taixue.data_tools.config import CorpusBuildConfig
 from taixue.data_tools.report import report
 
 from ..texts import make_corpus, make_texts
@@ -64,6 +66,68 @@ def test_report_of_a_corpus(tmp_path: Path, t5_folder: Path) -> None:
     assert "&lt;b&gt;short" in text
     assert not re.search(r"https?://", text)
     assert report(corpus, tmp_path / "elsewhere").parent == tmp_path / "elsewhere"
+
+
+def test_what_was_taken_and_what_was_not_read(tmp_path: Path, t5_folder: Path) -> None:
+    """By source and rule; lines by file and reason; files that an input has and the corpus has not."""
+    rules = {"rules": [{"name": "<b>short", "measure": "characters", "minimum": 30}]}
+    corpus = make_corpus(tmp_path / "corpus", t5_folder, {"news": [*make_texts(20), "短"]}, filters=rules)
+    path = tmp_path / "corpus-news.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"text": "\xe4\xb8"}\n{"text": "a\xe4\xb8"}\n{"text": 3}\n')
+    sources = [{"name": "news", "inputs": [str(path)]}]
+    build(
+        CorpusBuildConfig(
+            tokenizer=str(t5_folder), sources=sources, output=str(corpus), filters=rules, workers=1
+        )
+    )
+    flow = orjson.loads((corpus / "flow.json").read_bytes())
+    flow["steps"][0]["details"]["not_read"] = {"unknown ending": {"files": 7, "first": ["news/<old>.doc"]}}
+    (corpus / "flow.json").write_bytes(orjson.dumps(flow))
+    text = report(corpus).read_text("utf-8")
+    facts = orjson.loads((corpus / "report.json").read_bytes())
+    assert facts["unfinished"] is None
+    assert [(entry["lines"], entry["first"]) for entry in facts["rejected"]] == [(2, 22), (1, 24)]
+    assert facts["rejected"][0]["reason"] == "invalid UTF-8 at byte … of the line"
+    entry = {"source": "news", "reason": "unknown ending", "files": 7, "first": ["news/<old>.doc"]}
+    assert facts["not_read"] == [entry]
+    assert "<td>news/&lt;old&gt;.doc, …</td><td>news</td><td>unknown ending</td><td>7</td>" in text
+    assert re.search(r"<td>· &lt;b&gt;short</td><td>3</td><td>14\.3%</td>", text)
+
+
+def test_report_of_an_unfinished_build(tmp_path: Path, t5_folder: Path) -> None:
+    """One of two ranks is done; the other shards are of an earlier configuration and do not count."""
+    texts = {"web": make_texts(100, seed=1), "news": make_texts(40, seed=2)}
+    folder = make_corpus(tmp_path / "corpus", t5_folder, texts, shard_bytes=4_000, normalize={})
+    config = CorpusBuildConfig(
+        tokenizer=str(t5_folder),
+        sources=[{"name": name, "inputs": [str(tmp_path / f"corpus-{name}.jsonl")]} for name in texts],
+        output=str(folder),
+        shard_bytes=4_000,
+        workers=1,
+    )
+    build(config, 0, 2)
+    report(folder)
+    facts = orjson.loads((folder / "report.json").read_bytes())
+    assert 0 < facts["unfinished"]["shards"] < facts["unfinished"]["of"]
+    assert 2 * facts["unfinished"]["shards"] - facts["unfinished"]["of"] in (0, 1)
+    assert 0 < facts["totals"]["documents"] < 140
+    read = [step for step in facts["flow"] if step["step"] == "read"]
+    assert sum(step["documents"] for step in read) == facts["totals"]["documents"]
+    assert "the build is not finished" in (folder / "report.html").read_text()
+    build(config, 1, 2)
+    assert not (folder / "report.html").exists()
+    report(folder)
+    assert orjson.loads((folder / "report.json").read_bytes())["totals"]["documents"] == 140
+
+
+def test_report_of_a_build_with_nothing_yet(tmp_path: Path, t5_folder: Path) -> None:
+    """All of it removed: the page says by what."""
+    rules = {"rules": [{"name": "long", "measure": "characters", "minimum": 100_000}]}
+    with pytest.raises(UserError, match="'long' took 20"):
+        make_corpus(tmp_path / "corpus", t5_folder, {"news": make_texts(20)}, filters=rules, deduplicate={})
+    text = report(tmp_path / "corpus", tokenizer=str(t5_folder)).read_text("utf-8")
+    assert "0 of 1 input shards" in text
+    assert "<td>· long</td><td>20</td><td>100.0%</td>" in text
 
 
 def test_mistakes_are_named(tmp_path: Path, t5_folder: Path, bert_folder: Path) -> None:
