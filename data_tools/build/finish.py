@@ -17,13 +17,14 @@ from taixue.base import UserError
 from .. import annotate
 from ..clean import cleaner
 from taixue.base import files
-from ..shards import manifest
+from ..shards import indexed, manifest
 from ..config import CorpusBuildConfig
 from ..passes import record
 from ..passes.statistics import statistics_path
 from .needed import schedule
-from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
+from ..passes.decontaminate import CONTAMINATED_FOLDER, contaminated_path
 from ..passes.cut import SPLITS, STATISTICS_FOLDER, WORK_FOLDER, InputShard
+from ..passes.splits import moved_keys, split_keys
 from ..passes.write import WriteTask
 
 FLOW_FILE = "flow.json"
@@ -60,24 +61,33 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
-    """Give an empty split its one document (a shuffle has done so by itself)."""
+    """Give an empty split a document of the other, and all its copies (a shuffle has done so by itself)."""
     for source in config.sources:
         own = [shard for shard in shards if shard.source.name == source.name]
-        counts = {split: sum(_manifest(shard, split).documents for shard in own) for split in SPLITS}
-        total = sum(counts.values())
-        if total == 0:
+        if not any(_manifest(shard, split).documents for shard in own for split in SPLITS):
             raise UserError(
                 f"source {source.name!r}: 0 documents in {', '.join(source.inputs)}; at least 1 is needed"
             )
-        wanted = [split for split in SPLITS if counts[split] == 0] if config.validation_fraction else []
-        if wanted and total > 1 and not config.shuffle:
-            first = next(shard for shard in own if any(_manifest(shard, split).documents for split in SPLITS))
-            (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
-            *_, last = schedule(shards)
-            write = last.tasks[first.index]
-            assert isinstance(write, WriteTask)
-            for _ in replace(write, shard=replace(first, held_out_first=wanted[0])).run():
-                pass
+    moved = frozenset() if config.shuffle else moved_keys(shards)
+    *_, last = schedule(shards)
+    for shard, write in zip(shards, last.tasks, strict=False):
+        now = {key for split in SPLITS for key in _manifest(shard, split).moved}
+        if config.shuffle or now == moved & _keys(shard, bool(moved)):
+            continue
+        (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
+        assert isinstance(write, WriteTask)
+        for _ in replace(write, shard=replace(shard, moved=moved)).run():
+            pass
+
+
+def _keys(shard: InputShard, wanted: bool) -> set[int]:
+    """Of the documents of a shard, if they are wanted."""
+    found: set[int] = set()
+    for split in SPLITS if wanted else ():
+        if _manifest(shard, split).documents:
+            reader = indexed.Reader(shard.manifest_path(split).with_suffix(""))
+            found |= set(split_keys(reader.tokens, reader.lengths, shard.config.seed).tolist())
+    return found
 
 
 def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifest:
@@ -132,12 +142,13 @@ def _steps(config: CorpusBuildConfig, shards: list[InputShard]) -> Iterator[_Ste
         details = cleaner.merge([entry["filter"]["details"] for entry in cleaned])
         yield _Step("filter", documents, size, details)
     for name in _removals(config):
-        counts = [entry[name] for entry in written]
+        counts = [(clean if name == "decontaminate" else write)[name] for clean, write in zip(cleaned, written, strict=True)]
         gone, gone_size = _sums(counts)
         documents, size = documents - gone, size - gone_size
-        is_lines = name == "repeated paragraphs"
-        paragraphs = sum(count.get("paragraphs", 0) for count in counts)
-        yield _Step(name, documents, size, {"paragraphs": paragraphs} if is_lines else {})
+        details = cleaner.merge(count.get("details", {}) for count in counts)
+        if name == "repeated paragraphs":
+            details = {key: sum(count[key] for count in counts) for key in ("paragraphs", "kept whole")}
+        yield _Step(name, documents, size, details)
     made = [_manifest(shard, split) for shard in shards for split in SPLITS]
     details = {"tokens": sum(one.tokens for one in made)}
     if config.annotate:
@@ -153,15 +164,17 @@ def _sums(counts: list[dict[str, int]]) -> tuple[int, int]:
 
 
 def _removals(config: CorpusBuildConfig) -> Iterator[str]:
-    """Steps that took documents out of the cleaned ones."""
+    """Steps that took documents out of the cleaned ones, in their order."""
+    if config.decontaminate is not None:
+        yield "decontaminate"
     if config.deduplicate is not None:
         yield "exact duplicates"
         if config.deduplicate.near:
             yield "near duplicates"
         if config.deduplicate.paragraphs:
             yield "repeated paragraphs"
-    if config.decontaminate is not None:
-        yield "decontaminate"
+            if config.filters or config.decontaminate:
+                yield "filtered again"
 
 
 def _samples(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> dict[str, Any]:
@@ -179,7 +192,7 @@ def statistics_folder(config: CorpusBuildConfig) -> Path:
 def _remove_rest(config: CorpusBuildConfig, shards: tuple[InputShard, ...]) -> None:
     """Remove work/, and counts and lists of an earlier configuration."""
     output = Path(config.output)
-    names = {statistics_path(shard, step).name for shard in shards for step in ("clean", "write", "annotate")}
+    names = {statistics_path(shard, step).name for shard in shards for step in ("clean", "write", "split", "annotate")}
     if config.deduplicate is not None:
         names.add("resolve.json")
     for path in statistics_folder(config).iterdir():

@@ -26,7 +26,7 @@ class InputShard:
     """The work behind one train and one validation shard.
 
     index: number among the shards of all sources; number: within its source. cleaned: digest of what the cleaned text
-    is made from; stamp: of what the token shards are made from.
+    is made from; stamp: of what the token shards are made from. moved: keys of documents that change sides (splits.py).
     """
 
     config: CorpusBuildConfig
@@ -36,7 +36,7 @@ class InputShard:
     pieces: tuple[read.Piece, ...]
     cleaned: str
     stamp: str
-    held_out_first: manifest.Split | None = None
+    moved: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
         return self.name("train")
@@ -125,32 +125,32 @@ def _cleaned(
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
 ) -> str:
+    contamination = config.decontaminate
     inputs = []
     for piece in pieces:
         status = os.stat(piece.path)
         inputs.append([piece.path, piece.begin, piece.end, status.st_size, status.st_mtime_ns])
     return digest(
         {
-            "version": 3,
+            "version": 4,
             "source": source.model_dump(mode="json", exclude={"inputs"}),
             "inputs": inputs,
             "clean": cleaner,
             "deduplicate": _settings(config.deduplicate),
+            "decontaminate": [
+                contamination and contamination.model_dump(mode="json"),
+                contamination and file_facts(read.find_files(contamination.inputs)),
+            ],
         }
     )
 
 
 def _token_settings(config: CorpusBuildConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    contamination = config.decontaminate
     return {
         "tokenizer": [tokenizer.sha256, tokenizer.library],
         "split": [config.validation_fraction, config.seed],
         "shuffle": config.shuffle,
         "annotate": Annotator(config.annotate).stamp() if config.annotate else None,
-        "decontaminate": [
-            contamination and contamination.model_dump(mode="json"),
-            contamination and file_facts(read.find_files(contamination.inputs)),
-        ],
     }
 
 
