@@ -25,14 +25,16 @@ Copies = Literal["documents", "paragraphs", "near"]
 
 class DeduplicateConfig(Section):
     """What counts as a copy. Of each group of copies one document stays: the one whose source is listed first, then
-    the longest, then the first.
+    the longest, then the first. What is left of a document without its repeated paragraphs meets the filters again.
 
     Two documents are near copies when the Jaccard similarity of their character n-grams, estimated from `permutations`
     minima, is at least `similarity`; pairs are found by bands: the chance that a pair of similarity s is looked at is
     1 - (1 - s^(permutations/bands))^bands. The default finds 99.5 % of the pairs at 0.8.
     """
 
-    documents: bool = Field(True, description="remove documents with equal text (after cleaning)")
+    documents: bool = Field(
+        True, description="remove documents with equal text (after cleaning), but for what tokenizers ignore"
+    )
     paragraphs: bool = Field(
         False, description="remove paragraphs (lines) that occurred before, in the whole corpus"
     )
@@ -109,7 +111,7 @@ class CorpusBuildConfig(Section):
     sources: Annotated[tuple[CorpusSourceConfig, ...], Field(min_length=1)]
     output: str = Field(min_length=1, description="corpus folder; a second run does only what is missing")
     validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.01, description="part of the documents held out, chosen by a hash of the text"
+        0.01, description="part of the documents held out, chosen by a hash of the tokens"
     )
     shard_bytes: PositiveInt = Field(
         256_000_000, description="input bytes per shard (decompressed, estimated)"

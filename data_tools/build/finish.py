@@ -15,8 +15,9 @@ from taixue.base import UserError, files
 
 from ..config import CorpusBuildConfig
 from ..passes.cut import SPLITS, InputShard
+from ..passes.splits import moved_keys, split_keys
 from ..passes.write import WriteTask
-from ..shards import manifest
+from ..shards import indexed, manifest
 from . import inputs, leftovers
 from .flow import FLOW_FILE, flow, nothing_left
 from .needed import schedule
@@ -67,22 +68,31 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline) -> None:
-    """Give an empty split its one document (a shuffle has done so by itself)."""
+    """Give an empty split a document of the other, and all its copies (a shuffle has done so by itself)."""
     for source in plan.sources:
         own = [shard for shard in shards if shard.source.name == source.name]
-        counts = {split: sum(_manifest(shard, split).documents for shard in own) for split in SPLITS}
-        total = sum(counts.values())
-        if total == 0:
+        if not any(_manifest(shard, split).documents for shard in own for split in SPLITS):
             raise nothing_left(Path(config.output), source)
-        wanted = [split for split in SPLITS if counts[split] == 0] if config.validation_fraction else []
-        if wanted and total > 1 and not config.shuffle:
-            first = next(shard for shard in own if any(_manifest(shard, split).documents for split in SPLITS))
-            (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
-            *_, last = schedule(shards)
-            write = last.tasks[first.index]
-            assert isinstance(write, WriteTask)
-            for _ in replace(write, shard=replace(first, held_out_first=wanted[0])).run():
-                pass
+    moved = frozenset() if config.shuffle else moved_keys(shards)
+    *_, last = schedule(shards)
+    for shard, write in zip(shards, last.tasks, strict=False):
+        now = {key for split in SPLITS for key in _manifest(shard, split).moved}
+        if config.shuffle or now == moved & _keys(shard, bool(moved)):
+            continue
+        (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
+        assert isinstance(write, WriteTask)
+        for _ in replace(write, shard=replace(shard, moved=moved)).run():
+            pass
+
+
+def _keys(shard: InputShard, wanted: bool) -> set[int]:
+    """Of the documents of a shard, if they are wanted."""
+    found: set[int] = set()
+    for split in SPLITS if wanted else ():
+        if _manifest(shard, split).documents:
+            reader = indexed.Reader(shard.manifest_path(split).with_suffix(""))
+            found |= set(split_keys(reader.tokens, reader.lengths, shard.config.seed).tolist())
+    return found
 
 
 def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifest:

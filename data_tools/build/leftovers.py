@@ -17,7 +17,7 @@ from taixue.base import UserError, files
 from ..config import CorpusBuildConfig
 from ..passes import record
 from ..passes.cut import STATISTICS_FOLDER, WORK_FOLDER
-from ..passes.survivors import CONTAMINATED_FOLDER
+from ..passes.decontaminate import CONTAMINATED_FOLDER
 from ..shards import manifest
 from . import outline
 from .outline import Outline

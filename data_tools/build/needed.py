@@ -77,10 +77,7 @@ def schedule(shards: tuple[InputShard, ...]) -> Iterator[Pass]:
             yield Pass("paragraphs", tasks)
     if config.shuffle:
         yield Pass("deal", [DealTask(shard, parts) for shard in shards])
-        gathers = []
-        for source in config.sources:
-            own = tuple(shard for shard in shards if shard.source.name == source.name)
-            gathers += [GatherTask(own, shard.number, split) for shard in own for split in SPLITS]
+        gathers = [GatherTask(shards, shard.index, split) for shard in shards for split in SPLITS]
         yield Pass("gather", gathers, last=True)
     else:
         yield Pass("write", [WriteTask(shard, parts) for shard in shards], last=True)

@@ -79,6 +79,8 @@ def _steps(config: CorpusBuildConfig, source: CorpusSourceConfig) -> Iterator[st
     yield "read"
     if config.normalize or config.filters:
         yield "filter"
+    if config.decontaminate is not None:
+        yield "decontaminate"
     if config.deduplicate is not None:
         if {"documents", "near"} & {*source.deduplicate}:
             yield "exact duplicates"
@@ -86,8 +88,8 @@ def _steps(config: CorpusBuildConfig, source: CorpusSourceConfig) -> Iterator[st
             yield "near duplicates"
         if config.deduplicate.paragraphs and "paragraphs" in source.deduplicate:
             yield "repeated paragraphs"
-    if config.decontaminate is not None:
-        yield "decontaminate"
+            if config.filters or config.decontaminate is not None:
+                yield "filtered again"
     yield "tokenize"
 
 

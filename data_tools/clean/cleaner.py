@@ -58,9 +58,11 @@ class Cleaner:
                 self._note(self._counts["lines"], name, lines)
         kept = ~native.are_blank(out)
         self._remove(EMPTY, ~kept, texts, np.zeros(len(out), np.int64))
-        if self._filter:
-            kept &= self._passing(out, kept, self._filter)
-        return out, kept
+        return out, self.judge(out, kept)
+
+    def judge(self, texts: native.Texts, present: np.ndarray) -> np.ndarray:
+        """Which of the texts that are present, bool (N,), no rule for documents removes; cleaned texts, as they are."""
+        return self._passing(texts, present, self._filter) if self._filter else present
 
     def counts(self) -> dict[str, Any]:
         """JSON-able: texts that normalisation changed; what was masked, by kind; lines and documents removed, by rule,

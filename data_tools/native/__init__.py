@@ -57,12 +57,14 @@ __all__ = [
     "status",
     "strings",
     "text_stats",
+    "token_hash",
 ]
 
 NO_SHINGLE = hashes.NO_SHINGLE
 _DEFAULT_RULES = NormalizeRules()
 # Numbers of normalize.h's actions.
 _SPACE_RUN, _NEWLINE, _RETURN, _DROP, _REPLACE, _JOINING = range(1, 7)
+_LONGER, _NOTHING = 0x80000000, 0xFFFFFFFF  # exact.h's
 
 
 def normalize(texts: Texts, rules: NormalizeRules = _DEFAULT_RULES) -> Texts:
@@ -130,19 +132,37 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
 
 
 def exact_hash(texts: Texts) -> np.ndarray:
-    """uint64 (N, 2): a 128-bit hash of each text's UTF-8."""
+    """uint64 (N, 2): a 128-bit hash of what counts in each text; plain/hashes.py says what does."""
     extension = loaded()
-    return hashes.exact_hash(strings(texts)) if extension is None else extension.exact_hash(texts)
+    return hashes.exact_hash(strings(texts)) if extension is None else _identity(extension).exact_hash(texts)
 
 
 def paragraph_hashes(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     """uint64 (M, 3) and int64 offsets (N + 1,): one row for each line of text.split("\\n").
 
-    A 128-bit hash of the line without white space around it, (0, 0) when there is nothing else; and the characters of
-    the line, white space too.
+    The hash of the line as exact_hash gives it, (0, 0) when nothing in it counts; and the characters of the line, white
+    space too.
     """
     extension = loaded()
-    return hashes.paragraph_hashes(strings(texts)) if extension is None else extension.paragraph_hashes(texts)
+    if extension is None:
+        return hashes.paragraph_hashes(strings(texts))
+    found: tuple[np.ndarray, np.ndarray] = _identity(extension).paragraph_hashes(texts)
+    return found
+
+
+def token_hash(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """uint64 (N,): a hash of the tokens of each document.
+
+    tokens: integers below 2^31, all documents one after another; lengths: int64 (N,). ValueError when there are fewer
+    tokens than the lengths say.
+    """
+    if len(tokens) < lengths.sum():
+        raise ValueError(f"{len(tokens)} tokens, but lengths of {lengths.sum()}")
+    extension = loaded()
+    if extension is None:
+        return hashes.token_hash(tokens, lengths)
+    found: np.ndarray = extension.token_hash(tokens, lengths)
+    return found
 
 
 def minhash_bands(
@@ -281,6 +301,21 @@ def _normalizer(extension: ModuleType, rules: NormalizeRules) -> Any:
         for character in folding.joining - kept:
             actions[ord(character)] = _JOINING << 24
     return extension.Normalizer(actions, replacements, rules.whitespace)
+
+
+@cache
+def _identity(extension: ModuleType) -> Any:
+    becomes = np.arange(characters.POINTS, dtype=np.uint32)
+    longer: list[str] = []
+    for point, form in characters.identity().items():
+        if len(form) == 1:
+            becomes[point] = ord(form)
+        elif form:
+            becomes[point] = _LONGER + len(longer)
+            longer.append(form)
+        else:
+            becomes[point] = _NOTHING
+    return extension.Identity(becomes, longer)
 
 
 @cache

@@ -1,5 +1,6 @@
 // The part of the Python module that cleans texts and measures them.
 #include "arguments.h"
+#include "exact.h"
 #include "functions.h"
 #include "html.h"
 #include "normalize.h"
@@ -16,18 +17,39 @@ py::array_t<uint64_t> text_stats_of(const py::object& texts, int ngram) {
   return rows;
 }
 
-py::array_t<uint64_t> exact_hash_of(const py::object& texts) {
+Identity make_identity(const py::array_t<uint32_t>& becomes, std::vector<std::u32string> longer) {
+  if (becomes.size() != kPoints) throw py::value_error("there are 0x110000 characters");
+  return {{becomes.data(), becomes.data() + kPoints}, std::move(longer)};
+}
+
+py::array_t<uint64_t> exact_hash_of(const Identity& identity, const py::object& texts) {
   const Input input(texts);
   py::array_t<uint64_t> out({static_cast<py::ssize_t>(input.size()), py::ssize_t{2}});
   uint64_t* data = out.mutable_data();
-  without_gil([&] { exact_hash(input.texts(), data); });
+  without_gil([&] { identity.exact_hash(input.texts(), data); });
   return out;
 }
 
-py::tuple paragraph_hashes_of(const py::object& texts) {
+py::tuple paragraph_hashes_of(const Identity& identity, const py::object& texts) {
   const Input input(texts);
-  auto rows = without_gil([&] { return paragraph_hashes(input.texts(), characters()); });
+  auto rows = without_gil([&] { return identity.paragraph_hashes(input.texts()); });
   return to_arrays<std::array<uint64_t, 3>, uint64_t>(std::move(rows), 3);
+}
+
+template <typename Item>
+using Numbers = py::array_t<Item, py::array::c_style | py::array::forcecast>;
+
+py::array_t<uint64_t> token_hash_of(const Numbers<int32_t>& tokens, const Numbers<int64_t>& lengths) {
+  int64_t left = tokens.size();
+  for (py::ssize_t k = 0; k < lengths.size(); ++k) {
+    const int64_t length = lengths.data()[k];
+    if (length < 0 || length > left) throw py::value_error("the lengths do not fit the tokens");
+    left -= length;
+  }
+  py::array_t<uint64_t> out(lengths.size());
+  uint64_t* data = out.mutable_data();
+  without_gil([&] { token_hash(tokens.data(), lengths.data(), static_cast<size_t>(lengths.size()), data); });
+  return out;
 }
 
 py::array_t<uint64_t> minhash_bands_of(const py::object& texts, std::vector<uint64_t> rounds, int ngram, int bands) {
@@ -130,11 +152,14 @@ py::list without_html(const Html& html, const py::object& texts) {
 
 void bind_texts(py::module_& m) {
   m.def("text_stats", &text_stats_of);
-  m.def("exact_hash", &exact_hash_of);
-  m.def("paragraph_hashes", &paragraph_hashes_of);
+  m.def("token_hash", &token_hash_of);
   m.def("minhash_bands", &minhash_bands_of);
   m.def("mask_personal", &mask_personal_of);
   m.def("segment", &segment_of);
+  py::class_<Identity>(m, "Identity")
+      .def(py::init(&make_identity))
+      .def("exact_hash", &exact_hash_of)
+      .def("paragraph_hashes", &paragraph_hashes_of);
   py::class_<Normalizer>(m, "Normalizer")
       .def(py::init(&make_normalizer))
       .def("run", &normalize_texts)

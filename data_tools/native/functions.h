@@ -22,10 +22,6 @@ void text_stats(const Texts& texts, const CharacterTable& table, int ngram, Stat
 // json_lines.cc. Whether a text is nothing but white space.
 void are_blank(const Texts& texts, const CharacterTable& table, bool* out);
 
-// exact.cc. Two 64-bit numbers per text; per line also its characters.
-void exact_hash(const Texts& texts, uint64_t* out);
-Ragged<std::array<uint64_t, 3>> paragraph_hashes(const Texts& texts, const CharacterTable& table);
-
 // minhash.cc. rounds: a key for each of the 2 B rounds of B bins.
 struct MinHash {
   std::vector<uint64_t> rounds;

@@ -1,4 +1,7 @@
-"""The documents of an input shard as they leave `read` and `clean`, and what was read and removed on the way."""
+"""The documents of an input shard as they leave `read` and `clean`, and what was read and removed on the way.
+
+Evaluation texts go here, before copies are looked for: so no document is given up for one that goes later.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from .. import native, read
 from ..clean.cleaner import Cleaner
 from ..shards import manifest
 from .cut import InputShard
+from .decontaminate import Decontamination
 from .statistics import write_statistics
 
 _BATCH_BYTES = 1_000_000
@@ -20,13 +24,14 @@ _BATCH_BYTES = 1_000_000
 class CleanedShard:
     """The cleaned documents of an input shard, in batches of 1 to 2 MB.
 
-    Iterate once; then inputs, and the files in quarantine/ and stats/, say what was read and removed. Yields
-    (texts, int64 bytes of each, bytes read since the last batch).
+    Iterate once; then inputs, and the files in quarantine/, decontaminated/ and stats/, say what was read and
+    removed. Yields (texts, int64 bytes of each, bytes read since the last batch).
     """
 
     def __init__(self, shard: InputShard) -> None:
         self._shard = shard
         self._cleaner = Cleaner(shard.config.normalize, shard.config.filters)
+        self._decontamination = Decontamination(shard)
         self._rejected: list[read.Rejected] = []
         self._converted: dict[str, Counter[str]] = {}
         self._read: Counter[str] = Counter()
@@ -67,7 +72,11 @@ class CleanedShard:
             cleaned, kept = self._cleaner.clean(batch)
             texts = native.gather([cleaned]).select(np.flatnonzero(kept))
         sizes = native.byte_counts(texts)
+        before = self._left["documents"]
         self._left.update(documents=len(texts), bytes=int(sizes.sum()))
+        clear = self._decontamination.take(texts, sizes, before)
+        if not clear.all():
+            texts, sizes = native.gather([texts]).select(np.flatnonzero(clear)), sizes[clear]
         return texts, sizes, amount
 
     def _publish(self) -> None:
@@ -86,5 +95,7 @@ class CleanedShard:
         facts = {
             "read": dict(self._read) | counts | {"encodings": encodings},
             "filter": dict(self._left) | {"details": self._cleaner.counts()},
+            "decontaminate": dict(self._decontamination.counts),
         }
+        self._decontamination.publish()
         write_statistics(shard, "clean", facts)

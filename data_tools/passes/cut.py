@@ -26,6 +26,7 @@ class InputShard:
 
     config: the corpus's, with what the source has in its place. index: number among the shards of all sources; number:
     within its source. cleaned: digest of what the cleaned text is made from; stamp: of what the token shards are.
+    moved: keys of documents that change sides (splits.py).
     """
 
     config: CorpusBuildConfig
@@ -35,7 +36,7 @@ class InputShard:
     pieces: tuple[read.Piece, ...]
     cleaned: str
     stamp: str
-    held_out_first: manifest.Split | None = None
+    moved: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
         return self.name("train")
@@ -132,30 +133,30 @@ def _cleaned(
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
 ) -> str:
+    contamination = config.decontaminate
     inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 5,
+            "version": 6,
             # What it has of normalize and filters is in the cleaner's stamp.
             "source": source.model_dump(mode="json", exclude={"inputs", "normalize", "filters"}),
             "inputs": inputs,
             "clean": cleaner,
             "deduplicate": _settings(config.deduplicate),
+            "decontaminate": [
+                contamination and contamination.model_dump(mode="json"),
+                contamination and file_facts(read.find_files(contamination.inputs)),
+            ],
         }
     )
 
 
 def _token_settings(config: CorpusBuildConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    contamination = config.decontaminate
     return {
         "tokenizer": [tokenizer.sha256, tokenizer.library],
         "split": [config.validation_fraction, config.seed],
         "shuffle": config.shuffle,
         "annotate": Annotator(config.annotate).stamp() if config.annotate else None,
-        "decontaminate": [
-            contamination and contamination.model_dump(mode="json"),
-            contamination and file_facts(read.find_files(contamination.inputs)),
-        ],
     }
 
 

@@ -15,11 +15,10 @@ from . import fingerprint, match, runs
 from .cut import InputShard
 
 SUFFIXES = (
-    *(".exact", ".near", ".sketch", ".paragraph", ".repeats"),
+    *(".exact", ".near", ".sketch", ".paragraph", ".boilerplate"),
     *(".exact-pairs", ".near-pairs"),
 )
 PARAGRAPH_COLUMNS = {"hash": "<u8", "document": "<u4", "paragraph": "<u4"}
-REPEAT_COLUMNS = {"document": "<u8", "paragraph": "<u4"}
 _RUN_DOCUMENTS = 1 << 16
 _RUN_PARAGRAPHS = 1 << 20
 _LONG_RUN = 64  # rows with one hash that a run hands on to the next passes
@@ -150,25 +149,26 @@ class _Near:
 
 
 class Paragraphs:
-    """Rows of long paragraphs, and which of them occurred too often already."""
+    """Rows of long paragraphs; those that occurred very often before in their run, in a file of their own."""
 
     def __init__(self, shard: InputShard, characters: int) -> None:
-        self._shard, self._characters = shard, characters
+        self._takes_part = "paragraphs" in shard.source.deduplicate
+        self._characters = characters
         self._rows = runs.RunWriter(shard.work("clean", ".paragraph"), PARAGRAPH_COLUMNS)
-        self._repeats = runs.RunWriter(shard.work("clean", ".repeats"), REPEAT_COLUMNS)
+        self._boilerplate = runs.RunWriter(shard.work("clean", ".boilerplate"), PARAGRAPH_COLUMNS)
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._documents = self._waiting = 0
 
     def add(self, texts: native.Texts) -> None:
         """Take the next documents of the shard; none of a source that takes no part."""
-        if "paragraphs" not in self._shard.source.deduplicate:
+        if not self._takes_part:
             return
         hashes, offsets = native.paragraph_hashes(texts)
         counts = np.diff(offsets)
         numbers = np.arange(self._documents, self._documents + len(counts), dtype=np.uint32)
         document = np.repeat(numbers, counts)
         paragraph = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
-        long = hashes[:, 2] >= self._characters
+        long = (hashes[:, 2] >= self._characters) & hashes[:, :2].any(axis=1)
         self._parts.append((hashes[long, 0], document[long], paragraph[long].astype(np.uint32)))
         self._documents += len(counts)
         self._waiting += int(long.sum())
@@ -180,20 +180,17 @@ class Paragraphs:
         if self._parts:
             self._write_run()
         self._rows.finish()
-        self._repeats.finish()
-        return [self._rows, self._repeats]
+        self._boilerplate.finish()
+        return [self._rows, self._boilerplate]
 
     def _write_run(self) -> None:
         columns = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
         self._parts, self._waiting = [], 0
         order = native.stable_order(columns[0])
-        hashes, documents, paragraphs = (column[order] for column in columns)
-        # A line that a run holds so often is boilerplate: most of it goes here, not through the match of all shards.
-        far = np.arange(len(hashes)) - _run_starts(hashes) >= _LONG_RUN
-        ids = match.document_ids(self._shard.index, documents[far])
-        self._repeats.add({"document": ids, "paragraph": paragraphs[far]})
-        rows = (hashes[~far], documents[~far], paragraphs[~far])
-        self._rows.add(dict(zip(PARAGRAPH_COLUMNS, rows, strict=True)))
+        rows = dict(zip(PARAGRAPH_COLUMNS, (column[order] for column in columns), strict=True))
+        far = np.arange(len(order)) - _run_starts(rows["hash"]) >= _LONG_RUN
+        for writer, which in ((self._rows, ~far), (self._boilerplate, far)):
+            writer.add({name: column[which] for name, column in rows.items()})
 
 
 def _pairs(shard: InputShard, left: np.ndarray, right: np.ndarray) -> np.ndarray:

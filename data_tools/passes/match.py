@@ -62,12 +62,16 @@ def load_rows(
 ) -> runs.Rows:
     """Rows of a key range from every shard's file; `document` becomes the id in the corpus, uint64."""
     wide = columns | {"document": "<u8"}
-    found: list[runs.Rows] = []
+    return runs.concatenate(wide, list(read_rows(shards, suffix, columns, low, high)))
+
+
+def read_rows(
+    shards: Sequence[InputShard], suffix: str, columns: dict[str, str], low: int, high: int
+) -> Iterator[runs.Rows]:
+    """The rows of load_rows, one run at a time."""
     for shard in shards:
         for rows in runs.RunFile(shard.work("clean", suffix), columns).slices(low, high):
-            rows["document"] = document_ids(shard.index, rows["document"])
-            found.append(rows)
-    return runs.concatenate(wide, found)
+            yield rows | {"document": document_ids(shard.index, rows["document"])}
 
 
 def document_ids(index: int, numbers: np.ndarray) -> np.ndarray:
@@ -118,6 +122,14 @@ def stable_order(*keys: np.ndarray) -> np.ndarray:
     for key in reversed(keys[:-1]):
         order = order[native.stable_order(key[order])]
     return order
+
+
+def are_among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Which values, uint64 (N,), an ascending array holds: bool (N,)."""
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.asarray(ordered[place] == values)
 
 
 def unique_pairs(pairs: np.ndarray) -> np.ndarray:

@@ -71,16 +71,21 @@ class ResolveTask:
         losers = components.Parts(work, "losers", cuts)
         for part in range(len(group_cuts)):
             losers.add(self._losers(groups.take(part)), 0)
-        exact = components.Parts(work, "exact", cuts)
-        for pairs in components.read_pairs(path for kind, path in self.pairs if kind == "exact"):
-            exact.add(pairs, 1)
+        copies, firsts = (components.Parts(work, name, cuts) for name in ("copies", "firsts"))
+        for rows in components.components([path for kind, path in self.pairs if kind == "exact"], cuts, work):
+            copies.add(rows, 1)
+            firsts.add(rows, 0)
         counts = {"removed": 0, "exact": 0}
         samples: list[dict[str, Any]] = []
         streams = [files.temporary_name(path).open("wb") for path in made]
         for part in range(len(cuts)):
             rows = losers.take(part)
             rows = rows[np.argsort(rows[:, 0])]
-            is_exact = np.isin(rows[:, 0], exact.take(part)[:, 1])
+            is_exact = np.zeros(len(rows), bool)
+            for pairs in copies.blocks(part):
+                is_exact |= np.isin(rows[:, 0], pairs[:, 1])
+            for pairs in firsts.blocks(part):  # the first of its copies goes for a longer one
+                is_exact |= np.isin(_whole(rows), _whole(pairs))
             for stream, column in zip(streams, (rows[:, 0], rows[:, 1], is_exact), strict=True):
                 stream.write(column.tobytes())
             counts["removed"] += len(rows)
@@ -146,12 +151,10 @@ class Removed:
         self._ids = _mapped(folder / "removed.id", np.uint64)
         self._exact = _mapped(folder / "removed.exact", np.bool_)
 
-    def among(self, documents: np.ndarray) -> np.ndarray:
-        """Which of the ids go: bool."""
-        if not len(self._ids):
-            return np.zeros(len(documents), bool)
-        place = np.minimum(np.searchsorted(self._ids, documents), len(self._ids) - 1)
-        return np.asarray(self._ids[place] == documents)
+    def without(self, rows: runs.Rows) -> runs.Rows:
+        """The rows whose `document` stays."""
+        stays = ~match.are_among(rows["document"], self._ids)
+        return {name: column[stays] for name, column in rows.items()}
 
     def of(self, shard: InputShard) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the documents of a shard that go, int64, ascending, and whether each is an exact copy, bool."""
@@ -159,6 +162,11 @@ class Removed:
         ends = [np.uint64(base), np.uint64(base + (1 << match.DOCUMENT_BITS))]
         begin, end = np.searchsorted(self._ids, ends).tolist()
         return (self._ids[begin:end] - np.uint64(base)).astype(np.int64), np.array(self._exact[begin:end])
+
+
+def _whole(pairs: np.ndarray) -> np.ndarray:
+    """Pairs (N, 2) as one value each."""
+    return np.ascontiguousarray(pairs).view("<u8,<u8")[:, 0]
 
 
 def _mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:

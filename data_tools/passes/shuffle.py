@@ -8,7 +8,6 @@ shard and sorts it by key, `gather` collects a part from the files of all input 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +16,11 @@ from taixue.base import files, rng
 from ..shards import manifest
 from . import match, record, runs
 from .cut import SPLITS, InputShard, digest
+from .splits import SplitCounts, are_held_out, moved_keys, split_keys
 from .survivors import Survivors
-from .write import Encoded, Encoder, Sink, are_held_out, is_finished
+from .write import Encoded, Encoder, Sink, is_finished
 
-COLUMNS = {"key": "<u8", "offset": "<u8", "tokens": "<u4", "bytes": "<u4"}
+COLUMNS = {"key": "<u8", "split": "<u8", "offset": "<u8", "tokens": "<u4", "bytes": "<u4"}
 _RUN_TOKENS = 1 << 22
 _GATHER_TOKENS = 1 << 21
 
@@ -59,23 +59,25 @@ class DealTask:
         record.forget(self.record, made)
         hands = [_Hand(shard, split, encoder) for split in SPLITS]
         documents = Survivors(shard, self.paragraph_parts)
+        counts, config = SplitCounts(shard), shard.config
         for texts, sizes, numbers, amount in documents:
             encoded = encoder.encode(texts)
-            held_out = are_held_out(texts, shard)
-            keys = _keys(shard, numbers)
+            split_key = split_keys(encoded.tokens, encoded.lengths, config.seed)
+            held_out = are_held_out(split_key, config.validation_fraction)
+            counts.add(split_key, held_out)
+            rows = np.stack([_keys(shard, numbers), split_key, sizes.astype(np.uint64)], axis=1)
             for number, hand in enumerate(hands):
                 which = np.flatnonzero(held_out == number)
-                hand.add(encoded.select(which), keys[which], sizes[which])
+                hand.add(encoded.select(which), rows[which])
             yield amount
         encoder.write_statistics()
+        counts.publish()
         for hand in hands:
             hand.finish()
         record.publish(
             self.record,
             self.stamp,
             made,
-            documents={split: hand.documents for split, hand in zip(SPLITS, hands, strict=True)},
-            first={split: hand.first for split, hand in zip(SPLITS, hands, strict=True) if hand.documents},
             inputs=[piece.model_dump() for piece in documents.inputs],
         )
 
@@ -100,19 +102,16 @@ class _Hand:
         if encoder.annotator is not None:
             self._paths.append(_path(shard, split, ".ann"))
         self._streams = [files.temporary_name(path).open("wb") for path in self._paths]
-        self._parts: list[tuple[Encoded, np.ndarray, np.ndarray]] = []
+        self._parts: list[tuple[Encoded, np.ndarray]] = []
         self._waiting = 0
         self._offset = 0
-        self.documents = 0
-        self.first = runs.END
 
-    def add(self, encoded: Encoded, keys: np.ndarray, sizes: np.ndarray) -> None:
-        if not len(keys):
+    def add(self, encoded: Encoded, rows: np.ndarray) -> None:
+        """Documents, and of each uint64 (N, 3): its key, its key of the split, its bytes."""
+        if not len(rows):
             return
-        self._parts.append((encoded, keys, sizes))
+        self._parts.append((encoded, rows))
         self._waiting += len(encoded.tokens)
-        self.documents += len(keys)
-        self.first = min(self.first, int(keys.min()))
         if self._waiting >= _RUN_TOKENS:
             self._flush()
 
@@ -128,89 +127,79 @@ class _Hand:
         if not self._parts:
             return
         parts, self._parts, self._waiting = self._parts, [], 0
-        keys, sizes = (np.concatenate([part[column] for part in parts]) for column in (1, 2))
+        keys, splits, sizes = np.concatenate([rows for _, rows in parts]).T
         order = np.argsort(keys)
-        rows = [part.rows for part, _, _ in parts if part.rows is not None]
+        rows = [part.rows for part, _ in parts if part.rows is not None]
         joined = Encoded(
-            np.concatenate([part.tokens.astype(self._dtype) for part, _, _ in parts]),
+            np.concatenate([part.tokens.astype(self._dtype) for part, _ in parts]),
             np.concatenate(rows) if rows else None,
-            np.concatenate([part.lengths for part, _, _ in parts]),
+            np.concatenate([part.lengths for part, _ in parts]),
         ).select(order)
         self._streams[0].write(joined.tokens.tobytes())
         if joined.rows is not None:
             self._streams[1].write(joined.rows.tobytes())
         offsets = self._offset + np.cumsum(joined.lengths) - joined.lengths
         self._offset += len(joined.tokens)
-        self._rows.add(
-            {"key": keys[order], "offset": offsets, "tokens": joined.lengths, "bytes": sizes[order]}
-        )
+        columns = (keys[order], splits[order], offsets, joined.lengths, sizes[order])
+        self._rows.add(dict(zip(COLUMNS, columns, strict=True)))
 
 
 @dataclass(frozen=True)
 class GatherTask:
     """Makes one output shard: part `number` of the keys of one source and split.
 
-    shards: all input shards of the source. An empty split of a source with more than one document gets the document
-    with the smallest key of the other split.
+    shards: all input shards of the corpus; index: of the one with this number and source.
     """
 
     shards: tuple[InputShard, ...]
-    number: int
+    index: int
     split: manifest.Split
 
     def __str__(self) -> str:
-        return self.shards[self.number].name(self.split)
+        return self.shards[self.index].name(self.split)
 
     @property
     def size(self) -> int:
-        shard = self.shards[self.number]
+        shard = self.shards[self.index]
         fraction = shard.config.validation_fraction
         return int(shard.text_bytes * (fraction if self.split == "validation" else 1 - fraction))
 
     def is_finished(self) -> bool:
-        return is_finished(self.shards[self.number], (self.split,))
+        return is_finished(self.shards[self.index], (self.split,))
 
     def run(self) -> Iterator[int]:
-        shard = self.shards[self.number]
+        shard = self.shards[self.index]
+        own = [other for other in self.shards if other.source.name == shard.source.name]
         encoder = Encoder(shard)
         sink = Sink(shard, self.split, encoder)
-        dealt = [record.read(shard.work("deal", ".json")) for shard in self.shards]
-        moved = self._moved(dealt)
-        low, high = runs.ranges(len(self.shards))[self.number]
-        wanted = [(self.split, low, high)]
-        if moved is not None and low <= moved[1] < high:
-            other, key = moved
-            if other == self.split:  # this split gives the document away
-                wanted = [(self.split, low, key), (self.split, key + 1, high)]
-            else:
-                wanted = [(other, key, key + 1)]
+        moved = moved_keys(self.shards)
         try:
-            for split, begin, end in wanted:
-                yield from self._collect(sink, split, begin, end, encoder)
-            inputs = [manifest.InputRecord.model_validate(entry) for entry in dealt[self.number]["inputs"]]
-            sink.finish(inputs)
+            for split in SPLITS if moved else (self.split,):
+                yield from self._collect(own, split, encoder, sink, moved)
+            dealt = record.read(shard.work("deal", ".json"))
+            inputs = [manifest.InputRecord.model_validate(entry) for entry in dealt["inputs"]]
+            sink.finish(inputs, tuple(sorted(moved)))
         finally:
             sink.close()
 
-    def _moved(self, dealt: Sequence[dict[str, Any]]) -> tuple[manifest.Split, int] | None:
-        """(split it comes from, key) of the document that keeps a split from being empty."""
-        if not self.shards[0].config.validation_fraction:
-            return None
-        counts = {split: sum(entry["documents"][split] for entry in dealt) for split in SPLITS}
-        if sum(counts.values()) < 2 or all(counts.values()):
-            return None
-        giver: manifest.Split = "train" if counts["train"] else "validation"
-        return giver, min(entry["first"][giver] for entry in dealt if giver in entry["first"])
-
     def _collect(
-        self, sink: Sink, split: manifest.Split, low: int, high: int, encoder: Encoder
+        self,
+        own: Sequence[InputShard],
+        split: manifest.Split,
+        encoder: Encoder,
+        sink: Sink,
+        moved: frozenset[int],
     ) -> Iterator[int]:
-        """Add the documents with low <= key < high, a bounded number of tokens at a time."""
+        """Add the documents of a side that are in this shard's part, a bounded number of tokens at a time: of this
+        task's side those that are not moved, of the other those that are."""
         found: list[runs.Rows] = []
         origins: list[Path] = []
-        for shard in self.shards:
+        low, high = runs.ranges(len(own))[self.shards[self.index].number]
+        changing = np.array(sorted(moved), np.uint64)
+        for shard in own:
             for rows in runs.RunFile(_path(shard, split, ".rows"), COLUMNS).slices(low, high):
-                found.append(rows)
+                wanted = np.isin(rows["split"], changing) == (split != self.split)
+                found.append({name: column[wanted] for name, column in rows.items()})
                 origins.append(_path(shard, split, ".tokens"))
         origin = np.repeat(np.arange(len(found)), [len(rows["key"]) for rows in found])
         rows = runs.concatenate(COLUMNS, found)
@@ -232,8 +221,11 @@ class GatherTask:
 
 
 def _read(rows: runs.Rows, origin: np.ndarray, origins: Sequence[Path], encoder: Encoder) -> Encoded:
+    """Rows in the order of their origin and place in it; those that lie one after another are read in one go."""
     tokens, annotation = [], []
-    for begin, end in runs.stretches(origin):
+    follows = np.zeros(len(origin), bool)
+    follows[1:] = (origin[1:] == origin[:-1]) & (rows["offset"][1:] == (rows["offset"] + rows["tokens"])[:-1])
+    for begin, end in runs.stretches(np.cumsum(~follows)):
         path = origins[origin[begin]]
         offset = int(rows["offset"][begin])
         count = int(rows["tokens"][begin:end].sum(dtype=np.int64))

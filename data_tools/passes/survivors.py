@@ -1,68 +1,64 @@
-"""The documents of an input shard that become tokens: cleaned, without copies, repeats and contamination."""
+"""The documents of an input shard that become tokens: cleaned, without copies and repeats.
 
-from collections import Counter
+What a document is removed for stays: copies were looked for among the documents that passed the filters and hold no
+evaluation text, and a paragraph goes where another document, which stays, holds it. What is left of a document is
+asked again whether it passes; if not the document goes, unless others gave a paragraph up for it: then it stays whole.
+"""
+
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import orjson
-
-from taixue.base import files
 
 from .. import native
-from ..config import DecontaminateConfig
+from ..clean.cleaner import Cleaner
 from ..shards import manifest
 from . import record
 from .cleaned import CleanedShard
-from .contamination import EvaluationSets
 from .cut import InputShard
+from .decontaminate import Decontamination
 from .paragraphs import repeated
 from .resolve import Removed
 from .statistics import write_statistics
 from .texts import read_texts
 
-CONTAMINATED_FOLDER = "decontaminated"
-_EXCERPT = 200
+_EVALUATION = "evaluation text"
 
 
 class Survivors:
     """Batches of about 4 MB: (texts, int64 bytes of each, int64 numbers in the cleaned shard, bytes of text worked
     through).
 
-    Iterate once; then inputs, and the files in decontaminated/ and stats/, say what was read and removed.
+    Iterate once; then inputs, and the files in stats/, say what was read and removed.
     paragraph_parts: number of files the pass `paragraphs` made; 0 without it.
     """
 
     def __init__(self, shard: InputShard, paragraph_parts: int) -> None:
         self._shard, self._parts = shard, paragraph_parts
-        self._counts = {
-            name: Counter({"documents": 0, "bytes": 0})
-            for name in ("exact duplicates", "near duplicates", "repeated paragraphs", "decontaminate")
+        self._counts: dict[str, dict[str, Any]] = {
+            name: {"documents": 0, "bytes": 0}
+            for name in ("exact duplicates", "near duplicates", "repeated paragraphs")
         }
-        self._listed: list[dict[str, object]] = []
         self.inputs: tuple[manifest.InputRecord, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
-        config = self._shard.config.decontaminate
-        for texts, sizes, numbers, amount in self._unique():
-            if config is not None:
-                clear = self._clear(_evaluation_sets(config), texts, sizes, numbers)
-                texts, sizes, numbers = _select(texts, clear), sizes[clear], numbers[clear]
-            yield texts, sizes, numbers, amount
-        self._publish()
+        if self._shard.config.deduplicate is None:
+            yield from self._cleaned()
+        else:
+            yield from self._unique()
+        write_statistics(self._shard, "write", dict(self._counts))
+
+    def _cleaned(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
+        cleaned, begin = CleanedShard(self._shard), 0
+        for texts, sizes, amount in cleaned:
+            yield texts, sizes, np.arange(begin, begin + len(texts)), amount
+            begin += len(texts)
+        self.inputs = tuple(cleaned.inputs)
 
     def _unique(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
         shard, begin = self._shard, 0
-        if shard.config.deduplicate is None:
-            cleaned = CleanedShard(shard)
-            for found, sizes, amount in cleaned:
-                yield found, sizes, np.arange(begin, begin + len(found)), amount
-                begin += len(found)
-            self.inputs = tuple(cleaned.inputs)
-            return
         removed, is_exact = Removed(shard).of(shard)
-        repeats = repeated(shard, self._parts) if self._parts else {}
+        repeats = _Repeats(shard, self._parts, self._counts["repeated paragraphs"])
         for batch, sizes in read_texts(shard.work("clean", ".text"), shard.work("clean", ".length")):
             amount = int(sizes.sum())
             numbers = np.arange(begin, begin + len(batch))
@@ -71,77 +67,77 @@ class Survivors:
             gone = removed[first:last] - numbers[0]
             for name, which in (("exact duplicates", True), ("near duplicates", False)):
                 mine = gone[is_exact[first:last] == which]
-                self._counts[name].update(documents=len(mine), bytes=int(sizes[mine].sum()))
+                self._counts[name]["documents"] += len(mine)
+                self._counts[name]["bytes"] += int(sizes[mine].sum())
             stays = np.ones(len(batch), bool)
             stays[gone] = False
-            shortened = [number for number in numbers[stays].tolist() if number in repeats] if repeats else []
-            texts: native.Texts = batch
-            if shortened:
-                places = np.array(shortened) - numbers[0]
-                left = [
-                    self._without(batch[place], repeats[number])
-                    for place, number in zip(places.tolist(), shortened, strict=True)
-                ]
-                sizes[places] = native.byte_counts(left)
-                order = np.arange(len(batch))
-                order[places] = np.arange(len(batch), len(batch) + len(left))
-                texts = native.gather([batch, left]).select(order)
-                stays &= sizes > 0
+            texts, stays = repeats.cut(batch, numbers, stays)
             kept = np.flatnonzero(stays)
-            yield _select(texts, kept), sizes[kept], numbers[kept], amount
+            texts = texts if len(kept) == len(texts) else texts.select(kept)
+            yield texts, native.byte_counts(texts), numbers[kept], amount
+        self._counts["filtered again"] = repeats.filtered()
         found_inputs = record.read(shard.work("clean", ".json"))["inputs"]
         self.inputs = tuple(manifest.InputRecord.model_validate(entry) for entry in found_inputs)
 
-    def _without(self, document: bytes, repeats: set[int]) -> bytes:
-        lines = document.split(b"\n")
-        left = b"\n".join(line for number, line in enumerate(lines) if number not in repeats)
-        left = left if left.strip() else b""
-        self._counts["repeated paragraphs"].update(
-            documents=not left, bytes=len(document) - len(left), paragraphs=len(repeats)
-        )
-        return left
 
-    def _clear(
-        self, sets: EvaluationSets, texts: native.Texts, sizes: np.ndarray, numbers: np.ndarray
-    ) -> np.ndarray:
-        """Places of the texts that share nothing with the evaluation sets; the others are listed."""
-        clear = np.ones(len(texts), bool)
-        for place, file, begin, end in sets.find(texts):
-            text = texts[place]
-            text = text.decode() if isinstance(text, bytes) else text
-            clear[place] = False
-            self._listed.append(
-                {
-                    "document": int(numbers[place]),
-                    "evaluation": file,
-                    "shared": text[begin:end],
-                    "text": text[:_EXCERPT],
-                }
-            )
-        self._counts["decontaminate"].update(documents=int((~clear).sum()), bytes=int(sizes[~clear].sum()))
-        return np.flatnonzero(clear)
+class _Repeats:
+    """Takes repeated paragraphs out of documents, and the documents whose rest does not pass."""
 
-    def _publish(self) -> None:
-        shard = self._shard
-        if shard.config.decontaminate is not None:
-            path = contaminated_path(shard)
-            path.parent.mkdir(exist_ok=True)
-            files.remove_temporaries(path)
-            files.write(path, b"".join(orjson.dumps(line) + b"\n" for line in self._listed))
-        write_statistics(shard, "write", {name: dict(counts) for name, counts in self._counts.items()})
+    def __init__(self, shard: InputShard, parts: int, counts: dict[str, int]) -> None:
+        self._repeats, self._holders = repeated(shard, parts)
+        self._counts = counts
+        self._counts |= {"paragraphs": 0, "kept whole": 0}
+        self._decontamination = Decontamination(shard)
+        # The rest of a document that stays whole all the same is not counted as removed.
+        self._cleaner, self._uncounted = (Cleaner(None, shard.config.filters) for _ in range(2))
+        self._evaluation = {"documents": 0, "bytes": 0}
+
+    def cut(
+        self, batch: native.Batch, numbers: np.ndarray, stays: np.ndarray
+    ) -> tuple[native.Batch, np.ndarray]:
+        """Texts and which of them stay, after that."""
+        places = [place for place in np.flatnonzero(stays).tolist() if int(numbers[place]) in self._repeats]
+        if not places:
+            return batch, stays
+        stays, order = stays.copy(), np.arange(len(batch))
+        left = [_without(batch[place], self._repeats[int(numbers[place])]) for place in places]
+        holds = np.array([int(numbers[place]) in self._holders for place in places])
+        for which, cleaner in ((holds, self._uncounted), (~holds, self._cleaner)):
+            chosen = np.flatnonzero(which).tolist()
+            passes = self._passing([left[k] for k in chosen], cleaner)
+            for k, is_good in zip(chosen, passes.tolist(), strict=True):
+                place = places[k]
+                if not is_good and holds[k]:
+                    self._counts["kept whole"] += 1
+                    continue
+                order[place] = len(batch) + k
+                stays[place] = is_good
+                self._counts["paragraphs"] += len(self._repeats[int(numbers[place])])
+                self._counts["bytes"] += len(batch[place]) - len(left[k])
+                self._counts["documents"] += not left[k]
+        return native.gather([batch, left]).select(order), stays
+
+    def _passing(self, texts: list[bytes], cleaner: Cleaner) -> np.ndarray:
+        present = np.fromiter(map(bool, texts), bool, len(texts))
+        passes = cleaner.judge(texts, present)
+        clear = self._decontamination.are_clear(texts)
+        if cleaner is self._cleaner:
+            found = native.byte_counts(texts)[passes & ~clear]
+            self._evaluation["documents"] += len(found)
+            self._evaluation["bytes"] += int(found.sum())
+        return passes & clear
+
+    def filtered(self) -> dict[str, Any]:
+        """What of the documents that lost paragraphs was removed, by rule."""
+        rules: dict[str, Any] = self._cleaner.counts()["rules"]
+        if self._evaluation["documents"]:
+            rules = rules | {_EVALUATION: self._evaluation | {"samples": []}}
+        total = {name: sum(rule[name] for rule in rules.values()) for name in ("documents", "bytes")}
+        return total | {"details": {"rules": rules}}
 
 
-def contaminated_path(shard: InputShard) -> Path:
-    """List of the documents of a shard that share an n-gram with an evaluation set."""
-    return shard.output / CONTAMINATED_FOLDER / f"{shard.base}.jsonl"
-
-
-def _select(texts: native.Texts, which: np.ndarray) -> native.Texts:
-    if len(which) == len(texts):
-        return texts
-    return texts.select(which) if hasattr(texts, "select") else [texts[place] for place in which.tolist()]
-
-
-@lru_cache(maxsize=1)
-def _evaluation_sets(config: DecontaminateConfig) -> EvaluationSets:
-    return EvaluationSets(config)
+def _without(document: bytes, repeats: set[int]) -> bytes:
+    """A document without these of its lines; nothing when nothing but white space is left."""
+    lines = document.split(b"\n")
+    left = b"\n".join(line for number, line in enumerate(lines) if number not in repeats)
+    return left if left.strip() else b""

@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from taixue.base import UserError, files, rng
+from taixue.base import UserError, files
 
 from .. import native
 from ..annotate import Annotator
 from ..shards import indexed, manifest, sidecar
 from ..tokenizer.store import Tokenizer, load_tokenizer
 from .cut import SPLITS, InputShard
+from .splits import SplitCounts, are_held_out, split_keys, with_moved
 from .statistics import statistics_path, write_statistics
 from .survivors import Survivors
 
@@ -43,7 +44,7 @@ class WriteTask:
 
 def is_finished(shard: InputShard, splits: Sequence[manifest.Split] = SPLITS) -> bool:
     """Whether the shards of these splits are there whole and were made from the same things."""
-    if not all(statistics_path(shard, step).is_file() for step in ("clean", "write")):
+    if not all(statistics_path(shard, step).is_file() for step in ("clean", "write", "split")):
         return False
     for split in splits:
         path = shard.manifest_path(split)
@@ -68,20 +69,25 @@ def make_shard(shard: InputShard, paragraph_parts: int = 0) -> Iterator[int]:
     """Read, split, tokenize and publish one input shard; yield bytes of text as they are done."""
     worker = Encoder(shard)
     sinks = [Sink(shard, split, worker) for split in SPLITS]
+    counts, config, moved = SplitCounts(shard), shard.config, set[int]()
     try:
         documents = Survivors(shard, paragraph_parts)
         for texts, sizes, _, amount in documents:
-            held_out = are_held_out(texts, shard)
-            if shard.held_out_first and len(texts) and not any(sink.documents for sink in sinks):
-                held_out[0] = shard.held_out_first == "validation"
             encoded = worker.encode(texts)
+            keys = split_keys(encoded.tokens, encoded.lengths, config.seed)
+            held_out = are_held_out(keys, config.validation_fraction)
+            counts.add(keys, held_out)
+            if shard.moved:
+                moved |= shard.moved.intersection(keys.tolist())
+                held_out = with_moved(held_out, keys, shard.moved)
             for split, sink in enumerate(sinks):
                 which = np.flatnonzero(held_out == split)
                 sink.add(encoded.select(which), int(sizes[which].sum()))
             yield amount
         worker.write_statistics()
+        counts.publish()
         for sink in sinks:
-            sink.finish(documents.inputs, shard.held_out_first or "")
+            sink.finish(documents.inputs, tuple(sorted(moved)))
     finally:
         for sink in sinks:
             sink.close()
@@ -191,9 +197,7 @@ class Sink:
         self.documents += len(encoded.lengths)
         self.bytes += size
 
-    def finish(
-        self, inputs: Sequence[manifest.InputRecord], held_out_first: manifest.Split | str = ""
-    ) -> None:
+    def finish(self, inputs: Sequence[manifest.InputRecord], moved: tuple[int, ...]) -> None:
         """Publish the files, the manifest last; without documents only the manifest."""
         finish: Callable[[], indexed.Written] = (
             self._writer.finish if self.documents else self._writer.discard
@@ -215,7 +219,7 @@ class Sink:
             tokenizer=self._encoder.describe(),
             stamp=self._shard.stamp,
             inputs=tuple(inputs),
-            held_out_first=held_out_first,
+            moved=moved,
         )
         manifest.write(self._shard.manifest_path(self._split), shard_manifest)
 
@@ -224,10 +228,3 @@ class Sink:
         self._writer.__exit__(None, None, None)
         if self._sidecar is not None:
             self._sidecar.__exit__(None, None, None)
-
-
-def are_held_out(texts: native.Texts, shard: InputShard) -> np.ndarray:
-    """0 or 1 per text, decided by the text alone, so copies of a document are on the same side."""
-    seed = rng.mix(np.array([shard.config.seed], np.uint64))
-    keys = rng.mix(native.exact_hash(texts)[:, 0] ^ seed)
-    return (keys < np.uint64(shard.config.validation_fraction * 2.0**64)).astype(np.int64)

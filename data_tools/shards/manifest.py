@@ -59,7 +59,7 @@ class ShardManifest(ShardEntry):
     """<shard>.json. A shard without documents has only this file, no .bin and .idx, and is not in corpus.json.
 
     stamp: digest of everything the shard is made from; a rebuild keeps the shard when it is equal.
-    held_out_first: the shard's first document was put into this split because it would have been empty
+    moved: keys of documents that are not on the side of their key, because a side of a source would have been empty
     otherwise. inputs: what was read for this number; with a shuffle, those documents are in all shards of the source.
     """
 
@@ -69,7 +69,7 @@ class ShardManifest(ShardEntry):
     tokenizer: TokenizerRecord
     stamp: str
     inputs: tuple[InputRecord, ...]
-    held_out_first: Literal["", "train", "validation"] = ""
+    moved: tuple[NonNegativeInt, ...] = ()
 
     def entry(self) -> ShardEntry:
         """What corpus.json says about this shard."""

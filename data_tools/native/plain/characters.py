@@ -97,6 +97,21 @@ def folding() -> Folding:
     return Folding(mapped, frozenset(joining))
 
 
+@cache
+def identity() -> dict[int, str]:
+    """Code point -> what counts of it where texts are compared, of all that do not count as they are.
+
+    Its compatibility decomposition (so that no character joins the one before it), a space for white space, nothing for
+    what has no width.
+    """
+    characters = [*_foldable(), *map(chr, range(0xAC00, 0xD7A4))]
+    forms = dict(zip(map(ord, characters), _each("NFKD", characters), strict=True))
+    table = classes() & 15
+    forms |= dict.fromkeys(np.flatnonzero(table == SPACE).tolist(), " ")
+    forms |= dict.fromkeys([*np.flatnonzero(table == CONTROL).tolist(), *noncharacters()], "")
+    return {point: form for point, form in forms.items() if form != chr(point) or form == " "}
+
+
 def _each(form: Literal["NFKC", "NFKD"], characters: list[str]) -> list[str]:
     """The normal form of each character: nothing joins or moves across U+0000."""
     return unicodedata.normalize(form, "\0".join(characters)).split("\0")

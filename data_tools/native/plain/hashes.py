@@ -1,12 +1,15 @@
 """Twin of hash128.h, exact.cc and minhash.cc.
 
+Texts are equal when what counts in them is: compatibility forms of characters (NFKC) are one, characters without width
+do not count, a run of white space is one space, and there is none at the ends. Tokenizers ignore these, too.
+
 The 128-bit hash keeps two lanes; each multiplies two 64-bit words to 128 bits and folds the halves (the "mum" step of
 wyhash and xxh3). It is for finding equal texts, not for security.
 """
 
 import numpy as np
 
-from .characters import IS_WORD, classes
+from .characters import IS_WORD, classes, identity
 
 _MASK = (1 << 64) - 1
 SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93)
@@ -39,19 +42,31 @@ def _fold(left: int, right: int) -> int:
 
 def exact_hash(texts: list[str]) -> np.ndarray:
     """uint64 (N, 2)."""
-    return _table([hash128(text.encode()) for text in texts])
+    return _table([hash128(_form(text)) for text in texts])
 
 
 def paragraph_hashes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """uint64 (M, 3) and int64 (N + 1,): of every line, without white space around it, (0, 0) for an empty one; and its
-    characters."""
+    """uint64 (M, 3) and int64 (N + 1,): of every line, (0, 0) where nothing counts; and its characters."""
     rows, offsets = [], [0]
     for text in texts:
         for line in text.split("\n"):
-            bare = line.strip()
-            rows.append((*(hash128(bare.encode()) if bare else (0, 0)), len(line)))
+            form = _form(line)
+            rows.append((*(hash128(form) if form else (0, 0)), len(line)))
         offsets.append(len(rows))
     return np.array(rows, np.uint64).reshape(-1, 3), np.array(offsets, np.int64)
+
+
+def _form(text: str) -> bytes:
+    """What counts in a text, as UTF-32."""
+    words = text.translate(identity()).split(" ")
+    return " ".join(word for word in words if word).encode("utf-32-le")
+
+
+def token_hash(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """uint64 (N,)."""
+    ends = np.cumsum(lengths)
+    rows = [tokens[end - size : end] for end, size in zip(ends.tolist(), lengths.tolist(), strict=True)]
+    return np.array([hash128(row.astype("<i4").tobytes())[0] for row in rows], np.uint64)
 
 
 def minhash_bands(texts: list[str], ngram: int, permutations: int, bands: int, seed: int) -> np.ndarray:
