@@ -24,6 +24,7 @@ __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
 DESCRIPTION = "taixue_tokenizer.json"
 REPORT = "vocabulary.json"
+_MOST_SENTINELS = 100_000
 _PROBE = 5000  # documents of the sample that the report is about
 
 
@@ -41,12 +42,17 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     description, settings = _json(folder / DESCRIPTION), _json(folder / "tokenizer_config.json")
     tokenizer: Tokenizer
     if (folder / tokenizer_sentencepiece.MODEL_FILE).is_file():
-        tokenizer = tokenizer_sentencepiece.load(folder, int(settings.get("extra_ids", 100)))
+        extra = settings.get("extra_ids", 100)
+        if type(extra) is not int or not 0 <= extra <= _MOST_SENTINELS:
+            raise UserError(
+                f"{folder / 'tokenizer_config.json'}: extra_ids is {extra!r:.40}; legal: 0 to {_MOST_SENTINELS:,}"
+            )
+        tokenizer = tokenizer_sentencepiece.load(folder, extra)
     elif (folder / tokenizer_wordpiece.VOCABULARY_FILE).is_file():
         tokenizer = tokenizer_wordpiece.load_bert(folder, settings)
     elif (folder / tokenizer_wordpiece.HUB_FILE).is_file():
-        model = _json(folder / tokenizer_wordpiece.HUB_FILE).get("model", {}).get("type")
-        is_bert = model == "WordPiece"
+        model = _json(folder / tokenizer_wordpiece.HUB_FILE).get("model")
+        is_bert = isinstance(model, dict) and model.get("type") == "WordPiece"
         tokenizer = (
             tokenizer_wordpiece.load_bert(folder, settings)
             if is_bert

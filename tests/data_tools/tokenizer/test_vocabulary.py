@@ -53,6 +53,18 @@ def test_extension(tmp_path: Path, model: Path) -> None:
         assert old.pieces(a) == new.pieces(b)
 
 
+@pytest.mark.parametrize("word", ["<extra_id_0>", "<extra_id_999>", "</s>", "<pad>", "<unk>", "a\0b"])
+def test_special_tokens_are_no_words(tmp_path: Path, model: Path, word: str) -> None:
+    with pytest.raises(UserError, match="is a special token or holds"):
+        extend(model, [word], tmp_path / "new")
+
+
+@pytest.mark.parametrize("word", ["[MASK]", "[unused1]", "<extra_id_0>"])
+def test_special_tokens_of_bert_are_no_words(tmp_path: Path, bert_folder: Path, word: str) -> None:
+    with pytest.raises(UserError, match=r"none of the 1 words is new"):
+        extend(bert_folder, [word], tmp_path / "new")
+
+
 def test_stock_tokenizer_agrees(tmp_path: Path, model: Path) -> None:
     from transformers import AutoTokenizer
 
