@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +165,7 @@ class Overlay:
         """What `used` adds up: how many records there are, and how many documents each had, as [first record, last + 1,
         documents] where any."""
         edges = [0, *(np.flatnonzero(np.diff(self._uses)) + 1).tolist(), len(self._uses)]
-        runs = [
-            [low, high, int(self._uses[low])]
-            for low, high in zip(edges, edges[1:], strict=False)
-            if low < high
-        ]
+        runs = [[low, high, int(self._uses[low])] for low, high in pairwise(edges) if low < high]
         return {
             "records": len(self._uses),
             "repeated": self._external.repeated(),

@@ -50,7 +50,7 @@ def labels(record: dict[str, Any], layer: str) -> Iterator[str]:
 
 
 def usable(record: dict[str, Any], text: str, usual: Offsets | None = None) -> Record:
-    """The record of this text. usual: what its file counts in, where that is known. RefusedError when it cannot be used.
+    """The record of this text. usual: what its file counts in, where that is known. RefusedError when it is of no use.
 
     `offsets` in a record says what it counts in. Else it is characters where that is possible, and UTF-16 units where
     only that is.

@@ -56,14 +56,17 @@ class Progress:
 
             thread = threading.Thread(target=follow, daemon=True)
             thread.start()
+            finished = False
             try:
                 yield
+                finished = True
             finally:
                 stop.set()
                 thread.join()
                 self._write()
                 done, speed, _ = self._sum(number)
-                bar.update(task, completed=done, text=f"{done / 1e6:,.0f} MB, {speed / 1e6:.1f} MB/s")
+                # What was expected is an estimate by sizes of files: a pass that is done is at its end.
+                bar.update(task, total=done if finished else expected, completed=done, text=f"{done / 1e6:,.0f} MB, {speed / 1e6:.1f} MB/s")
 
     def add(self, amount: int) -> None:
         """Count work of this rank."""

@@ -8,9 +8,11 @@ import hashlib
 import heapq
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,6 +21,9 @@ from taixue.base import UserError, files
 from .. import read
 from .base import SpecialIds, Tokenizer
 from .config import TokenizerTrainConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
@@ -102,8 +107,8 @@ def train(config: TokenizerTrainConfig) -> Path:
     size = sum(len(text.encode()) for text in sample.texts)
     what = f"{config.kind} vocabulary of {config.vocab_size:,}"
     what += f" from {len(sample.texts):,} documents, {size / 1e6:.1f} MB"
-    with console.status(f"learning a {what}"):
-        kind = tokenizer_sentencepiece if config.kind == "t5" else tokenizer_wordpiece
+    kind = tokenizer_sentencepiece if config.kind == "t5" else tokenizer_wordpiece
+    with _learning(console, f"learning a {what}"):
         contents = kind.learn(sample.texts, config)
     if sample.rejected:
         contents["quarantine.jsonl"] = b"".join(orjson.dumps(line) + b"\n" for line in sample.rejected)
@@ -120,6 +125,26 @@ def train(config: TokenizerTrainConfig) -> Path:
     )
     console.print(vocabulary_report.table(facts))
     return output
+
+
+@contextmanager
+def _learning(console: "Console", what: str) -> Iterator[None]:
+    """A line with the time gone by while the library learns, which tells nothing itself; off a terminal, before and
+    after."""
+    from rich import progress
+
+    began = time.monotonic()
+    if not console.is_terminal:
+        console.print(what, soft_wrap=True)
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task(what, total=None)
+        yield
+    console.print(f"learned in {time.monotonic() - began:.0f} s")
 
 
 class _Sample:

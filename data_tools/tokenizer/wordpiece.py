@@ -150,7 +150,7 @@ def _dense(vocabulary: dict[str, int]) -> dict[str, int]:
 
 
 def _without_special_pieces(path: Path, hub: dict[str, Any], names: set[str]) -> Any:
-    """The tokenizer of a unigram's tokenizer.json whose special pieces match no text: a NUL before the name, ids kept."""
+    """The tokenizer of a unigram whose special pieces match no text: a NUL before the name, ids kept."""
     from tokenizers import Tokenizer as Hub
 
     vocabulary = [

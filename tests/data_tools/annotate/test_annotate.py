@@ -19,8 +19,8 @@ from taixue.data_tools.annotate.layered_text import IS_BLANK, Characters, Layers
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.shards.sidecar import Reader, Writer
 from taixue.data_tools.tokenizer.base import Tokenizer
-from taixue.data_tools.tokenizer.sentencepiece import SentencePieceTokenizer
 from taixue.data_tools.tokenizer.config import TokenizerTrainConfig
+from taixue.data_tools.tokenizer.sentencepiece import SentencePieceTokenizer
 from taixue.data_tools.tokenizer.store import load_tokenizer, train
 
 from ..texts import make_texts
