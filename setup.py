@@ -22,6 +22,15 @@ NATIVE = {
     "taixue.data_tools._native": "data_tools/native",
     "taixue.pretrain.objectives._native": "pretrain/objectives/native",
 }
+COMPILED = ["-O3", "-g0", "-Wall", "-Wextra", "-Wno-attributes"]
+# TAIXUE_SANITIZE=1: wrong memory accesses and undefined behaviour end the process (python -m tests.fuzz.sanitized).
+SANITIZED = [
+    "-O1",
+    "-g1",
+    "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+]
 WITHOUT = "taixue: installed without {}: {}; plain Python will do its work, many times slower"
 
 
@@ -45,6 +54,7 @@ def native() -> list[Extension]:
     except ImportError:
         print(WITHOUT.format("its C++ extensions", "pybind11 is missing"), file=sys.stderr)
         return []
+    sanitized = SANITIZED if os.environ.get("TAIXUE_SANITIZE") else []
     ParallelCompile("TAIXUE_BUILD_JOBS", default=2).install()
     return [
         Pybind11Extension(
@@ -53,7 +63,8 @@ def native() -> list[Extension]:
             depends=sorted(glob(f"{folder}/*.h") + glob("taixue/base/*.h")),
             include_dirs=["."],
             cxx_std=17,
-            extra_compile_args=["-O3", "-g0", "-Wall", "-Wextra", "-Wno-attributes"],
+            extra_compile_args=COMPILED + sanitized,
+            extra_link_args=sanitized,
             optional=True,
         )
         for name, folder in NATIVE.items()

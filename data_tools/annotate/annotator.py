@@ -18,7 +18,7 @@ from . import entities, project, words
 from .config import AnnotateConfig
 from .connectives import Connectives
 from .connectives import table as connectives_table
-from .external import Overlay, open_external
+from .external import Overlay, open_external, used
 from .fused import FusedAnnotator
 from .layered_text import Characters, Layers
 
@@ -133,9 +133,9 @@ class Annotator:
             self._overlay(characters, layers, self._counts)
         return layers
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
         """What was found so far; `merge` adds several up."""
-        return dict(self._counts)
+        return dict(self._counts) | ({"external_uses": self._overlay.uses()} if self._overlay else {})
 
     def _count(
         self, characters: Characters, tokens: project.Tokens, layers: Layers, rows: np.ndarray
@@ -182,11 +182,14 @@ class Annotator:
         return made
 
 
-def merge(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """The counts of several annotators together, sorted by name."""
+def merge(counts: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The counts of several annotators of one configuration together, sorted by name."""
     total: Counter[str] = Counter()
+    uses = []
     for one in counts:
-        total.update(one)
+        total.update({name: count for name, count in one.items() if name != "external_uses"})
+        uses += [one["external_uses"]] if "external_uses" in one else []
+    total.update(used(uses))
     return dict(sorted(total.items()))
 
 

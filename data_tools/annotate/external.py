@@ -9,9 +9,12 @@ without annotation shows it):
     clauses      [start, ...]                       sentences  [start, ...]
     heads        [[word, head, label], ...]         numbers of words, from 0; head -1: the root
     roles        [[predicate, start, end, role]..]  predicate: number of a word
+    offsets      "characters", or "utf-16" for units of UTF-16; where it is left out, records.py finds out
 
-What a record has replaces what the built-in annotators found in that document; what it lacks stays theirs. A record
-that cannot be used (offsets outside the text, spans that overlap) is counted and left out, with its place.
+What a record has replaces what the built-in annotators found in that document; what it lacks stays theirs. Words hold
+every character but white space, heads every word. A record that cannot be used (offsets outside the text, spans that
+overlap, words that end early) is left out as a whole and counted with the reason; so are records that no document
+uses, that several use, and those of a text that has one already.
 """
 
 import hashlib
@@ -29,6 +32,7 @@ import orjson
 from taixue.base import UserError
 
 from .. import read
+from . import records
 from .layered_text import Characters, Layers, Spans
 
 LABELLED = {"pos": "words", "entity": "entities", "relation": "connectives", "arc": "heads", "role": "roles"}
@@ -36,25 +40,36 @@ LABELLED = {"pos": "words", "entity": "entities", "relation": "connectives", "ar
 
 @dataclass(frozen=True)
 class External:
-    """Where each document's record is, and the labels that occur. digests: what the files hold, for stamps."""
+    """Where each document's record is, and the labels that occur. digest: of what the files hold, for stamps.
+
+    usual: what the records of each file count offsets in, where one of them shows it.
+    """
 
     files: tuple[str, ...]
     keys: np.ndarray  # uint64 (N,), ascending: the first 8 bytes of the texts' SHA-256
     places: np.ndarray  # int64 (N, 2): number of the file, byte in it
     labels: dict[str, tuple[str, ...]]
+    usual: tuple[records.Offsets | None, ...]
     digest: str
 
-    def record(self, text: str) -> dict[str, Any] | None:
-        """The record of a text."""
+    def find(self, text: str) -> int | None:
+        """Number of the record of a text: the first where several have it."""
         key = _key(text)
         k = int(np.searchsorted(self.keys, key))
         if k == len(self.keys) or self.keys[k] != key:
             return None
-        number, place = self.places[k].tolist()
-        with open(self.files[number], "rb") as stream:
+        return k
+
+    def record(self, number: int, text: str) -> records.Record:
+        """A record, which must be of this text. RefusedError when it cannot be used."""
+        file, place = self.places[number].tolist()
+        with open(self.files[file], "rb") as stream:
             stream.seek(place)
-            record: dict[str, Any] = orjson.loads(stream.readline())
-        return record
+            return records.usable(orjson.loads(stream.readline()), text, self.usual[file])
+
+    def repeated(self) -> int:
+        """How many records are of a text that an earlier one is of."""
+        return int((self.keys[1:] == self.keys[:-1]).sum())
 
 
 def open_external(inputs: tuple[str, ...]) -> External:
@@ -70,10 +85,12 @@ def _open(dated: tuple[tuple[Path, int, int], ...]) -> External:
     places: list[tuple[int, int]] = []
     labels: dict[str, set[str]] = {name: set() for name in LABELLED}
     digest = hashlib.sha256()
+    usual: list[records.Offsets | None] = []
     for number, path in enumerate(paths):
         if path.suffix != ".jsonl":
             raise UserError(f"{path}: external annotation is read from plain .jsonl files")
         place = 0
+        shown: dict[records.Offsets, int] = {}  # a line where it must be so
         with path.open("rb") as stream:
             for count, line in enumerate(stream, 1):
                 digest.update(line)
@@ -81,25 +98,35 @@ def _open(dated: tuple[tuple[Path, int, int], ...]) -> External:
                     record = orjson.loads(line)
                     key = _record_key(record)
                     for name, layer in LABELLED.items():
-                        labels[name].update(str(item[-1]) for item in record.get(layer, ()) if len(item) > 2)
+                        labels[name].update(records.labels(record, layer))
+                    if "text" in record and (kind := records.offsets_of(record, record["text"])):
+                        shown.setdefault(kind, count)
                 except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
                     raise UserError(f"{path}: line {count}: no annotation record: {error}") from None
                 keys.append(key)
                 places.append((number, place))
                 place += len(line)
+        if len(shown) > 1:
+            both = " and ".join(f"{kind} in line {line}" for kind, line in shown.items())
+            raise UserError(f"{path}: offsets can only be {both}; a record says which by `offsets`")
+        usual.append(next(iter(shown), None))
     order = np.argsort(np.array(keys, np.uint64), kind="stable")
     return External(
         tuple(map(str, paths)),
         np.array(keys, np.uint64)[order],
         np.array(places, np.int64).reshape(-1, 2)[order],
         {name: tuple(sorted(found)) for name, found in labels.items()},
+        tuple(usual),
         digest.hexdigest(),
     )
 
 
 def _record_key(record: dict[str, Any]) -> int:
     if "sha256" in record:
-        return int.from_bytes(bytes.fromhex(record["sha256"])[:8], "big")
+        digest = bytes.fromhex(record["sha256"])
+        if len(digest) != 32:
+            raise ValueError(f"sha256 has {len(digest)} bytes, not 32")
+        return int.from_bytes(digest[:8], "big")
     return _key(record["text"])
 
 
@@ -113,67 +140,104 @@ class Overlay:
     def __init__(self, external: External, names: dict[str, dict[str, int]]) -> None:
         self._external = external
         self._names = names
+        self._uses = np.zeros(len(external.keys), np.int32)
 
     def __call__(self, characters: Characters, layers: Layers, counts: Counter[str]) -> None:
         """Change layers in place; count found, missing and refused records."""
         for number, text in enumerate(characters.texts):
-            record = self._external.record(text)
-            if record is None:
+            found = self._external.find(text)
+            if found is None:
                 counts["external_missing"] += 1
-            elif fault := _fault(record, len(text)):
+                continue
+            self._uses[found] += 1
+            try:
+                record = self._external.record(found, text)
+            except records.RefusedError as reason:
                 counts["external_refused"] += 1
-                counts[f"external_refused: {fault}"] += 1
-            else:
-                counts["external_found"] += 1
-                begin = int(characters.begins[number])
-                self._put(record, begin, begin + len(text), layers)
+                counts[f"external_refused: {reason}"] += 1
+                continue
+            counts["external_found"] += 1
+            counts["external_utf16"] += record.offsets == "utf-16"
+            begin = int(characters.begins[number])
+            self._put(record, begin, begin + len(text), layers)
 
-    def _put(self, record: dict[str, Any], begin: int, end: int, layers: Layers) -> None:
-        words = record.get("words")
+    def uses(self) -> dict[str, Any]:
+        """What `used` adds up: how many records there are, and how many documents each had, as [first record, last + 1,
+        documents] where any."""
+        edges = [0, *(np.flatnonzero(np.diff(self._uses)) + 1).tolist(), len(self._uses)]
+        runs = [[low, high, int(self._uses[low])] for low, high in pairwise(edges) if low < high]
+        return {
+            "records": len(self._uses),
+            "repeated": self._external.repeated(),
+            "documents": [run for run in runs if run[2]],
+        }
+
+    def _put(self, record: records.Record, begin: int, end: int, layers: Layers) -> None:
+        words = record.words
         if words is not None and layers.word_starts is not None and layers.pos is not None:
             layers.word_starts[begin:end] = False
             layers.pos[begin:end] = 0
             if end > begin:
                 layers.word_starts[begin] = True
-            for start, stop, *pos in words:
+            for start, stop, pos in words:
                 layers.word_starts[begin + start] = True
                 layers.word_starts[begin + stop] = True
-                if pos:
-                    layers.pos[begin + start : begin + stop] = self._names["pos"][str(pos[0])]
-        for layer, starts in (("clauses", layers.clause_starts), ("sentences", layers.sentence_starts)):
-            if layer in record and starts is not None:
+                layers.pos[begin + start : begin + stop] = self._names["pos"][pos] if pos else 0
+        for own, starts in (
+            (record.clauses, layers.clause_starts),
+            (record.sentences, layers.sentence_starts),
+        ):
+            if own is not None and starts is not None and end > begin:
                 starts[begin:end] = False
-                starts[[begin + start for start in record[layer]]] = True
-        if "entities" in record:
-            spans, _ = _replaced(layers.entities, record["entities"], begin, end, self._names["entity"])
-            layers.entities = spans
-        if "connectives" in record:
-            spans, kept = _replaced(
-                layers.connectives, record["connectives"], begin, end, self._names["relation"]
+                # A text begins one, whatever a record says; none begins at its end.
+                starts[[begin, *(begin + start for start in own if begin + start < end)]] = True
+        if record.entities is not None:
+            layers.entities, _ = _replaced(
+                layers.entities, record.entities, begin, end, self._names["entity"]
+            )
+        if record.connectives is not None:
+            layers.connectives, kept = _replaced(
+                layers.connectives, record.connectives, begin, end, self._names["relation"]
             )
             layers.firsts = np.append(layers.firsts, False)[kept]
             layers.seconds = np.append(layers.seconds, False)[kept]
-            layers.connectives = spans
         if words is not None and layers.heads is not None and layers.arcs is not None:
-            for word, head, label in record.get("heads", ()):
+            for word, head, label in record.heads or ():
                 part = slice(begin + words[word][0], begin + words[word][1])
                 layers.heads[part] = begin + words[head][0] if head >= 0 else -1
-                layers.arcs[part] = self._names["arc"][str(label)]
+                layers.arcs[part] = self._names["arc"][label]
         if words is not None and layers.roles is not None:
             # The predicates of a sentence share the three columns in the order in which they come.
-            roles = record.get("roles", ())
-            for predicate, start, stop, role in roles:
-                column = self._column(record, predicate)
+            for predicate, start, stop, role in record.roles or ():
+                column = _column(record, words, predicate)
                 if column < 3:
-                    layers.roles[column, begin + start : begin + stop] = self._names["role"][str(role)]
+                    layers.roles[column, begin + start : begin + stop] = self._names["role"][role]
 
-    @staticmethod
-    def _column(record: dict[str, Any], predicate: int) -> int:
-        """Which of the predicates of its sentence it is."""
-        place = record["words"][predicate][0]
-        sentence = max((start for start in record.get("sentences", ()) if start <= place), default=0)
-        predicates = sorted({record["words"][item[0]][0] for item in record["roles"]})
-        return sum(sentence <= other < place for other in predicates)
+
+def used(uses: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """What all `Overlay.uses` of one external annotation say together: records, those of a text that has one already,
+    those that no document has, those that several documents have."""
+    if not uses:
+        return {}
+    total, repeated = uses[0]["records"], uses[0]["repeated"]
+    documents = np.zeros(total, np.int64)
+    for one in uses:
+        for first, end, times in one["documents"]:
+            documents[first:end] += times
+    return {
+        "external_records": total,
+        "external_repeated": repeated,
+        "external_unused": int((documents == 0).sum()) - repeated,
+        "external_used_again": int((documents > 1).sum()),
+    }
+
+
+def _column(record: records.Record, words: Sequence[Sequence[Any]], predicate: int) -> int:
+    """Which of the predicates of its sentence it is."""
+    place = words[predicate][0]
+    sentence = max((start for start in record.sentences or () if start <= place), default=0)
+    predicates = sorted({words[item[0]][0] for item in record.roles or ()})
+    return sum(sentence <= other < place for other in predicates)
 
 
 def _replaced(
@@ -181,7 +245,7 @@ def _replaced(
 ) -> tuple[Spans, np.ndarray]:
     """(spans with those of [begin, end) replaced, where each came from; -1: new)."""
     low, high = np.searchsorted(spans.starts, [begin, end])
-    new = sorted((begin + item[0], begin + item[1], names[str(item[2])]) for item in items)
+    new = sorted((begin + item[0], begin + item[1], names[item[2]]) for item in items)
     columns = np.array(new, np.int64).reshape(-1, 3)
     kept = np.concatenate([np.arange(low), np.full(len(new), -1), np.arange(high, len(spans.starts))])
     return (
@@ -192,29 +256,3 @@ def _replaced(
         ),
         kept,
     )
-
-
-def _fault(record: dict[str, Any], size: int) -> str:
-    """Why a record cannot be used; "" when it can."""
-    try:
-        for layer in ("words", "entities", "connectives"):
-            spans = sorted((int(item[0]), int(item[1])) for item in record.get(layer, ()))
-            if any(not 0 <= start < end <= size for start, end in spans):
-                return f"{layer}: an offset lies outside the text"
-            if any(right[0] < left[1] for left, right in pairwise(spans)):
-                return f"{layer}: two of them overlap"
-            if layer != "words" and any(len(item) < 3 for item in record.get(layer, ())):
-                return f"{layer}: a label is missing"
-        for layer in ("clauses", "sentences"):
-            if any(not 0 <= int(start) < size for start in record.get(layer, ())):
-                return f"{layer}: an offset lies outside the text"
-        count = len(record.get("words", ()))
-        for word, head, _ in record.get("heads", ()):
-            if not (0 <= word < count and -1 <= head < count):
-                return "heads: no such word"
-        for predicate, start, end, _ in record.get("roles", ()):
-            if not (0 <= predicate < count and 0 <= start < end <= size):
-                return "roles: no such word, or an offset outside the text"
-    except (TypeError, ValueError, IndexError, KeyError):
-        return "not of the documented form"
-    return ""

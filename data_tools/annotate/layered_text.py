@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-# Whether tokenizers take a code point for white space: the usual, marks of no width, and U+FFFD, which stands for bytes
-# that were lost.
+# Whether tokenizers take a code point for white space or for nothing: the usual, control characters, marks of no width,
+# U+2581, which is SentencePiece's space, and U+FFFD, which stands for bytes that were lost.
 IS_BLANK = np.zeros(0x110000, bool)
 IS_BLANK[
     [*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029, 0x202F, 0x205F]
 ] = True
-IS_BLANK[[0x3000, 0xFEFF, 0xFFFD]] = True
+IS_BLANK[[0x2581, 0x3000, 0xFEFF, 0xFFFD]] = True
+IS_BLANK[
+    [*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x61C, 0x180E, *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
+] = True
+IS_BLANK[[*range(0xFFF9, 0xFFFC), 0xE0001, *range(0xE0020, 0xE0080)]] = True
 
 
 class Characters:

@@ -12,7 +12,7 @@ class Tokens:
     """The tokens of a batch over its characters.
 
     first, last int64 (T,), ascending: first and last character of each token that is no white space; for a token of
-    white space alone, first > last.
+    white space alone, first > last. continues bool (T,): it and the one before it are bytes of one such character.
     """
 
     def __init__(self, characters: Characters, counts: np.ndarray, starts: np.ndarray) -> None:
@@ -33,6 +33,9 @@ class Tokens:
         self.first = self.after[np.minimum(begins, size)]
         self.last = before[np.minimum(ends, size) - 1] if size else ends
         self.is_blank = self.first > self.last
+        # Bytes of one blank character: they are a unit together.
+        self.continues = np.zeros(len(begins), bool)
+        self.continues[1:] = self.is_blank[1:] & self.is_blank[:-1] & (begins[1:] == begins[:-1])
         # Places that are safe to look up; what is found there for blanks is not used.
         self.low = np.where(self.is_blank, 0, self.first)
         self.high = np.where(self.is_blank, 0, self.last)
@@ -61,7 +64,8 @@ def rows(characters: Characters, tokens: Tokens, layers: Layers, dtype: np.dtype
         mine = word[tokens.low]
         straddles = (mine != word[tokens.high]) & ~tokens.is_blank
         alone = straddles | tokens.is_blank
-        mine[alone] = -1 - np.flatnonzero(alone)
+        own = np.maximum.accumulate(np.where(tokens.continues, 0, np.arange(len(tokens))))
+        mine[alone] = -1 - own[alone]
         unit = _changes(mine)
         out["pos"] = np.where(alone, 0, layers.pos[tokens.low])
         flags[unit] = sidecar.UNIT

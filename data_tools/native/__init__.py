@@ -101,8 +101,7 @@ def _normalize_whole(
     extension: ModuleType, texts: Texts, whole: list[int], rules: NormalizeRules
 ) -> list[str]:
     """The texts with these numbers, which the short way of NFKC cannot do."""
-    kept = plain_normalize.kept(rules)
-    folded = [plain_normalize.compatibility(text, kept) for text in strings([texts[k] for k in whole])]
+    folded = [plain_normalize.compatibility(text, rules) for text in strings([texts[k] for k in whole])]
     again = NormalizeRules(nfkc=False, control=rules.control, whitespace=rules.whitespace)
     return cast(list[str], _normalizer(extension, again).run(folded))
 
@@ -293,7 +292,8 @@ def _normalizer(extension: ModuleType, rules: NormalizeRules) -> Any:
         actions[_removed()] = _DROP << 24
     if rules.nfkc:
         folding, kept = characters.folding(), set(plain_normalize.kept(rules))
-        for character, folded in folding.mapped.items():
+        wide = {chr(point): chr(other) for point, other in plain_normalize.widened(rules).items()}
+        for character, folded in (folding.mapped | wide).items():
             if character not in kept:
                 actions[ord(character)] = _REPLACE << 24 | len(replacements)
                 replacements.append(folded)

@@ -30,7 +30,8 @@ struct Annotation::Layers {
   std::vector<Span> terms, entities, connectives;
   std::vector<Candidate> candidates;
   std::vector<int32_t> sentences, clauses;
-  std::vector<Token> tokens;  // those that are not blank
+  std::vector<Token> tokens;        // those that are not blank
+  std::vector<int32_t> continuing;  // rows of blank ones that are, with the one before, bytes of one character
   size_t count = 0;           // characters
   int32_t size() const { return static_cast<int32_t>(count); }
 };
@@ -163,6 +164,8 @@ void Annotation::mark_pairs(Layers& layers) const {
 
 void Annotation::find_tokens(const int32_t* starts, size_t count, Layers& layers) const {
   layers.tokens.clear();
+  layers.continuing.clear();
+  size_t blank = count;  // the last one that is
   const int32_t size = layers.size();
   const uint8_t* marks = layers.marks.data();
   for (size_t k = 0; k < count; ++k) {
@@ -171,7 +174,11 @@ void Annotation::find_tokens(const int32_t* starts, size_t count, Layers& layers
     const int32_t end = std::min(std::max(next, starts[k] + 1), size);
     int32_t first = std::max(starts[k], 0), last = end - 1;
     while (first < end && (marks[first] & kBlank)) ++first;
-    if (first >= end) continue;
+    if (first >= end) {
+      if (k > 0 && blank == k - 1 && starts[k] == starts[blank]) layers.continuing.push_back(static_cast<int32_t>(k));
+      blank = k;
+      continue;
+    }
     while (marks[last] & kBlank) --last;
     Token& token = layers.tokens.emplace_back();  // its members one by one: a whole one would wait for all to be stored
     token.first = first;
@@ -182,7 +189,10 @@ void Annotation::find_tokens(const int32_t* starts, size_t count, Layers& layers
 
 void Annotation::write(const Layers& layers, AnnotationRow* rows, size_t count, AnnotationCounts& counts) const {
   std::fill_n(rows, count, AnnotationRow{kUnit, 0, 0, 0});  // a blank token is a unit of its own
-  if (rules_.cutter != nullptr) write_words(layers, rows);
+  if (rules_.cutter != nullptr) {
+    for (const int32_t row : layers.continuing) rows[row].flags = 0;
+    write_words(layers, rows);
+  }
   if (rules_.clauses) {
     write_parts(layers, layers.clauses, kClause, rows);
     write_parts(layers, layers.sentences, kSentence, rows);

@@ -47,6 +47,10 @@ def open_corpus(folder: str | Path, split: manifest.Split, digests: bool = False
     """
     folder = Path(folder)
     listing = manifest.read_corpus(folder)
+    if not listing.shards:
+        raise UserError(
+            f"{folder / manifest.CORPUS_FILE}: lists no shards; at least 1 is needed: run `taixue corpus build` again"
+        )
     if digests:
         manifest.verify_digests(folder, listing.shards)
     shards = tuple(_open(folder, entry) for entry in listing.shards if entry.split == split)

@@ -134,6 +134,8 @@ class Reader:
             )
         self.dtype = np.dtype(_CODES[code])
         expected = _HEADER.size + 12 * sequences + 8 * boundaries
+        if self.dtype.kind == "f":
+            raise UserError(f"{self.idx_path}: tokens of {self.dtype}; ids are whole numbers")
         if index_bytes != expected or boundaries == 0:
             raise UserError(
                 f"{self.idx_path}: {index_bytes} bytes, but its header announces {expected}: {_REPAIR}"
@@ -144,7 +146,7 @@ class Reader:
         self.offsets = tables[1].view(np.int64)
         self.boundaries = tables[2].view(np.int64)
         end = int(self.offsets[-1]) + int(self.lengths[-1]) * self.dtype.itemsize if sequences else 0
-        if end != bin_bytes:
+        if end != bin_bytes or end % self.dtype.itemsize:
             raise UserError(f"{self.bin_path}: {bin_bytes} bytes, but its index announces {end}: {_REPAIR}")
         self.tokens = np.memmap(self.bin_path, self.dtype, "r") if bin_bytes else np.zeros(0, self.dtype)
 

@@ -20,7 +20,8 @@ of reach), and arc uint8, its label. With semantic roles: role1, role2, role3 ui
 predicates of its sentence, in order.
 
 A token belongs to the word (entity, connective) that holds all its characters; one that reaches over the edge of a
-word belongs to none and is a unit of its own. Units partition the tokens: from one UNIT bit to the next.
+word belongs to none and is a unit of its own. So is white space; the bytes of one character are one unit. Units
+partition the tokens: from one UNIT bit to the next.
 The partner of a PAIR_FIRST connective is the nearest PAIR_SECOND after it with the same relation.
 """
 
@@ -56,9 +57,24 @@ _ALIGN = 64
 _REPAIR = "the file is damaged; `taixue corpus build` with the same configuration makes it again"
 
 
+_LAYOUTS = [
+    BASE_COLUMNS + heads + roles for heads in ([], HEAD_COLUMNS) for roles in ([], ROLE_COLUMNS)
+]  # all there are: a dtype that a file could choose might hold pointers
+_NAMED = ("pos", "entity", "relation", "arc", "role")
+
+
 def row_dtype(schema: Mapping[str, Any]) -> np.dtype:
-    """The packed dtype of a row."""
-    return np.dtype([(name, kind) for name, kind in schema["columns"]])
+    """The packed dtype of a row. ValueError for columns that no sidecar has, or names that are no names."""
+    columns = [tuple(column) for column in schema["columns"]]
+    if columns not in _LAYOUTS:
+        raise ValueError(f"unknown columns {columns!r:.200}")
+    for name in _NAMED:
+        values = schema.get(name, [])
+        if not (
+            isinstance(values, list) and len(values) <= 256 and all(isinstance(one, str) for one in values)
+        ):
+            raise ValueError(f"{name} is no list of at most 256 names")
+    return np.dtype(columns)
 
 
 class Writer:
@@ -139,6 +155,8 @@ class Reader:
                     )
                 stream.seek(_ALIGN)
                 self.schema: dict[str, Any] = orjson.loads(stream.read(length))
+                if not isinstance(self.schema, dict):
+                    raise ValueError(f"a JSON object is expected, not {type(self.schema).__name__}")
             dtype = row_dtype(self.schema)
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read: {error.strerror or error}") from None

@@ -1,7 +1,8 @@
 """SentencePiece's normalisation rules, and the same without some characters.
 
 nmt_nfkc, its default, is NFKC and so makes ，？！（） half-width; a model trained on that can never write them.
-`fullwidth_rules` are its rules without those that touch the punctuation Chinese text is written with.
+`fullwidth_rules` are its rules without those that touch the punctuation Chinese text is written with, and its vertical
+and small forms become that.
 
 A precompiled charsmap is the size of a double array (4 bytes), the double array of the rules' left sides in UTF-8
 (Yata's darts-clone: unit = label, offset, has-leaf; leaf = value), and the right sides as C strings.
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..native.plain.characters import FULLWIDTH_PUNCTUATION
+from ..native.plain.characters import FULLWIDTH_OF, FULLWIDTH_PUNCTUATION
 
 _BASE = "nmt_nfkc"
 
@@ -24,8 +25,9 @@ def fullwidth_rules() -> str:
     model = SentencePieceNormalizer(rule_name=_BASE).serialized_model_proto()
     spec = model_pb2.ModelProto.FromString(model).normalizer_spec  # type: ignore[attr-defined]
     kept = set(FULLWIDTH_PUNCTUATION)
+    wide = {chr(point): chr(other) for point, other in FULLWIDTH_OF.items()}
     lines = [
-        f"{_hex(left)}\t{_hex(right)}"
+        f"{_hex(left)}\t{_hex(wide.get(left, right))}"
         for left, right in rules(spec.precompiled_charsmap)
         if not kept & set(left)
     ]

@@ -19,6 +19,7 @@ from .wordpiece import HUB_FILE, VOCABULARY_FILE, BertTokenizer, bert_pipeline
 
 _SPACE = "\u2581"
 _NORMAL = 1
+_RESERVED = re.compile(r"<extra_id_\d+>|.*\0.*", re.DOTALL)  # sentinels of any number; what no piece may hold
 _LATIN = re.compile(r"[A-Za-z]")
 
 
@@ -99,8 +100,15 @@ def _extended_t5(folder: Path, tokenizer: SentencePieceTokenizer, words: Sequenc
     origin = [[k] for k in range(old)]
     added: list[str] = []
     skipped: dict[str, str] = {}
+    special = {
+        *tokenizer.special_names.values(),
+        *(piece.piece for piece in proto.pieces if piece.type != _NORMAL),
+    }
     for word in dict.fromkeys(words):
         text = tokenizer.processor.normalize(word).strip(_SPACE)
+        if text in special or word in special or _RESERVED.fullmatch(text):
+            skipped[word] = "is a special token or holds U+0000"
+            continue
         if not text or _SPACE in text:
             skipped[word] = "white space alone" if not text else "several words"
             continue
@@ -164,7 +172,11 @@ def _extended_bert(folder: Path, tokenizer: BertTokenizer, words: Sequence[str])
     origin = [[k] for k in range(len(names))]
     added: list[str] = []
     skipped: dict[str, str] = {}
+    special = set(tokenizer.special_names.values())
     for word in dict.fromkeys(words):
+        if word in special or _RESERVED.fullmatch(word):
+            skipped[word] = "is a special token or holds U+0000"
+            continue
         cut = tokenizer.hub.pre_tokenizer.pre_tokenize_str(tokenizer.hub.normalizer.normalize_str(word))
         ids = tokenizer.encode([word])[0].tolist()
         if len(cut) != 1:

@@ -96,6 +96,8 @@ def load(folder: Path, sentinels: int) -> SentencePieceTokenizer:
     path = folder / MODEL_FILE
     content = path.read_bytes()
     try:
+        if not content:  # the library would take it for "no model yet"
+            raise RuntimeError("empty")
         processor = sentencepiece.SentencePieceProcessor(model_proto=content)
     except RuntimeError:
         raise UserError(f"{path}: not a SentencePiece model ({len(content)} bytes)") from None

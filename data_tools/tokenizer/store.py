@@ -8,10 +8,12 @@ import hashlib
 import heapq
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,11 +23,15 @@ from .. import read
 from .base import SpecialIds, Tokenizer
 from .config import TokenizerTrainConfig
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["SpecialIds", "Tokenizer", "load_tokenizer", "train"]
 
 DESCRIPTION = "taixue_tokenizer.json"
 REPORT = "vocabulary.json"
 QUARANTINE = "quarantine.jsonl"
+_MOST_SENTINELS = 100_000
 _PROBE = 5000  # documents of the sample that the report is about
 
 
@@ -43,12 +49,17 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     description, settings = _json(folder / DESCRIPTION), _json(folder / "tokenizer_config.json")
     tokenizer: Tokenizer
     if (folder / tokenizer_sentencepiece.MODEL_FILE).is_file():
-        tokenizer = tokenizer_sentencepiece.load(folder, int(settings.get("extra_ids", 100)))
+        extra = settings.get("extra_ids", 100)
+        if type(extra) is not int or not 0 <= extra <= _MOST_SENTINELS:
+            raise UserError(
+                f"{folder / 'tokenizer_config.json'}: extra_ids is {extra!r:.40}; legal: 0 to {_MOST_SENTINELS:,}"
+            )
+        tokenizer = tokenizer_sentencepiece.load(folder, extra)
     elif (folder / tokenizer_wordpiece.VOCABULARY_FILE).is_file():
         tokenizer = tokenizer_wordpiece.load_bert(folder, settings)
     elif (folder / tokenizer_wordpiece.HUB_FILE).is_file():
-        model = _json(folder / tokenizer_wordpiece.HUB_FILE).get("model", {}).get("type")
-        is_bert = model == "WordPiece"
+        model = _json(folder / tokenizer_wordpiece.HUB_FILE).get("model")
+        is_bert = isinstance(model, dict) and model.get("type") == "WordPiece"
         tokenizer = (
             tokenizer_wordpiece.load_bert(folder, settings)
             if is_bert
@@ -98,8 +109,8 @@ def train(config: TokenizerTrainConfig) -> Path:
     size = sum(len(text.encode()) for text in sample.texts)
     what = f"{config.kind} vocabulary of {config.vocab_size:,}"
     what += f" from {len(sample.texts):,} documents, {size / 1e6:.1f} MB"
-    with console.status(f"learning a {what}"):
-        kind = tokenizer_sentencepiece if config.kind == "t5" else tokenizer_wordpiece
+    kind = tokenizer_sentencepiece if config.kind == "t5" else tokenizer_wordpiece
+    with _learning(console, f"learning a {what}"):
         contents = kind.learn(sample.texts, config)
     contents |= quarantined(sample.rejected, sample.found)
     say_unread(sample.rejected, sample.found, output)
@@ -137,6 +148,26 @@ def say_unread(rejected: list[read.Rejected], found: read.Found, folder: Path) -
             markup=False,
             soft_wrap=True,
         )
+
+
+@contextmanager
+def _learning(console: "Console", what: str) -> Iterator[None]:
+    """A line with the time gone by while the library learns, which tells nothing itself; off a terminal, before and
+    after."""
+    from rich import progress
+
+    began = time.monotonic()
+    if not console.is_terminal:
+        console.print(what, soft_wrap=True)
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task(what, total=None)
+        yield
+    console.print(f"learned in {time.monotonic() - began:.0f} s")
 
 
 class _Sample:

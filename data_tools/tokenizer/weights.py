@@ -4,6 +4,7 @@ A safetensors file is a little-endian uint64 with the size of a JSON header, the
 of the first and behind the last byte), and the tensors' bytes.
 """
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -30,8 +31,11 @@ def rewrite(path: Path, target: Path, rows: int, origin: Sequence[Sequence[int]]
     raw = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
     try:
         length = int(raw[:8].view("<u8")[0])
+        if length > size - 8:
+            raise ValueError(f"its header of {length} bytes ends behind the file of {size}")
         header: dict[str, Any] = orjson.loads(raw[8 : 8 + length].tobytes())
-    except (IndexError, ValueError) as error:
+        _check(header, size - 8 - length)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a safetensors file: {error}") from None
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     changed = [name for name, entry in tensors.items() if _ROWS.search(name) and entry["shape"][:1] == [rows]]
@@ -56,14 +60,25 @@ def rewrite(path: Path, target: Path, rows: int, origin: Sequence[Sequence[int]]
         for name, entry in tensors.items():
             begin, end = (8 + length + offset for offset in entry["data_offsets"])
             part = raw[begin:end]
-            if end > size:
-                temporary.unlink()
-                raise UserError(f"{path}: truncated: {name} ends at byte {end}, the file at {size}")
             stream.write(_rows(part, entry["dtype"], rows, origin) if name in changed else part.data)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(target)
     return changed
+
+
+def _check(header: dict[str, Any], size: int) -> None:
+    """ValueError unless every tensor lies in the file's `size` bytes of data and has as many as its shape says."""
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        (begin, end), shape, dtype = entry["data_offsets"], entry["shape"], entry["dtype"]
+        if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+            raise ValueError(f"{name}: offsets and shape are whole numbers")
+        if not begin <= end <= size:
+            raise ValueError(f"{name} has the bytes {begin} to {end}, but there are {size}")
+        if dtype in _FLOATS and math.prod(shape) * np.dtype(_FLOATS[dtype]).itemsize != end - begin:
+            raise ValueError(f"{name} has {end - begin} bytes, which are no {dtype} of shape {shape}")
 
 
 def _rows(raw: np.ndarray, dtype: str, rows: int, origin: Sequence[Sequence[int]]) -> bytes:

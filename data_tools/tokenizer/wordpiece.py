@@ -100,14 +100,9 @@ def load_bert(folder: Path, settings: dict[str, Any]) -> BertTokenizer:
 
 def load_t5(folder: Path) -> HubTokenizer:
     """Load a T5 folder that has tokenizer.json but no spiece.model."""
-    from tokenizers import Tokenizer as Hub
-
     path = folder / HUB_FILE
     content = path.read_bytes()
-    try:
-        vocabulary: dict[str, int] = Hub.from_str(content.decode()).get_vocab()
-    except Exception as error:  # the library raises bare Exception
-        raise UserError(f"{path}: not a tokenizer file: {error}") from None
+    vocabulary, described = _unigram(path, content)
     missing = [name for name in ("<pad>", "</s>", "<unk>") if name not in vocabulary]
     if missing:
         raise UserError(f"{path}: a T5 vocabulary needs {', '.join(missing)}")
@@ -121,19 +116,51 @@ def load_t5(folder: Path) -> HubTokenizer:
         vocab_size=max(vocabulary.values()) + 1,
         special=special,
         special_names={vocabulary[name]: name for name in ("<pad>", "</s>", "<unk>", *names)},
-        hub=_text_only(Hub.from_str(_without_special_pieces(content, {"<pad>", "</s>", *names}))),
+        hub=_text_only(_without_special_pieces(path, described, {"<pad>", "</s>", *names})),
     )
 
 
-def _without_special_pieces(content: bytes, names: set[str]) -> str:
-    """tokenizer.json of a unigram whose special pieces match no text: a NUL before the name, ids kept."""
-    hub = orjson.loads(content)
-    hub["added_tokens"] = []
-    vocabulary = hub["model"]["vocab"]
-    hub["model"]["vocab"] = [
-        ["\0" + piece if piece in names else piece, score] for piece, score in vocabulary
+def _unigram(path: Path, content: bytes) -> tuple[dict[str, int], dict[str, Any]]:
+    """(vocabulary, the whole file) of a tokenizer.json; UserError for other models, ids that lie far apart, damage."""
+    from tokenizers import Tokenizer as Hub
+
+    try:
+        described: dict[str, Any] = orjson.loads(content)
+        model = described["model"]
+        if model["type"] != "Unigram" or not all(
+            isinstance(score, (int, float)) for _, score in model["vocab"]
+        ):
+            raise ValueError(f"a Unigram model is expected, not {model['type']!r}")
+        return _dense(Hub.from_str(content.decode()).get_vocab()), described
+    except BaseException as error:  # the library raises bare Exception, and panics are of BaseException
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise UserError(f"{path}: not a tokenizer file: {type(error).__name__}: {error}") from None
+
+
+def _dense(vocabulary: dict[str, int]) -> dict[str, int]:
+    """The vocabulary, whose ids size tables; ValueError when they do not number its pieces."""
+    most = 2 * len(vocabulary) + 1000  # some leave gaps
+    for piece, number in vocabulary.items():
+        if type(number) is not int or not 0 <= number < most:
+            raise ValueError(
+                f"{piece!r} has the id {number!r:.40}; {len(vocabulary)} pieces are numbered from 0"
+            )
+    return vocabulary
+
+
+def _without_special_pieces(path: Path, hub: dict[str, Any], names: set[str]) -> Any:
+    """The tokenizer of a unigram whose special pieces match no text: a NUL before the name, ids kept."""
+    from tokenizers import Tokenizer as Hub
+
+    vocabulary = [
+        ["\0" + piece if piece in names else piece, score] for piece, score in hub["model"]["vocab"]
     ]
-    return orjson.dumps(hub).decode()
+    hub = hub | {"added_tokens": [], "model": hub["model"] | {"vocab": vocabulary}}
+    try:
+        return Hub.from_str(orjson.dumps(hub).decode())
+    except Exception as error:  # bare, as above
+        raise UserError(f"{path}: not a tokenizer file: {error}") from None
 
 
 def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes]:
@@ -239,8 +266,15 @@ def _bert_vocabulary(folder: Path) -> dict[str, int]:
             names = path.read_text("utf-8").removesuffix("\n").split("\n")
             return {name.rstrip("\r"): number for number, name in enumerate(names)}
         path = folder / HUB_FILE
-        return dict(orjson.loads(path.read_bytes())["model"]["vocab"])
-    except (UnicodeDecodeError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        return _dense(dict(orjson.loads(path.read_bytes())["model"]["vocab"]))
+    except (
+        UnicodeDecodeError,
+        orjson.JSONDecodeError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise UserError(f"{path}: not a BERT vocabulary: {error}") from None
 
 

@@ -5,16 +5,28 @@ Windows run across documents and shards; what is left at the end (less than one 
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 
-class Windows:
-    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), in order."""
+class Sliced(Protocol):
+    """An array whose slices are made when they are asked for."""
 
-    def __init__(self, tokens: Sequence[np.ndarray], length: int) -> None:
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> np.ndarray: ...
+
+
+class Windows:
+    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), or what gives slices of one, in
+    order."""
+
+    def __init__(self, tokens: Sequence["np.ndarray | Sliced"], length: int) -> None:
         # As plain arrays: a slice of a numpy.memmap takes several times as long.
-        self._tokens = [np.asarray(shard) for shard in tokens if len(shard)]
+        self._tokens = [
+            np.asarray(shard) if isinstance(shard, np.ndarray) else shard for shard in tokens if len(shard)
+        ]
         self._ends = np.cumsum([len(shard) for shard in self._tokens], dtype=np.int64)
         self.length = length
         self.tokens = int(self._ends[-1]) if len(self._ends) else 0

@@ -5,6 +5,8 @@ Every finding is printed once and its input kept in --out; `python -m tests.fuzz
 
 import argparse
 import hashlib
+import importlib.util
+import os
 import sys
 import tempfile
 import time
@@ -21,6 +23,8 @@ def main() -> None:
     parser.add_argument("--engine", choices=("atheris", "hypothesis"), default=None)
     options = parser.parse_args()
     engine = options.engine or _engine()
+    if folder := os.environ.get("TAIXUE_FUZZ_NATIVE"):
+        _use(Path(folder))
     if engine == "atheris" and not options.inputs:
         import atheris
 
@@ -36,9 +40,12 @@ def main() -> None:
         from .seeds import seeds
 
         findings = _Findings(options.out)
+        options.out.mkdir(exist_ok=True)
+        last = options.out / "last"
 
         def one(data: bytes) -> None:
             findings.runs += 1
+            last.write_bytes(data)  # of a crash, which nothing else can tell
             try:
                 run(data, Path(folder))
             except Exception as error:
@@ -53,6 +60,18 @@ def main() -> None:
         else:
             _hypothesis(one, start, options.seconds)
         findings.finish()
+
+
+def _use(folder: Path) -> None:
+    """The extension of data_tools that was built into this folder, in place of the usual one."""
+    name = "taixue.data_tools._native"
+    (path,) = (folder / "taixue" / "data_tools").glob("_native.*")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    print(f"with {path}")
 
 
 class _Findings:

@@ -9,6 +9,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taixue.data_tools.shards import sidecar
+
 from .targets import FORMATS, TARGETS
 
 _TEXTS = [
@@ -33,6 +35,20 @@ def seeds() -> Iterator[bytes]:
             yield bytes([number, 0, 0]) + _vocabulary()
         elif target.__name__ == "read_index":
             yield bytes([number, 0, 5]) + _index()
+        elif target.__name__ == "read_sidecar":
+            yield bytes([number, 0, 0]) + _sidecar()
+        elif target.__name__ == "read_manifest":
+            yield bytes([number, 0, 0]) + _MANIFEST
+        elif target.__name__ == "read_tokenizer":
+            yield bytes([number, 0, 0]) + _hub(
+                "Unigram", [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["一", -1.0]]
+            )
+            pieces = dict(zip(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "一"), range(6), strict=True))
+            yield bytes([number, 0, 0]) + _hub("WordPiece", pieces)
+            yield bytes([number, 1, 0]) + _vocabulary()
+            yield bytes([number, 2, 0]) + "\n".join(pieces).encode()
+        elif target.__name__ == "read_tensors":
+            yield bytes([number, 0, 0]) + _tensors()
 
 
 def _files() -> list[tuple[str, bytes]]:
@@ -80,3 +96,41 @@ def _index() -> bytes:
     header = b"MMIDIDX\0\0" + (1).to_bytes(8, "little") + b"\x08"
     counts = (2).to_bytes(8, "little") + (3).to_bytes(8, "little")
     return header + counts + lengths.tobytes() + offsets.tobytes() + boundaries.tobytes()
+
+
+_MANIFEST = orjson.dumps(
+    {
+        "tokenizer": {"sha256": "a", "kind": "t5", "library": "b", "vocab_size": 9, "eos_id": 1},
+        "shards": [
+            {
+                "name": "train-a-00000",
+                "split": "train",
+                "source": "a",
+                "documents": 1,
+                "tokens": 2,
+                "bytes": 3,
+            }
+            | {"bin_sha256": "0", "idx_sha256": "0", "ann_sha256": ""}
+        ],
+    }
+)
+
+
+def _sidecar() -> bytes:
+    header = orjson.dumps(
+        {"columns": sidecar.BASE_COLUMNS, "pos": ["", "n"], "entity": [""], "relation": [""]}
+    )
+    head = b"TXANN\0\0\0" + b"".join(number.to_bytes(4, "little") for number in (1, 4))
+    head += b"".join(number.to_bytes(8, "little") for number in (3, len(header)))
+    body = head.ljust(64, b"\0") + header
+    return body + bytes(-len(body) % 64) + bytes([1, 1, 0, 0] * 3)
+
+
+def _hub(kind: str, vocabulary: object) -> bytes:
+    model = {"type": kind, "vocab": vocabulary, "unk_id": 2, "unk_token": "[UNK]"}
+    return orjson.dumps({"version": "1.0", "added_tokens": [], "model": model})
+
+
+def _tensors() -> bytes:
+    header = orjson.dumps({"shared.weight": {"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}})
+    return len(header).to_bytes(8, "little") + header + bytes(24)

@@ -21,7 +21,9 @@ from taixue.data_tools import native, read
 from taixue.data_tools.annotate import words
 from taixue.data_tools.annotate.layered_text import Characters
 from taixue.data_tools.read import ReadOptions
-from taixue.data_tools.shards import indexed
+from taixue.data_tools.shards import indexed, manifest, sidecar
+from taixue.data_tools.tokenizer import weights
+from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..data_tools.native.conftest import plain
 
@@ -166,6 +168,49 @@ def read_index(payload: bytes, one: int, two: int, folder: Path) -> None:
         )
 
 
+def read_sidecar(payload: bytes, one: int, two: int, folder: Path) -> None:
+    """An .ann: rows of a known type that can be read to the last byte, or UserError."""
+    (folder / "a.ann").write_bytes(payload)
+    with suppress(UserError):
+        reader = sidecar.Reader(folder / "a")
+        assert not reader.rows.dtype.hasobject
+        assert all(isinstance(name, str) for key in ("pos", "entity", "role") for name in reader.names(key))
+        reader.rows.tobytes()
+        reader.rows.tolist()
+
+
+def read_manifest(payload: bytes, one: int, two: int, folder: Path) -> None:
+    """corpus.json and a shard's manifest, or UserError."""
+    (folder / manifest.CORPUS_FILE).write_bytes(payload)
+    for read_one in (
+        lambda: manifest.read_corpus(folder),
+        lambda: manifest.read_shard(folder / manifest.CORPUS_FILE),
+    ):
+        with suppress(UserError):
+            read_one()
+
+
+def read_tokenizer(payload: bytes, one: int, two: int, folder: Path) -> None:
+    """A folder of one hostile file: a tokenizer whose ids are in its vocabulary, or UserError."""
+    own = folder / "tokenizer"
+    own.mkdir(exist_ok=True)
+    for path in own.iterdir():
+        path.unlink()
+    (own / ("tokenizer.json", "spiece.model", "vocab.txt")[one % 3]).write_bytes(payload)
+    with suppress(UserError):
+        tokenizer = load_tokenizer(own)
+        ids, _ = tokenizer.encode_joined(["一 a\n１", "", "<s>"])
+        assert ids.min() >= 0
+        assert ids.max() < tokenizer.vocab_size
+
+
+def read_tensors(payload: bytes, one: int, two: int, folder: Path) -> None:
+    """Rows of a safetensors file changed, or UserError."""
+    (folder / "a.safetensors").write_bytes(payload)
+    with suppress(UserError):
+        weights.rewrite(folder / "a.safetensors", folder / "b.safetensors", 3, [[2], [0, 1], []])
+
+
 def _matches(listed: list[str], texts: list[str]) -> tuple[object, ...]:
     matcher = native.KeywordMatcher(listed)
     return matcher.find_all(texts), matcher.longest(texts), matcher.counts(texts)
@@ -194,3 +239,4 @@ def _equal(ours: object, theirs: object) -> bool:
 
 
 TARGETS = (read_file, read_file, read_file, clean_text, hash_text, cut_words, read_vocabulary, read_index)
+TARGETS += (read_sidecar, read_manifest, read_tokenizer, read_tensors)

@@ -22,6 +22,10 @@ END_PUNCTUATION = "。．.！!？?…；;”\"」』’'"
 BULLETS = "•‣▶►➤➢●○■□▪▫◆◇★☆※·◦∙*-"
 # Full-width punctuation that Chinese text is written with and that NFKC would make half-width.
 FULLWIDTH_PUNCTUATION = "，！？：；（）［］｛｝～…"
+# Its vertical and small forms, which NFKC would make half-width as well: they become the usual full-width ones.
+FULLWIDTH_OF = str.maketrans(
+    "︐︓︔︕︖︙︵︶︷︸﹇﹈﹐﹔﹕﹖﹗﹙﹚﹛﹜", "，：；！？…（）｛｝［］，；：？！（）｛｝"
+)
 
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE1000))
 _LATIN = (range(0x250), range(0x1E00, 0x1F00), range(0xFF21, 0xFF5B))

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from functools import cache
 
-from .characters import FULLWIDTH_PUNCTUATION, is_newline, is_removed
+from .characters import FULLWIDTH_OF, FULLWIDTH_PUNCTUATION, is_newline, is_removed
 from .html import without_html
 from .rules import NormalizeRules
 
@@ -16,7 +16,7 @@ def normalize(text: str, rules: NormalizeRules) -> str:
     if rules.html:
         text = without_html(text)
     if rules.nfkc:
-        text = compatibility(text, kept(rules))
+        text = compatibility(text, rules)
     if rules.control:
         text = "".join(character for character in text if not _is_removed(character))
     if rules.whitespace:
@@ -29,11 +29,17 @@ def kept(rules: NormalizeRules) -> str:
     return rules.keep + (FULLWIDTH_PUNCTUATION if rules.keep_fullwidth_punctuation else "")
 
 
-def compatibility(text: str, kept: str) -> str:
+def widened(rules: NormalizeRules) -> dict[int, int]:
+    """Code points that become kept ones, and what they become."""
+    found = FULLWIDTH_OF if rules.keep_fullwidth_punctuation else {}
+    return {point: wide for point, wide in found.items() if chr(point) not in rules.keep}
+
+
+def compatibility(text: str, rules: NormalizeRules) -> str:
     """NFKC of what is between the kept characters."""
-    if not kept:
+    if not kept(rules):
         return unicodedata.normalize("NFKC", text)
-    parts = re.split(f"([{re.escape(kept)}])", text)
+    parts = re.split(f"([{re.escape(kept(rules))}])", text.translate(widened(rules)))
     parts[::2] = [unicodedata.normalize("NFKC", part) for part in parts[::2]]
     return "".join(parts)
 

@@ -19,8 +19,9 @@ from taixue.data_tools.annotate.layered_text import IS_BLANK, Characters, Layers
 from taixue.data_tools.shards import sidecar
 from taixue.data_tools.shards.sidecar import Reader, Writer
 from taixue.data_tools.tokenizer.base import Tokenizer
+from taixue.data_tools.tokenizer.config import TokenizerTrainConfig
 from taixue.data_tools.tokenizer.sentencepiece import SentencePieceTokenizer
-from taixue.data_tools.tokenizer.store import load_tokenizer
+from taixue.data_tools.tokenizer.store import load_tokenizer, train
 
 from ..texts import make_texts
 
@@ -65,7 +66,7 @@ def _expected(
     for text, base in zip(texts, characters.begins.tolist(), strict=True):
         out: list[tuple[int, ...]] = []
         spans = _spans(tokenizer, text)
-        last_word, last_entity, last_connective = None, 0, 0
+        last_word, last_entity, last_connective, was_blank = None, 0, 0, False
         ends = [begin for begin, _ in spans[1:]] + [len(text)]
         for number, (begin, own_end) in enumerate(spans):
             # Of the tokens that one character becomes each has it; the space put before a text has none.
@@ -95,7 +96,9 @@ def _expected(
                         flags |= kind
                 entity_number, entity = _held(layers.entities, base + places[0], base + places[-1])
                 connective_number, connective = _held(layers.connectives, base + places[0], base + places[-1])
-            if word != last_word or not places:
+            continues = was_blank and not places and spans[number - 1][0] == begin
+            was_blank = not places and not is_added
+            if (word != last_word or not places) and not continues:
                 flags |= sidecar.UNIT
             if entity_number and entity_number != last_entity:
                 flags |= sidecar.ENTITY
@@ -260,7 +263,7 @@ def test_records_of_other_tools(tmp_path: Path, t5: Tokenizer) -> None:
             "connectives": [],
             "clauses": [0],
             "sentences": [0],
-            "heads": [[0, 1, "SBV"], [1, -1, "HED"], [2, 1, "VOB"]],
+            "heads": [[0, 1, "SBV"], [1, -1, "HED"], [2, 1, "VOB"], [3, 1, "WP"]],
             "roles": [[1, 0, 2, "A0"], [1, 4, 6, "A1"]],
         },
         {"sha256": hashlib.sha256(bad.encode()).hexdigest(), "words": [[0, 99, "X"]]},
@@ -296,9 +299,10 @@ def test_records_of_other_tools(tmp_path: Path, t5: Tokenizer) -> None:
 @given(sizes=st.lists(st.integers(0, 50), max_size=5))
 @settings(max_examples=25, deadline=None)
 def test_sidecar_round_trip(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
-    schema = {"columns": [["flags", "u1"], ["head", "<i2"]], "pos": ["", "名词"]}
+    columns = [list(column) for column in sidecar.BASE_COLUMNS + sidecar.HEAD_COLUMNS]
+    schema = {"columns": columns, "pos": ["", "名词"]}
     dtype = sidecar.row_dtype(schema)
-    rows = [np.frombuffer(np.random.default_rng(size).bytes(3 * size), dtype) for size in sizes]
+    rows = [np.frombuffer(np.random.default_rng(size).bytes(7 * size), dtype) for size in sizes]
     prefix = tmp_path_factory.mktemp("ann") / "train-a-00000"
     with Writer(prefix, schema) as writer:
         for part in rows:
@@ -328,6 +332,9 @@ def test_damaged_sidecars_are_errors(tmp_path: Path) -> None:
         (b"x" + raw[1:], "not an annotation sidecar"),
         (raw[:8] + b"\2" + raw[9:], "version 2"),
         (raw.replace(b"flags", b"fl\xffgs"), "header cannot be read"),
+        (raw.replace(b'"flags","u1"', b'"flags","O" '), "unknown columns"),
+        (raw.replace(b'"flags","u1"', b'"flags","V9"'), "unknown columns"),
+        (raw.replace(b'"flags","u1"', b'"flags","i1"'), "unknown columns"),
     ):
         path.write_bytes(wrong)
         with pytest.raises(UserError, match=message):
@@ -341,3 +348,23 @@ def test_an_unfinished_writer_leaves_nothing(tmp_path: Path) -> None:
     with Writer(tmp_path / "a", {"columns": sidecar.BASE_COLUMNS}):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_bytes_of_a_mark_without_width_are_one_unit(tmp_path: Path, fused: bool) -> None:
+    (tmp_path / "in.txt").write_text("\n".join(make_texts(200, seed=3)), "utf-8")
+    config = TokenizerTrainConfig(
+        inputs=(str(tmp_path / "in.txt"),), output=str(tmp_path / "t"), vocab_size=700, byte_fallback=True
+    )
+    tokenizer = load_tokenizer(train(config))
+    annotator = _with_lexicon(True, True, True, fused)
+    text = "我们\u200d\u2060学习\xad\x85天气\u200d"
+    row = _rows(annotator, tokenizer, [text])[0]
+    pieces = tokenizer.pieces(tokenizer.encode([text])[0])
+    units = "".join(
+        ("|" if flags & sidecar.UNIT else "") + piece
+        for piece, (flags, *_) in zip(pieces, row.tolist(), strict=True)
+    )
+    assert units == (
+        "|▁我们|<0xE2><0x80><0x8D>|<0xE2><0x81><0xA0>|学习|<0xC2><0xAD>|<0xC2><0x85>|天气|<0xE2><0x80><0x8D>"
+    )

@@ -214,3 +214,14 @@ def test_what_is_utf8(parts: list[bytes], ahead: int) -> None:
             native.batch(content, np.array([len(content)]))
     else:
         assert native.batch(content, np.array([len(content)]))[0] == content
+
+
+def test_vertical_and_small_forms_keep_their_width() -> None:
+    forms, wide = "︐︑︒︓︔︕︖︙︵︶﹇﹈﹐﹔﹕﹖﹗﹙﹚﹛﹜", "，、。：；！？…（）［］，；：？！（）｛｝"
+    texts = [f"字{forms}字", f"e\u0301{forms}"]  # the second needs the whole algorithm
+    with plain():
+        expected = list(native.normalize(texts))
+    assert expected == list(native.normalize(texts)) == [f"字{wide}字", f"é{wide}"]
+    rules = native.NormalizeRules(keep_fullwidth_punctuation=False)
+    assert native.normalize(["︐﹗"], rules) == [",!"]
+    assert native.normalize(["︐﹗"], native.NormalizeRules(keep="﹗")) == ["，﹗"]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from megatron.core.datasets.indexed_dataset import IndexedDataset, IndexedDatasetBuilder
 
 from taixue import UserError
+from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.shards.indexed import Reader, Writer, index_size, token_dtype
+from taixue.data_tools.shards.manifest import CORPUS_FILE, CorpusManifest, TokenizerRecord, write
 
 
 def _write(prefix: Path, documents: list[list[int]], dtype: np.dtype, batch: int = 2) -> None:
@@ -90,3 +92,18 @@ def test_damage_is_found(tmp_path: Path) -> None:
     prefix.with_suffix(".bin").unlink()
     with pytest.raises(UserError, match=r"a\.bin: missing"):
         Reader(prefix)
+
+
+def test_types_that_no_ids_have_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "a", [[1, 2], [3]], np.dtype(np.int32))
+    raw = (tmp_path / "a.idx").read_bytes()
+    (tmp_path / "a.idx").write_bytes(raw[:17] + b"\7" + raw[18:])
+    with pytest.raises(UserError, match="tokens of float32; ids are whole numbers"):
+        Reader(tmp_path / "a")
+
+
+def test_a_corpus_without_shards_is_an_error(tmp_path: Path) -> None:
+    record = TokenizerRecord(sha256="a", kind="t5", library="b", vocab_size=9, eos_id=1)
+    write(tmp_path / CORPUS_FILE, CorpusManifest(tokenizer=record, shards=()))
+    with pytest.raises(UserError, match="lists no shards; at least 1 is needed"):
+        open_corpus(tmp_path, "train")

@@ -74,6 +74,7 @@ def test_fullwidth_punctuation_can_be_kept(tmp_path: Path) -> None:
     assert model == (folders[1] / "spiece.model").read_bytes()
     assert b"/tmp" not in model, "the path of a passing file is no part of a model"
     ours, theirs = load_tokenizer(folders[0]), AutoTokenizer.from_pretrained(folders[0])
+    assert ours.decode(ours.encode(["你好︐﹐︕﹙﹚"])[0]) == "你好，，！（）"
     text = "你好，世界！（真的吗？）ＡＢ１２：好；"
     ids = ours.encode([text])[0]
     assert ours.decode(ids) == "你好，世界！（真的吗？）AB12：好；"

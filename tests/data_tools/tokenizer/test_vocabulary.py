@@ -53,6 +53,18 @@ def test_extension(tmp_path: Path, model: Path) -> None:
         assert old.pieces(a) == new.pieces(b)
 
 
+@pytest.mark.parametrize("word", ["<extra_id_0>", "<extra_id_999>", "</s>", "<pad>", "<unk>", "a\0b"])
+def test_special_tokens_are_no_words(tmp_path: Path, model: Path, word: str) -> None:
+    with pytest.raises(UserError, match="is a special token or holds"):
+        extend(model, [word], tmp_path / "new")
+
+
+@pytest.mark.parametrize("word", ["[MASK]", "[unused1]", "<extra_id_0>"])
+def test_special_tokens_of_bert_are_no_words(tmp_path: Path, bert_folder: Path, word: str) -> None:
+    with pytest.raises(UserError, match=r"none of the 1 words is new"):
+        extend(bert_folder, [word], tmp_path / "new")
+
+
 def test_stock_tokenizer_agrees(tmp_path: Path, model: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -145,3 +157,38 @@ def test_means_in_every_precision(tmp_path: Path, dtype: str) -> None:
         made = np.frombuffer(body, {"F16": "<f2", "F64": "<f8"}[dtype])
     expected = np.array([values[2], values[:2].mean(axis=0), values.mean(axis=0)])
     assert np.allclose(made.reshape(3, 2), expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", b'{"model": {"type": "WordPiece", "vocab": {"[PAD]": 0, "[UNK]": 9999999999}}}'),
+        ("tokenizer.json", b'{"model": {"type": "WordPiece", "vocab": {"[PAD]": "0"}}}'),
+        ("tokenizer.json", b'{"model": {"type": "WordPiece", "vocab": 3}}'),
+        ("tokenizer.json", b'{"model": []}'),
+        ("tokenizer.json", b'{"model": {"type": "BPE", "vocab": {"<pad>": 0}, "merges": []}}'),
+        ("tokenizer.json", b'{"model": {"type": "Unigram", "vocab": [["<pad>"]]}}'),
+        ("spiece.model", b""),
+    ],
+)
+def test_hostile_tokenizers_are_errors(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"shape": [3, 2], "data_offsets": [0, 99]},
+        {"shape": [3, -2], "data_offsets": [0, 24]},
+        {"shape": [3, 9], "data_offsets": [0, 24]},
+        {"shape": 3, "data_offsets": [0, 24]},
+        {"shape": [3, 2], "data_offsets": [24, 0]},
+    ],
+)
+def test_hostile_weights_are_errors(tmp_path: Path, entry: dict[str, object]) -> None:
+    header = orjson.dumps({"shared.weight": {"dtype": "F32"} | entry})
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+    with pytest.raises(UserError, match="not a safetensors file"):
+        weights.rewrite(tmp_path / "a.safetensors", tmp_path / "b.safetensors", 3, [[2]])

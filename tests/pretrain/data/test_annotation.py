@@ -154,12 +154,28 @@ def test_units_that_are_none(
         check_digests(run, 0, 1)
 
 
-def test_corpora_annotated_differently(annotated: Path, tmp_path: Path, bert_folder: Path) -> None:
-    other = make_corpus(tmp_path / "other", bert_folder, {"web": make_texts(20)}, annotate={"names": False})
+def test_names_of_several_corpora_are_one_list(annotated: Path, tmp_path: Path, bert_folder: Path) -> None:
+    """Corpora with other lexicons: a name has one number, whatever its number in a corpus."""
+    lexicon = tmp_path / "list"
+    lexicon.write_text("天气\n学习\n", "utf-8")
+    settings = {"lexicons": [{"path": str(lexicon), "type": "topic"}], "lexicon_on_words": False}
+    other = make_corpus(tmp_path / "other", bert_folder, {"web": make_texts(80)}, annotate=settings)
     run = _run(annotated, bert_folder)
     sources = (*run.data.sources, SourceConfig(corpus=str(other)))
-    run = run.model_copy(update={"data": run.data.model_copy(update={"sources": sources})})
-    with pytest.raises(
-        UserError, match=r"its entity differ from those of .*; build both corpora with the same"
-    ):
-        _open(run)
+    data = _open(run.model_copy(update={"data": run.data.model_copy(update={"sources": sources})}))
+    first, second = (
+        sidecar.Reader(folder / open_corpus(folder, "train").shards[0].entry.name)
+        for folder in (annotated, other)
+    )
+    entity = data.schema["entity"]
+    assert entity == [*first.names("entity"), "topic"] != second.names("entity")
+    rows = data.sources[-1].train_rows
+    assert rows is not None
+    out = np.zeros((1, rows.length, second.rows.itemsize), np.uint8)
+    rows.gather(np.array([0]), out)
+    made, stored = out[0].view(second.rows.dtype)[:, 0], second.rows[: rows.length]
+    assert (stored["entity"] > 0).any()
+    names = second.names("entity")
+    assert [entity[k] for k in made["entity"]] == [names[k] for k in stored["entity"]]
+    for column in ("flags", "pos", "connective"):
+        assert np.array_equal(made[column], stored[column])

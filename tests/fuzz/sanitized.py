@@ -1,0 +1,34 @@
+"""`python -m tests.fuzz.sanitized --seconds 1200`: the fuzz with C++ that ends at a wrong memory access.
+
+The extensions are built with the address and undefined-behaviour sanitizers into build/sanitized (once, minutes), and
+tests.fuzz runs with them under GCC's libasan. Arguments are those of tests.fuzz.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path("build/sanitized")
+
+
+def main() -> None:
+    build = [sys.executable, "setup.py", "build_ext"]
+    build += ["--build-lib", str(FOLDER / "lib"), "--build-temp", str(FOLDER / "temp")]
+    subprocess.run(build, check=True, env=os.environ | {"TAIXUE_SANITIZE": "1"})
+    libraries = [
+        subprocess.check_output(["gcc", f"-print-file-name={name}.so"], text=True).strip()
+        for name in ("libasan", "libubsan", "libstdc++")
+    ]
+    own = {
+        "LD_PRELOAD": " ".join(libraries),
+        # Python's own allocations are not followed to their end; mapped memory is asked for with some to spare.
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "PYTHONMALLOC": "malloc",
+        "TAIXUE_FUZZ_NATIVE": str(FOLDER / "lib"),
+    }
+    sys.exit(subprocess.call([sys.executable, "-m", "tests.fuzz", *sys.argv[1:]], env=os.environ | own))
+
+
+if __name__ == "__main__":
+    main()
