@@ -20,6 +20,7 @@ from taixue.base import files
 from ..shards import manifest
 from ..config import CorpusBuildConfig
 from ..passes import record
+from ..passes.contamination import COUNTS, merge_sets
 from ..passes.statistics import statistics_path
 from .needed import schedule
 from ..passes.survivors import CONTAMINATED_FOLDER, contaminated_path
@@ -137,7 +138,10 @@ def _steps(config: CorpusBuildConfig, shards: list[InputShard]) -> Iterator[_Ste
         documents, size = documents - gone, size - gone_size
         is_lines = name == "repeated paragraphs"
         paragraphs = sum(count.get("paragraphs", 0) for count in counts)
-        yield _Step(name, documents, size, {"paragraphs": paragraphs} if is_lines else {})
+        details = {"paragraphs": paragraphs} if is_lines else {}
+        if name == "decontaminate":
+            details = {"evaluation sets": merge_sets(entry["evaluation sets"] for entry in written)}
+        yield _Step(name, documents, size, details)
     made = [_manifest(shard, split) for shard in shards for split in SPLITS]
     details = {"tokens": sum(one.tokens for one in made)}
     if config.annotate:
@@ -219,6 +223,12 @@ def _report(console: Console, output: Path, shards: tuple[InputShard, ...], flow
                 f"{step['source']}: {step['step']}: {step['removed_documents']:,} documents, "
                 f"{step['removed_bytes'] / 1e6:.2f} MB removed"
             )
+    sets = merge_sets(step["details"].get("evaluation sets", {}) for step in flow["steps"])
+    if sets:
+        table = Table("evaluation set", *COUNTS, title="Evaluation sets: what is looked for, and documents removed")
+        for name, entry in sets.items():
+            table.add_row(name, *(f"{entry[count]:,}" for count in COUNTS))
+        console.print(table)
     rejected = sum(step["details"].get("rejected", 0) for step in flow["steps"])
     if rejected:
         console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")

@@ -11,6 +11,7 @@ import orjson
 from taixue.base import files
 
 from .. import native
+from ..clean.config import NormalizeConfig
 from ..config import DecontaminateConfig
 from ..shards import manifest
 from . import record
@@ -41,13 +42,14 @@ class Survivors:
             for name in ("exact duplicates", "near duplicates", "repeated paragraphs", "decontaminate")
         }
         self._listed: list[dict[str, object]] = []
+        self._hits: Counter[int] = Counter()  # documents by evaluation file
         self.inputs: tuple[manifest.InputRecord, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[native.Texts, np.ndarray, np.ndarray, int]]:
-        config = self._shard.config.decontaminate
+        sets = _evaluation_sets_of(self._shard)
         for texts, sizes, numbers, amount in self._unique():
-            if config is not None:
-                clear = self._clear(_evaluation_sets(config), texts, sizes, numbers)
+            if sets is not None:
+                clear = self._clear(sets, texts, sizes, numbers)
                 texts, sizes, numbers = _select(texts, clear), sizes[clear], numbers[clear]
             yield texts, sizes, numbers, amount
         self._publish()
@@ -106,14 +108,15 @@ class Survivors:
     ) -> np.ndarray:
         """Places of the texts that share nothing with the evaluation sets; the others are listed."""
         clear = np.ones(len(texts), bool)
-        for place, file, begin, end in sets.find(texts):
+        for place, owner, begin, end in sets.find(texts):
+            self._hits[owner] += 1
             text = texts[place]
             text = text.decode() if isinstance(text, bytes) else text
             clear[place] = False
             self._listed.append(
                 {
                     "document": int(numbers[place]),
-                    "evaluation": file,
+                    "evaluation": sets.files[owner],
                     "shared": text[begin:end],
                     "text": text[:_EXCERPT],
                 }
@@ -123,12 +126,15 @@ class Survivors:
 
     def _publish(self) -> None:
         shard = self._shard
-        if shard.config.decontaminate is not None:
+        sets = _evaluation_sets_of(shard)
+        facts: dict[str, object] = {name: dict(counts) for name, counts in self._counts.items()}
+        if sets is not None:
+            facts["evaluation sets"] = sets.counts(self._hits)
             path = contaminated_path(shard)
             path.parent.mkdir(exist_ok=True)
             files.remove_temporaries(path)
             files.write(path, b"".join(orjson.dumps(line) + b"\n" for line in self._listed))
-        write_statistics(shard, "write", {name: dict(counts) for name, counts in self._counts.items()})
+        write_statistics(shard, "write", facts)
 
 
 def contaminated_path(shard: InputShard) -> Path:
@@ -142,6 +148,11 @@ def _select(texts: native.Texts, which: np.ndarray) -> native.Texts:
     return texts.select(which) if hasattr(texts, "select") else [texts[place] for place in which.tolist()]
 
 
+def _evaluation_sets_of(shard: InputShard) -> EvaluationSets | None:
+    config = shard.config
+    return config.decontaminate and _evaluation_sets(config.decontaminate, config.normalize)
+
+
 @lru_cache(maxsize=1)
-def _evaluation_sets(config: DecontaminateConfig) -> EvaluationSets:
-    return EvaluationSets(config)
+def _evaluation_sets(config: DecontaminateConfig, normalize: NormalizeConfig | None) -> EvaluationSets:
+    return EvaluationSets(config, [normalize] if normalize else [])

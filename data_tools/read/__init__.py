@@ -12,6 +12,7 @@ All but parquet and arrow also with .gz, .zst or .xz. `hf:owner/name[:config][:s
 from .documents import batches, documents
 from .find import COMPRESSIONS, FORMATS, expansion, find_files, is_compressed, is_whole, whole
 from .records import Piece, ReadOptions, Rejected
+from .rows import rows
 
 __all__ = [
     "COMPRESSIONS",
@@ -25,5 +26,6 @@ __all__ = [
     "find_files",
     "is_compressed",
     "is_whole",
+    "rows",
     "whole",
 ]

@@ -65,7 +65,7 @@ def parquet_texts(
     piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
 ) -> Iterator[str]:
     """Documents of the row groups that start in the piece."""
-    arrow = _pyarrow(piece)
+    arrow = pyarrow_for(piece)
     text_field = field(options.text_field)
     with reading(Path(piece.path)):
         try:
@@ -93,7 +93,7 @@ def _begin(group: Any) -> int:
 
 def arrow_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
     """Documents of an arrow file, in the stream format of Hugging Face's datasets or in the file format."""
-    arrow = _pyarrow(piece)
+    arrow = pyarrow_for(piece)
     text_field = field(options.text_field)
     with reading(Path(piece.path)):
         try:
@@ -152,7 +152,7 @@ def _check_columns(names: list[str], text_field: Field) -> None:
         raise DamagedError(f"no field {missing[0]!r}; its fields: {shown}")
 
 
-def _pyarrow(piece: Piece) -> Any:
+def pyarrow_for(piece: Piece) -> Any:
     try:
         import pyarrow
         import pyarrow.ipc
