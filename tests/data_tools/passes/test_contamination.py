@@ -35,7 +35,8 @@ def test_every_field_with_text_is_covered_and_counted(tmp_path: Path) -> None:
     _write(tmp_path)
     sets = EvaluationSets(DecontaminateConfig(inputs=(str(tmp_path),), preset="fewclue"))
     covered = sets.coverage["pairs"]
-    assert covered["rows"] == 4 and covered["texts"] == 8  # no labels
+    assert covered["rows"] == 4
+    assert covered["texts"] == 8
     assert (covered["clauses"], covered["lines"], covered["not covered"]) == (7, 1, 0)
     counts = [sets.counts(hits) for hits in ({0: 2}, {0: 1})]  # type: ignore[arg-type]
     assert merge_sets(counts)["pairs"]["documents"] == 3
