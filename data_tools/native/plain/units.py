@@ -1,8 +1,8 @@
 """Twin of units.cc: a text as units that are compared.
 
 A unit is a hanzi, kana or hangul, or a run of other letters and digits; everything else only separates. Characters
-count in their canonical form: NFKC (width, radicals, circled digits, unit signs), lower case, and one form for traditional,
-simplified and variant hanzi. A word's hash is the sum of its characters', each mixed with its place.
+count in their canonical form: NFKC (width, radicals, circled digits, unit signs), lower case, and one form for
+traditional, simplified and variant hanzi. A word's hash is the sum of its characters', each mixed with its place.
 """
 
 import unicodedata
