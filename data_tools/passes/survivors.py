@@ -150,7 +150,9 @@ def _select(texts: native.Texts, which: np.ndarray) -> native.Texts:
 
 def _evaluation_sets_of(shard: InputShard) -> EvaluationSets | None:
     config = shard.config
-    return config.decontaminate and _evaluation_sets(config.decontaminate, config.normalize)
+    if config.decontaminate is None:
+        return None
+    return _evaluation_sets(config.decontaminate, config.normalize)
 
 
 @lru_cache(maxsize=1)
