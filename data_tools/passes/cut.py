@@ -148,7 +148,7 @@ def _token_settings(config: CorpusBuildConfig, tokenizer: Tokenizer) -> dict[str
         "shuffle": config.shuffle,
         "annotate": Annotator(config.annotate).stamp() if config.annotate else None,
         "decontaminate": [
-            contamination and contamination.model_dump(mode="json"),
+            contamination and contamination.model_dump(mode="json") | {"rules": 2},
             contamination and file_facts(read.find_files(contamination.inputs)),
         ],
     }
