@@ -64,18 +64,23 @@ class DeduplicateConfig(Section):
 
 
 class DecontaminateConfig(Section):
-    """Documents that share a long n-gram with an evaluation set are listed and removed.
+    """Documents that hold a text of an evaluation set are listed and removed.
 
-    A unit of an n-gram is a Chinese character or a word of Latin letters and digits; case, punctuation and white space
-    do not count. An evaluation text of fewer than `ngram` units proves nothing and is not looked for.
+    Both are compared in one form: a unit is a Chinese character or a word of Latin letters and digits; case, width,
+    traditional script, punctuation and white space do not count. A text of `ngram` units or more is found by any
+    `ngram` of them in a row; one shorter than two n-grams also as a whole clause (from 6 units on) or line (from 3 on),
+    where one unit may differ (in lines from 4 units on, in clauses from 8; two from 20); one of 1 or 2 only as a whole
+    document.
     """
 
     inputs: Inputs
-    fields: tuple[str, ...] = Field((), description="fields compared; none: every string in the record")
+    fields: tuple[str, ...] = Field(
+        (), description="fields compared; none: every string in the record but labels"
+    )
     exclude: tuple[str, ...] = Field((), description="files whose name contains one of these are left out")
     ngram: Annotated[int, Field(ge=4)] = Field(13, description="units that must be equal, in order")
     preset: Literal["", "fewclue"] = Field(
-        "", description="fewclue: inputs are FewCLUE folders; its text fields, without the unlabelled files"
+        "", description="fewclue: inputs are FewCLUE folders, without their unlabelled files"
     )
 
 

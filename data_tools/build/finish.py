@@ -14,6 +14,7 @@ from rich.console import Console
 from taixue.base import UserError, files
 
 from ..config import CorpusBuildConfig
+from ..passes.contamination import COUNTS, merge_sets
 from ..passes.cut import SPLITS, InputShard
 from ..passes.splits import moved_keys, split_keys
 from ..passes.write import WriteTask
@@ -124,6 +125,14 @@ def _report(
     for step in steps:
         for remark in inputs.remarks(step["details"]):
             console.print(f"{step['source']}: {remark}", soft_wrap=True, markup=False, highlight=False)
+    sets = merge_sets(step["details"].get("evaluation sets", {}) for step in steps)
+    if sets:
+        table = Table(
+            "evaluation set", *COUNTS, title="Evaluation sets: what is looked for, and documents removed"
+        )
+        for name, entry in sets.items():
+            table.add_row(name, *(f"{entry[count]:,}" for count in COUNTS))
+        console.print(table)
     rejected = sum(step["details"].get("rejected", 0) for step in steps)
     if rejected:
         console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")

@@ -2,7 +2,7 @@
 
 {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
 "details"}], "samples"}, steps in the order of the work. Details of the first step: inputs.py; of filter: what
-each rule took; of the last: tokens and annotation.
+each rule took; of decontaminate: contamination.COUNTS; of the last: tokens and annotation.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from taixue.base import UserError
 from .. import annotate
 from ..clean import cleaner
 from ..passes import record
+from ..passes.contamination import merge_sets
 from ..passes.cut import SPLITS, STATISTICS_FOLDER
 from ..shards import manifest
 from . import inputs
@@ -86,7 +87,10 @@ def _steps(folder: Path, source: SourceOutline) -> Iterator[dict[str, Any]]:
         counts = [one.get(name, {}) for one in counted]
         # The filter says what it left, every other step what it took.
         after = _sizes(counts) if name == "filter" else left - _sizes(counts)
-        details = cleaner.merge(map(_beside_sizes, counts))
+        if name == "decontaminate":
+            details = {"evaluation sets": merge_sets(one.get("evaluation sets", {}) for one in counts)}
+        else:
+            details = cleaner.merge(map(_beside_sizes, counts))
         yield _step(name, source, left, after, np.array([name in one for one in counted]), details)
         left = after
     manifests = [split for one in made for split in one.manifests()]

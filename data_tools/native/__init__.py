@@ -21,9 +21,9 @@ from .plain import normalize as plain_normalize
 from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
 from .plain.ngrams import Ngrams as PlainNgrams
-from .plain.ngrams import tables as plain_ngrams_tables
 from .plain.rules import BLOCKS, FLAGS, INLINE, MATCH, PERSONAL, PLAIN, STATS, NormalizeRules, Ragged, Texts
 from .plain.text import Batch, strings
+from .plain.units import tables as unit_tables
 from .unigram import Unigram
 
 __all__ = [
@@ -249,33 +249,30 @@ class KeywordMatcher:
 
 
 class Ngrams:
-    """Finds the n-grams of texts in other texts; plain/ngrams.py says what a unit is.
+    """Finds n-grams and short texts in other texts; plain/units.py says what a unit is, plain/short_texts.py how texts
+    of fewer than two n-grams are found as a whole.
 
-    owned: texts whose n-grams are looked for, with the number (at least 0) of what they belong to.
+    owned: texts looked for, with the number (at least 0) of what they belong to. units: of each of them, in order.
     """
 
     def __init__(self, ngram: int, owned: Iterable[tuple[Texts, int]]) -> None:
         _at_least_one("ngram", ngram)
         extension = loaded()
-        self._plain: PlainNgrams | None = None
-        self._native: Any = None
-        if extension is None:
-            self._plain = PlainNgrams(ngram)
-            for texts, owner in owned:
-                self._plain.add(strings(texts), owner)
-        else:
-            self._native = extension.Ngrams(*plain_ngrams_tables(), ngram)
-            for texts, owner in owned:
-                self._native.add(texts, owner)
+        self._native: Any = None if extension is None else extension.Ngrams(*unit_tables(), ngram)
+        self._plain = PlainNgrams(ngram) if extension is None else None
+        add = self._add_plain if self._native is None else self._native.add
+        counts = [add(texts, owner) for texts, owner in owned]
+        self.units: np.ndarray = np.concatenate([np.zeros(0, np.int64), *counts])
+        if self._native is not None:
             self._native.finish()
 
-    def __bool__(self) -> bool:
-        """Whether any text is long enough for an n-gram."""
-        return bool(self._plain) if self._plain is not None else self._native.size() > 0
+    def _add_plain(self, texts: Texts, owner: int) -> np.ndarray:
+        assert self._plain is not None
+        return self._plain.add(strings(texts), owner)
 
     def find(self, texts: Texts) -> np.ndarray:
-        """int64 (M, 4): of each text that has any, its number, and of the first n-gram: its first character, last + 1,
-        and its first owner."""
+        """int64 (M, 4): of each text that has any, its number, and of what was found first: its first character, last
+        + 1, and its first owner. N-grams come before short texts."""
         return self._native.find(texts) if self._plain is None else self._plain.find(strings(texts))
 
 

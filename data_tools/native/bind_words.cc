@@ -24,18 +24,17 @@ py::array_t<int64_t> count_keywords(const Keywords& keywords, const py::object& 
   return to_array(std::move(counts), {size});
 }
 
-Ngrams make_ngrams(const py::array_t<uint8_t, py::array::c_style>& kinds,
-                   const py::array_t<uint32_t, py::array::c_style>& folded, int ngram) {
-  if (kinds.size() != kPoints || folded.size() != kPoints) throw py::value_error("there are 0x110000 characters");
-  return Ngrams(to_vector(kinds), to_vector(folded), ngram);
+Ngrams make_ngrams(const py::array_t<uint32_t, py::array::c_style>& entries, std::vector<std::vector<uint32_t>> several,
+                   int ngram) {
+  if (entries.size() != kPoints) throw py::value_error("there are 0x110000 characters");
+  return Ngrams(Splitter(to_vector(entries), std::move(several)), ngram);
 }
 
-void add_ngrams(Ngrams& ngrams, const py::object& texts, int32_t owner) {
+py::array_t<int64_t> add_ngrams(Ngrams& ngrams, const py::object& texts, int32_t owner) {
   const Input input(texts);
-  without_gil([&] {
-    ngrams.add(input.texts(), owner);
-    return 0;
-  });
+  auto counts = without_gil([&] { return ngrams.add(input.texts(), owner); });
+  const auto size = static_cast<py::ssize_t>(counts.size());
+  return to_array(std::move(counts), {size});
 }
 
 py::array_t<int64_t> find_ngrams(const Ngrams& ngrams, const py::object& texts) {
@@ -136,7 +135,6 @@ void bind_words(py::module_& m) {
       .def(py::init(&make_ngrams))
       .def("add", &add_ngrams)
       .def("finish", &Ngrams::finish)
-      .def("size", &Ngrams::size)
       .def("find", &find_ngrams);
   py::class_<Unigram>(m, "Unigram")
       .def(py::init(&make_unigram))

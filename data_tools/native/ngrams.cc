@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include "hash128.h"
-#include "utf8.h"
 
 namespace taixue {
 namespace {
 
-constexpr uint64_t kPlace = 0x632BE59BD9B4E019;  // between the characters of a word
 constexpr size_t kPerGroup = 16, kBitsPerHash = 10;
 
 // The least number of bits that tells so many apart; at least 6.
@@ -24,37 +22,11 @@ bool has_bit(const std::vector<uint64_t>& bits, uint64_t bit) { return bits[bit 
 
 }  // namespace
 
-// The units of one text, in arrays that are never made smaller.
-struct Ngrams::Units {
-  std::vector<uint64_t> values;  // a single's character, a word's hash
-  std::vector<uint8_t> are_words;
-  std::vector<uint32_t> begins, ends;
-  size_t count = 0;
-
-  void clear(size_t most) {
-    count = 0;
-    if (most <= values.size()) return;
-    values.resize(most);
-    are_words.resize(most);
-    begins.resize(most);
-    ends.resize(most);
-  }
-  void add(uint64_t value, bool is_word, size_t begin, size_t end) {
-    values[count] = value;
-    are_words[count] = is_word;
-    begins[count] = static_cast<uint32_t>(begin);
-    ends[count] = static_cast<uint32_t>(end);
-    ++count;
-  }
-  uint64_t hash(size_t k) const { return are_words[k] ? values[k] : murmur(values[k]); }
-};
-
 // Of the n-grams that begin at n - a + 1 = `stride_` places in a row, with a = `anchor_` units, exactly one part of a
 // units begins at a multiple of stride_ and lies in all of them. So a text without any such part that also stands in
 // the texts looked for has no n-gram of theirs, and one look per stride_ units finds that out.
-Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngram)
-    : kinds_(std::move(kinds)),
-      folded_(std::move(folded)),
+Ngrams::Ngrams(Splitter splitter, int ngram)
+    : splitter_(std::move(splitter)),
       ngram_(static_cast<size_t>(ngram)),
       anchor_((ngram_ + 1) / 2),
       stride_(ngram_ - anchor_ + 1),
@@ -64,31 +36,6 @@ Ngrams::Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngr
   for (uint64_t& one : powers_) {
     one = power;
     power = power * kMultiplier + 2;
-  }
-}
-
-void Ngrams::split(const Text& text, Units& units) const {
-  units.clear(text.size);
-  size_t place = 0;
-  for (const uint8_t* p = text.data; p < text.end();) {
-    uint32_t point;
-    p = decode(p, point);
-    uint8_t kind = kinds_[point];
-    if (kind == kSingle) units.add(point, false, place, place + 1);
-    ++place;
-    if (kind != kWordPart) continue;
-    const size_t begin = place - 1;
-    uint64_t hash = 0, within = 0;
-    while (true) {
-      hash += murmur(folded_[point] + within);
-      within += kPlace;
-      if (p == text.end()) break;
-      const uint8_t* next = decode(p, point);
-      if (kinds_[point] != kWordPart) break;
-      p = next;
-      ++place;
-    }
-    units.add(hash, true, begin, place);
   }
 }
 
@@ -110,10 +57,13 @@ bool Ngrams::walk(const Units& units, size_t first, size_t last, Visit visit) co
   }
 }
 
-void Ngrams::add(const Texts& texts, int32_t owner) {
+std::vector<int64_t> Ngrams::add(const Texts& texts, int32_t owner) {
   Units units;
+  std::vector<int64_t> counts;
   for (const Text& text : texts) {
-    split(text, units);
+    splitter_.split(text, units);
+    counts.push_back(static_cast<int64_t>(units.count));
+    if (units.count > 0 && units.count < 2 * ngram_) short_texts_.add(units, owner);
     if (units.count < ngram_) continue;
     walk(units, 0, units.count - ngram_ + 1, [&](uint64_t hash, size_t) {
       hashes_.push_back(hash);
@@ -122,9 +72,11 @@ void Ngrams::add(const Texts& texts, int32_t owner) {
     });
     for (size_t k = 0; k + anchor_ <= units.count; ++k) anchors_.push_back(anchor(units, k));
   }
+  return counts;
 }
 
 void Ngrams::finish() {
+  short_texts_.finish();
   const int bits = bits_for(hashes_.size() / kPerGroup);
   group_shift_ = 64 - bits;
   groups_.assign((size_t{1} << bits) + 2, 0);
@@ -158,32 +110,43 @@ int32_t Ngrams::owner_of(uint64_t hash) const {
   return -1;
 }
 
+// (first unit, last + 1, owner) of the first n-gram; an owner of -1: there is none.
+std::array<int64_t, 3> Ngrams::find_ngram(const Units& units, std::vector<uint32_t>& candidates) const {
+  std::array<int64_t, 3> out{0, 0, -1};
+  if (units.count < ngram_ || hashes_.empty()) return out;
+  const auto visit = [&](uint64_t hash, size_t first) {
+    const int32_t owner = owner_of(hash);
+    if (owner < 0) return false;
+    out = {static_cast<int64_t>(first), static_cast<int64_t>(first + ngram_), owner};
+    return true;
+  };
+  // All looks first, without a branch between them, so that the processor has many reads under way.
+  candidates.resize(units.count / stride_ + 1);
+  size_t found = 0;
+  for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
+    candidates[found] = static_cast<uint32_t>(at);
+    found += has_bit(filter_, anchor(units, at) >> filter_shift_);
+  }
+  for (size_t c = 0; c < found; ++c) {
+    const size_t at = candidates[c];
+    const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
+    const size_t last = std::min(at + 1, units.count - ngram_ + 1);
+    if (first < last && walk(units, first, last, visit)) break;
+  }
+  return out;
+}
+
 std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
   std::vector<std::array<int64_t, 4>> out;
   Units units;
   std::vector<uint32_t> candidates;
   for (size_t k = 0; k < texts.size(); ++k) {
-    split(texts[k], units);
-    if (units.count < ngram_) continue;
-    const auto visit = [&](uint64_t hash, size_t first) {
-      const int32_t owner = owner_of(hash);
-      if (owner < 0) return false;
-      out.push_back({static_cast<int64_t>(k), units.begins[first], units.ends[first + ngram_ - 1], owner});
-      return true;
-    };
-    // All looks first, without a branch between them, so that the processor has many reads under way.
-    candidates.resize(units.count / stride_ + 1);
-    size_t found = 0;
-    for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
-      candidates[found] = static_cast<uint32_t>(at);
-      found += has_bit(filter_, anchor(units, at) >> filter_shift_);
-    }
-    for (size_t c = 0; c < found; ++c) {
-      const size_t at = candidates[c];
-      const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
-      const size_t last = std::min(at + 1, units.count - ngram_ + 1);
-      if (first < last && walk(units, first, last, visit)) break;
-    }
+    splitter_.split(texts[k], units);
+    std::array<int64_t, 3> found = find_ngram(units, candidates);
+    if (found[2] < 0) found = short_texts_.find(units);
+    if (found[2] < 0) continue;
+    const auto first = static_cast<size_t>(found[0]), last = static_cast<size_t>(found[1]) - 1;
+    out.push_back({static_cast<int64_t>(k), units.begins[first], units.ends[last], found[2]});
   }
   return out;
 }

@@ -1,42 +1,36 @@
-// Long n-grams that texts share with a fixed set of texts.
+// What texts share with a fixed set of texts: long n-grams of units, and short texts as a whole.
 #pragma once
 #include <array>
 #include <vector>
 
+#include "short_texts.h"
 #include "texts.h"
+#include "units.h"
 
 namespace taixue {
 
-// A unit is a character of kind kSingle or a run of characters of kind kWordPart, lower-cased by `folded`.
 class Ngrams {
  public:
-  static constexpr uint8_t kSeparator = 0, kWordPart = 1, kSingle = 2;
+  Ngrams(Splitter splitter, int ngram);
 
-  // kinds and folded: one entry per code point.
-  Ngrams(std::vector<uint8_t> kinds, std::vector<uint32_t> folded, int ngram);
-
-  // First the texts whose n-grams are looked for; finish, once; then find.
-  void add(const Texts& texts, int32_t owner);
+  // First the texts looked for: of each, its units; then finish, once; then find. A text of fewer units than two n-grams
+  // is a short text, one of as many as an n-gram has n-grams.
+  std::vector<int64_t> add(const Texts& texts, int32_t owner);
   void finish();
 
-  // N-grams that were added, the same one again and again too.
-  size_t size() const { return hashes_.size(); }
-
-  // Rows (number of the text, first character, last + 1, owner) of the first n-gram of each text that has one. The owner
-  // is the first that the n-gram was added with.
+  // Rows (number of the text, first character, last + 1, owner) of the first n-gram of each text that has one, else of a
+  // short text. The owner is the first that it was added with.
   std::vector<std::array<int64_t, 4>> find(const Texts& texts) const;
 
  private:
-  struct Units;
-
-  void split(const Text& text, Units& units) const;
+  std::array<int64_t, 3> find_ngram(const Units& units, std::vector<uint32_t>& candidates) const;
   uint64_t anchor(const Units& units, size_t first) const;
   template <typename Visit>
   bool walk(const Units& units, size_t first, size_t last, Visit visit) const;
   int32_t owner_of(uint64_t hash) const;  // -1: none
 
-  std::vector<uint8_t> kinds_;
-  std::vector<uint32_t> folded_;
+  Splitter splitter_;
+  ShortTexts short_texts_;
   size_t ngram_, anchor_, stride_;
   uint64_t leaving_ = 1;
   std::vector<uint64_t> powers_;

@@ -95,7 +95,7 @@ class CleanedShard:
         facts = {
             "read": dict(self._read) | counts | {"encodings": encodings},
             "filter": dict(self._left) | {"details": self._cleaner.counts()},
-            "decontaminate": dict(self._decontamination.counts),
+            "decontaminate": self._decontamination.facts(),
         }
         self._decontamination.publish()
         write_statistics(shard, "clean", facts)

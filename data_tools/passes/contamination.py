@@ -1,87 +1,158 @@
-"""Which documents share a long n-gram with an evaluation set (native.Ngrams says what a unit is)."""
+"""Which documents hold a text of an evaluation set (native.Ngrams says what is compared and what is found)."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
+import numpy as np
 
 from taixue.base import UserError
 
 from .. import native, read
+from ..clean.cleaner import Cleaner
+from ..clean.config import NormalizeConfig
 from ..config import DecontaminateConfig
+from ..native.plain.short_texts import CLAUSE, LINE
 
-_FEWCLUE_FIELDS = ("sentence", "sentence1", "sentence2", "content", "text", "abst")
 _FEWCLUE_EXCLUDE = ("unlabeled",)
-_READ_BATCH = 4096
+_LABEL_CHARACTERS = 24
+_BATCH = 4096
+COUNTS = ("rows", "texts", "n-grams", "clauses", "lines", "whole documents", "not covered", "documents")
+
+
+class _Text(NamedTuple):
+    """A text of a row and the path of its field."""
+
+    field: str
+    text: str
 
 
 class EvaluationSets:
-    """The n-grams of evaluation files. UserError when a file cannot be used, or no text is long enough."""
+    """The texts of evaluation files, in each form that a document can have: as they are, and as each of these settings
+    of normalisation makes them. UserError when a file cannot be used or gives no text.
 
-    def __init__(self, config: DecontaminateConfig) -> None:
-        fields = config.fields or (_FEWCLUE_FIELDS if config.preset == "fewclue" else ())
+    A row's texts are its strings, each by itself; a list of strings is one text, of all of them. Without
+    config.fields, fields of short values that repeat (labels) are left out.
+    coverage: by evaluation set (the folder of the file below its input, or the file), the COUNTS but documents.
+    """
+
+    def __init__(self, config: DecontaminateConfig, normalize: Iterable[NormalizeConfig] = ()) -> None:
         exclude = config.exclude + (_FEWCLUE_EXCLUDE if config.preset == "fewclue" else ())
         paths = [
             path for path in read.find_files(config.inputs) if not any(part in path.name for part in exclude)
         ]
         self.files = [str(path) for path in paths]
-        owned = (
-            (texts, number) for number, path in enumerate(paths) for texts in _batches(_strings(path, fields))
-        )
-        self._ngrams = native.Ngrams(config.ngram, owned)
-        if not self._ngrams:
-            raise UserError(
-                f"decontaminate: no text of {config.ngram} units in {', '.join(config.inputs)}; lower "
-                "decontaminate.ngram or look at decontaminate.fields"
-            )
+        self.names = [_name(path, config.inputs) for path in paths]
+        self.coverage = {name: dict.fromkeys(COUNTS[:-1], 0) for name in self.names}
+        cleaners = [Cleaner(one, None) for one in dict.fromkeys(normalize)]
+        self._forms: list[
+            int
+        ] = []  # 1 for each text as it is, 0 for each other form of it, in the order added
+        self._owners: list[int] = []
+        self._ngrams = native.Ngrams(config.ngram, self._owned(paths, config, cleaners))
+        units = self._ngrams.units[np.array(self._forms, bool)]
+        reach = {
+            "n-grams": config.ngram,
+            "clauses": CLAUSE,
+            "lines": LINE,
+            "whole documents": 1,
+            "not covered": 0,
+        }
+        for owner, count in zip(self._owners, units.tolist(), strict=True):
+            kind = next(kind for kind, least in reach.items() if count >= least)
+            self.coverage[self.names[owner]][kind] += 1
+        if not units.any():
+            raise UserError(f"decontaminate: no text in {', '.join(config.inputs)}")
 
-    def find(self, texts: native.Texts) -> list[tuple[int, str, int, int]]:
-        """Of each text that shares an n-gram, its number, the evaluation file, and the first character and the last + 1
-        of the first shared part."""
-        return [
-            (text, self.files[owner], begin, end)
-            for text, begin, end, owner in self._ngrams.find(texts).tolist()
-        ]
+    def _owned(
+        self, paths: list[Path], config: DecontaminateConfig, cleaners: list[Cleaner]
+    ) -> Iterator[tuple[list[str], int]]:
+        for owner, path in enumerate(paths):
+            rows = [*read.rows(path)]
+            texts = [text for row in texts_of(path, rows, config.fields) for text in row]
+            counts = self.coverage[self.names[owner]]
+            counts["rows"] += len(rows)
+            counts["texts"] += len(texts)
+            self._owners += [owner] * len(texts)
+            for begin in range(0, len(texts), _BATCH):
+                part = texts[begin : begin + _BATCH]
+                self._forms += [1] * len(part)
+                yield part, owner
+                for cleaner in cleaners:
+                    made = native.strings(cleaner.clean(part)[0])
+                    changed = [new for old, new in zip(part, made, strict=True) if new != old]
+                    self._forms += [0] * len(changed)
+                    yield changed, owner
+
+    def find(self, texts: native.Texts) -> list[tuple[int, int, int, int]]:
+        """Of each text that holds one of theirs, its number, that of the evaluation file, and the first character and
+        the last + 1 of what was found first."""
+        return [(text, owner, begin, end) for text, begin, end, owner in self._ngrams.find(texts).tolist()]
+
+    def counts(self, hits: Counter[int]) -> dict[str, dict[str, int]]:
+        """The COUNTS by evaluation set; hits: documents by the number of the file they are a hit of."""
+        documents: Counter[str] = Counter()
+        for owner, count in hits.items():
+            documents[self.names[owner]] += count
+        return {name: counts | {"documents": documents[name]} for name, counts in self.coverage.items()}
 
 
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    waiting: list[str] = []
-    for text in texts:
-        waiting.append(text)
-        if len(waiting) == _READ_BATCH:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
+def merge_sets(counts: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """The COUNTS by evaluation set of a corpus, from those of its shards: only documents differ between them."""
+    merged: dict[str, dict[str, int]] = {}
+    for one in counts:
+        for name, entry in one.items():
+            hits = merged.get(name, {}).get("documents", 0)
+            merged[name] = entry | {"documents": hits + entry["documents"]}
+    return merged
 
 
-def _strings(path: Path, fields: tuple[str, ...]) -> Iterator[str]:
-    """Every string of a .jsonl, .json or .txt file, or only those in these fields."""
-    if read.is_whole(path) or path.suffix not in (".jsonl", ".json", ".txt"):
-        raise UserError(f"{path}: decontaminate reads plain .jsonl, .json and .txt files")
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if path.suffix == ".txt":
-        yield from content.decode("utf-8", "replace").splitlines()
-        return
-    try:
-        yield from _walk(orjson.loads(content), fields, not fields)
-    except orjson.JSONDecodeError:
-        for number, line in enumerate(content.split(b"\n"), 1):
-            try:
-                if line.strip():
-                    yield from _walk(orjson.loads(line), fields, not fields)
-            except orjson.JSONDecodeError as error:
-                raise UserError(f"{path}: line {number}: not JSON: {error}") from None
+def _name(path: Path, inputs: tuple[str, ...]) -> str:
+    for root in map(Path, inputs):
+        if root.is_dir() and path.is_relative_to(root) and path.parent != root:
+            return str(path.parent.relative_to(root))
+    return path.name
 
 
-def _walk(value: Any, fields: tuple[str, ...], wanted: bool) -> Iterator[str]:
+def texts_of(path: Path, rows: list[Any], fields: tuple[str, ...]) -> list[list[str]]:
+    """Texts of each row of a file. UserError when the rows hold none in these fields, or none but labels."""
+    found = [[*_walk(row, "")] for row in rows]
+    if fields:
+        wanted = {
+            text.field for row in found for text in row if not {*fields}.isdisjoint(text.field.split("."))
+        }
+    else:
+        wanted = {text.field for row in found for text in row} - _labels(found)
+    kept = [[text.text for text in row if text.field in wanted] for row in found]
+    if not any(character.isalnum() for row in kept for text in row for character in text):
+        names = ", ".join(sorted({text.field for row in found for text in row} - {""})) or "none"
+        where = f"in the fields {', '.join(fields)}" if fields else "that is no label"
+        raise UserError(f"{path}: decontaminate finds no text {where}; its fields: {names}")
+    return kept
+
+
+def _labels(rows: list[list[_Text]]) -> set[str]:
+    """Fields of short values of which most occur again."""
+    values: dict[str, Counter[str]] = {}
+    for field, text in (text for row in rows for text in row):
+        values.setdefault(field, Counter())[text] += 1
+    return {
+        field
+        for field, counts in values.items()
+        if max(map(len, counts)) <= _LABEL_CHARACTERS and 2 * len(counts) <= counts.total()
+    }
+
+
+def _walk(value: Any, field: str) -> Iterator[_Text]:
     if isinstance(value, str):
-        if wanted:
-            yield value
+        yield _Text(field, value)
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from _walk(part, fields, wanted or key in fields)
+            yield from _walk(part, f"{field}.{key}" if field else str(key))
     elif isinstance(value, list):
-        for part in value:
-            yield from _walk(part, fields, wanted)
+        if value and all(isinstance(part, str) for part in value):
+            yield _Text(field, "\n".join(value))
+        else:
+            for part in value:
+                yield from _walk(part, field)

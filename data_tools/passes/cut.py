@@ -137,7 +137,7 @@ def _cleaned(
     inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 6,
+            "version": 7,
             # What it has of normalize and filters is in the cleaner's stamp.
             "source": source.model_dump(mode="json", exclude={"inputs", "normalize", "filters"}),
             "inputs": inputs,

@@ -3,6 +3,7 @@
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from taixue.base import files
 
 from .. import native
+from ..clean.config import NormalizeConfig
 from ..config import DecontaminateConfig
 from .contamination import EvaluationSets
 from .cut import InputShard
@@ -22,40 +24,50 @@ class Decontamination:
     """Of one shard; without evaluation sets every text is clear."""
 
     def __init__(self, shard: InputShard) -> None:
-        self._shard, self._config = shard, shard.config.decontaminate
+        self._shard, config = shard, shard.config
+        self._sets: EvaluationSets | None = None
+        if config.decontaminate is not None:
+            self._sets = _evaluation_sets(config.decontaminate, config.normalize)
         self._listed: list[dict[str, object]] = []
-        self.counts = Counter({"documents": 0, "bytes": 0})
+        self._hits: Counter[int] = Counter()  # documents by evaluation file
+        self._counts = Counter({"documents": 0, "bytes": 0})
 
     def are_clear(self, texts: native.Texts) -> np.ndarray:
         """Which texts share nothing with the evaluation sets, bool (N,)."""
         clear = np.ones(len(texts), bool)
-        if self._config is not None:
-            clear[[place for place, *_ in _evaluation_sets(self._config).find(texts)]] = False
+        if self._sets is not None:
+            clear[[place for place, *_ in self._sets.find(texts)]] = False
         return clear
 
     def take(self, texts: native.Texts, sizes: np.ndarray, first: int) -> np.ndarray:
         """are_clear; the others are counted and listed. first: number of the first text in the shard."""
         clear = np.ones(len(texts), bool)
-        if self._config is None:
+        if self._sets is None:
             return clear
-        for place, file, begin, end in _evaluation_sets(self._config).find(texts):
+        for place, owner, begin, end in self._sets.find(texts):
+            self._hits[owner] += 1
             text = texts[place]
             text = text.decode() if isinstance(text, bytes) else text
             clear[place] = False
             self._listed.append(
                 {
                     "document": first + place,
-                    "evaluation": file,
+                    "evaluation": self._sets.files[owner],
                     "shared": text[begin:end],
                     "text": text[:_EXCERPT],
                 }
             )
-        self.counts.update(documents=int((~clear).sum()), bytes=int(sizes[~clear].sum()))
+        self._counts.update(documents=int((~clear).sum()), bytes=int(sizes[~clear].sum()))
         return clear
+
+    def facts(self) -> dict[str, Any]:
+        """Documents and bytes taken, and contamination.COUNTS by evaluation set."""
+        sets = self._sets.counts(self._hits) if self._sets else {}
+        return dict(self._counts) | {"evaluation sets": sets}
 
     def publish(self) -> None:
         """Write the list."""
-        if self._config is None:
+        if self._sets is None:
             return
         path = contaminated_path(self._shard)
         path.parent.mkdir(exist_ok=True)
@@ -69,5 +81,5 @@ def contaminated_path(shard: InputShard) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _evaluation_sets(config: DecontaminateConfig) -> EvaluationSets:
-    return EvaluationSets(config)
+def _evaluation_sets(config: DecontaminateConfig, normalize: NormalizeConfig | None) -> EvaluationSets:
+    return EvaluationSets(config, [normalize] if normalize else [])

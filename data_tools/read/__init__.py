@@ -16,6 +16,7 @@ from .filesystem import facts
 from .find import HUB, Found, Left, find, find_files, whole
 from .kinds import COMPRESSIONS, FORMATS, expansion, is_compressed, is_whole
 from .records import Piece, ReadOptions, Rejected
+from .rows import rows
 
 __all__ = [
     "COMPRESSIONS",
@@ -34,5 +35,6 @@ __all__ = [
     "find_files",
     "is_compressed",
     "is_whole",
+    "rows",
     "whole",
 ]

@@ -18,7 +18,7 @@ def parquet_texts(
     piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
 ) -> Iterator[str]:
     """Documents of the row groups that start in the piece."""
-    arrow = _pyarrow(piece)
+    arrow = pyarrow_for(piece)
     text_field = field(options.text_field)
     with reading(piece.path):
         try:
@@ -46,7 +46,7 @@ def _begin(group: Any) -> int:
 
 def arrow_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
     """Documents of an arrow file, in the stream format of Hugging Face's datasets or in the file format."""
-    arrow = _pyarrow(piece)
+    arrow = pyarrow_for(piece)
     text_field = field(options.text_field)
     with reading(piece.path):
         try:
@@ -97,7 +97,7 @@ def _records(batch: Any) -> Iterator[dict[str, Any] | str]:
                 yield f"damaged or not UTF-8: {_first_line(error)}"
 
 
-def _pyarrow(piece: Piece) -> Any:
+def pyarrow_for(piece: Piece) -> Any:
     try:
         import pyarrow
         import pyarrow.ipc

@@ -6,6 +6,8 @@ from typing import Any
 from taixue.base.charts import bars, flow, histogram, number
 from taixue.base.page import cards, document, escape, section, table
 
+from ..passes.contamination import COUNTS, merge_sets
+
 
 def page(facts: dict[str, Any]) -> str:
     """The page."""
@@ -13,6 +15,7 @@ def page(facts: dict[str, Any]) -> str:
         _cards(facts),
         section("What became of the inputs", _flow(facts["flow"])),
         section("Source by source, rule by rule", _by_source(facts["flow"])),
+        section("Evaluation sets", _evaluation_sets(facts["flow"])),
         section("What was not read", _not_read(facts)),
         section("Sources", _sources(facts)),
         section("Length of documents", _lengths(facts)),
@@ -167,6 +170,19 @@ def _details(step: dict[str, Any]) -> list[str]:
     if isinstance(examples, list):
         out += [f"<blockquote>{escape(str(text))}</blockquote>" for text in examples]
     return out
+
+
+def _evaluation_sets(steps: list[dict[str, Any]]) -> str:
+    """What decontamination looked for in each set, and the documents it took."""
+    sets = merge_sets((step.get("details") or {}).get("evaluation sets", {}) for step in steps)
+    rows = [[escape(name), *(f"{entry[count]:,}" for count in COUNTS)] for name, entry in sets.items()]
+    return (
+        table(["set", *COUNTS], rows)
+        + "<p>Texts are looked for by their n-grams; shorter ones as whole clauses or lines, single words as "
+        "whole documents; what has no letter is not covered. A document counts for the set that is found first.</p>"
+        if rows
+        else ""
+    )
 
 
 def _sources(facts: dict[str, Any]) -> str:

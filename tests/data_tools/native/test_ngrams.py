@@ -10,7 +10,7 @@ from taixue.data_tools.native.plain.ngrams import Ngrams as PlainNgrams
 
 from .texts import any_text, texts
 
-ALPHABET = st.text(alphabet="天地aB1. ，Ａé가", max_size=40)
+ALPHABET = st.text(alphabet="天地後后aB1①㎏⼀. ，\nＡé가", max_size=40)
 
 
 @settings(max_examples=200, deadline=None)
@@ -18,12 +18,17 @@ ALPHABET = st.text(alphabet="天地aB1. ，Ａé가", max_size=40)
 def test_twins_agree(looked_for: list[str], searched: list[str], ngram: int) -> None:
     if not native.is_native():
         pytest.skip("no C++ extension")
-    plain = PlainNgrams(ngram)
+    plain, units = PlainNgrams(ngram), [np.zeros(0, np.int64)]
     for number, text in enumerate(looked_for):
-        plain.add([text], number)
+        units.append(plain.add([text, text], number))
     ours = native.Ngrams(ngram, (([text, text], number) for number, text in enumerate(looked_for)))
-    assert bool(ours) == bool(plain)
-    searched = [*searched, "".join([*searched, *looked_for, *searched])]
+    assert np.array_equal(ours.units, np.concatenate(units))
+    searched = [
+        *searched,
+        *looked_for,
+        "，".join([*searched, *looked_for]),
+        "".join([*searched, *looked_for, *searched]),
+    ]
     assert np.array_equal(ours.find(searched), plain.find(searched))
 
 
@@ -37,4 +42,28 @@ def test_what_counts() -> None:
     assert [row[:3] for row in shared("the GPU is fast", "oh The ＧＰＵ  is... fast?")] == [[1, 3, 22]]
     assert shared("the GPU is fast", "the GPUis fast") == []
     assert shared("abc今天", "今天abc 今", 3) == []
-    assert shared("太短", "太短", 3) == []
+    assert shared("abc今天", "今天abc 今天", 9) == []
+    for other in ("⼀隻後⾯", "一只后面", "㈠只后面"):
+        assert [row[:3] for row in shared("说一只后面", f"说{other}", 5)] == [[1, 0, 5]]
+    assert shared("净重5㎏①号的货", "淨重5kg1號的貨", 7) == [[1, 0, 9, 0]]
+
+
+def test_short_texts() -> None:
+    """Words are whole documents, few units whole lines, more of them clauses; a unit may differ where that is safe."""
+
+    def is_found(text: str, other: str) -> bool:
+        return len(native.Ngrams(13, [([text], 0)]).find([other])) == 1
+
+    assert is_found("前车", "前车。")
+    assert not is_found("前车", "前车\n很多")
+    assert is_found("打开灯", "好\n打开灯！\n好")
+    assert not is_found("打开灯", "好，打开灯！")
+    assert is_found("请把灯打开", "好\n请把灯關了\n好") is False
+    assert is_found("请把灯打开", "好\n请将灯打開。\n好")
+    assert is_found("你会做些什么", "她问：你會做些什麼？他说不会")
+    assert not is_found("你会做些什么", "她问你会做些什么？")
+    assert not is_found("你会做些什么", "她问：你会做点什么？")
+    assert is_found("你会做些什么", "她问：\n你会做点什么？")
+    assert is_found("明天早上七点叫我起床", "她说，明天早上八点叫我起床。")
+    assert is_found("明天早上七点叫我起床", "别忘了明天早上七点叫我起床。")
+    assert not is_found("明天早上七点叫我起床", "别忘了明天早上七点叫我起床好吗")

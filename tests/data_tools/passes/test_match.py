@@ -154,15 +154,18 @@ def test_evaluation_sets(tmp_path: Path) -> None:
         "他说:“另一个文件里的段落 也有十三个字”。",
         "没有标注的数据不算测试集,可以留在语料里面",
     ]
-    found = [(text, Path(file).name, texts[text][begin:end]) for text, file, begin, end in sets.find(texts)]
+    found = [
+        (text, Path(sets.files[owner]).name, texts[text][begin:end])
+        for text, owner, begin, end in sets.find(texts)
+    ]
     assert found == [
         (0, "dev.jsonl", "这是一道很长的阅读理解题目"),
         (2, "test_public.json", "另一个文件里的段落 也有十三"),
     ]
     fewclue = EvaluationSets(DecontaminateConfig(inputs=(str(folder),), preset="fewclue"))
-    assert [text for text, *_ in fewclue.find(texts)] == [0]
-    with pytest.raises(UserError, match="no text of 40 units"):
-        EvaluationSets(DecontaminateConfig(inputs=(str(folder),), ngram=40))
+    assert [text for text, *_ in fewclue.find(texts)] == [0, 2]
+    with pytest.raises(UserError, match=r"no text in the fields nothing; its fields: .*sentence"):
+        EvaluationSets(DecontaminateConfig(inputs=(str(folder / "dev.jsonl"),), fields=("nothing",)))
     (folder / "bad.jsonl").write_text('{"a": "b"}\n{"a": ')
     with pytest.raises(UserError, match=r"bad\.jsonl: line 2: not JSON"):
         EvaluationSets(DecontaminateConfig(inputs=(str(folder),)))

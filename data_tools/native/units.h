@@ -1,0 +1,57 @@
+// Texts as units that are compared: characters in their canonical form, and words.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "texts.h"
+
+namespace taixue {
+
+// The units of one text, in arrays that are never made smaller.
+struct Units {
+  std::vector<uint64_t> values;  // a single's character, a word's hash
+  std::vector<uint8_t> are_words;
+  std::vector<uint32_t> begins, ends;  // characters of the text
+  std::vector<uint32_t> edges;         // units before which a clause begins; the first is 0, the last is count
+  std::vector<uint32_t> lines;         // the same of lines
+  size_t count = 0;
+
+  uint64_t hash(size_t k) const;
+  // Whether a clause begins before unit k, or the text ends there.
+  bool is_line(size_t k) const { return std::binary_search(lines.begin(), lines.end(), k); }
+  bool is_edge(size_t k) const { return k == 0 || k == count || begins[k] > ends[k - 1]; }
+
+  void clear(size_t most);
+  void add(uint64_t value, bool is_word, size_t begin, size_t end) {
+    values[count] = value;
+    are_words[count] = is_word;
+    begins[count] = static_cast<uint32_t>(begin);
+    ends[count] = static_cast<uint32_t>(end);
+    ++count;
+  }
+  void edge(bool is_line) {
+    if (edges.back() != count) edges.push_back(static_cast<uint32_t>(count));
+    if (is_line && lines.back() != count) lines.push_back(static_cast<uint32_t>(count));
+  }
+};
+
+// A unit is a character of kind kSingle or a run of characters of kind kWordPart.
+class Splitter {
+ public:
+  static constexpr uint32_t kSeparator = 0, kWordPart = 1, kSingle = 2, kSeveral = 3;
+
+  // entries: one per code point, kind << 24 | canonical character, for a separator whether it ends a
+  // line; kSeveral: index into several, whose entries it
+  // stands for.
+  Splitter(std::vector<uint32_t> entries, std::vector<std::vector<uint32_t>> several);
+
+  void split(const Text& text, Units& units) const;
+
+ private:
+  bool split_plain(const Text& text, Units& units) const;
+
+  std::vector<uint32_t> entries_;
+  std::vector<std::vector<uint32_t>> several_;
+};
+
+}  // namespace taixue
