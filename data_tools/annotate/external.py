@@ -9,7 +9,7 @@ without annotation shows it):
     clauses      [start, ...]                       sentences  [start, ...]
     heads        [[word, head, label], ...]         numbers of words, from 0; head -1: the root
     roles        [[predicate, start, end, role]..]  predicate: number of a word
-    offsets      "characters", or "utf-16" for units of UTF-16; where it is left out, records.py finds out
+    offsets      "characters", or "utf-16" for units of UTF-16; where it is left out, the record shows it
 
 What a record has replaces what the built-in annotators found in that document; what it lacks stays theirs. Words hold
 every character but white space, heads every word. A record that cannot be used (offsets outside the text, spans that
@@ -32,7 +32,7 @@ import orjson
 from taixue.base import UserError
 
 from .. import read
-from . import records
+from . import external_record
 from .layered_text import Characters, Layers, Spans
 
 LABELLED = {"pos": "words", "entity": "entities", "relation": "connectives", "arc": "heads", "role": "roles"}
@@ -49,7 +49,7 @@ class External:
     keys: np.ndarray  # uint64 (N,), ascending: the first 8 bytes of the texts' SHA-256
     places: np.ndarray  # int64 (N, 2): number of the file, byte in it
     labels: dict[str, tuple[str, ...]]
-    usual: tuple[records.Offsets | None, ...]
+    usual: tuple[external_record.Offsets | None, ...]
     digest: str
 
     def find(self, text: str) -> int | None:
@@ -60,12 +60,12 @@ class External:
             return None
         return k
 
-    def record(self, number: int, text: str) -> records.Record:
+    def record(self, number: int, text: str) -> external_record.Record:
         """A record, which must be of this text. RefusedError when it cannot be used."""
         file, place = self.places[number].tolist()
         with open(self.files[file], "rb") as stream:
             stream.seek(place)
-            return records.usable(orjson.loads(stream.readline()), text, self.usual[file])
+            return external_record.usable(orjson.loads(stream.readline()), text, self.usual[file])
 
     def repeated(self) -> int:
         """How many records are of a text that an earlier one is of."""
@@ -85,12 +85,12 @@ def _open(dated: tuple[tuple[Path, int, int], ...]) -> External:
     places: list[tuple[int, int]] = []
     labels: dict[str, set[str]] = {name: set() for name in LABELLED}
     digest = hashlib.sha256()
-    usual: list[records.Offsets | None] = []
+    usual: list[external_record.Offsets | None] = []
     for number, path in enumerate(paths):
         if path.suffix != ".jsonl":
             raise UserError(f"{path}: external annotation is read from plain .jsonl files")
         place = 0
-        shown: dict[records.Offsets, int] = {}  # a line where it must be so
+        shown: dict[external_record.Offsets, int] = {}  # a line where it must be so
         with path.open("rb") as stream:
             for count, line in enumerate(stream, 1):
                 digest.update(line)
@@ -98,8 +98,8 @@ def _open(dated: tuple[tuple[Path, int, int], ...]) -> External:
                     record = orjson.loads(line)
                     key = _record_key(record)
                     for name, layer in LABELLED.items():
-                        labels[name].update(records.labels(record, layer))
-                    if "text" in record and (kind := records.offsets_of(record, record["text"])):
+                        labels[name].update(external_record.labels(record, layer))
+                    if "text" in record and (kind := external_record.offsets_of(record, record["text"])):
                         shown.setdefault(kind, count)
                 except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
                     raise UserError(f"{path}: line {count}: no annotation record: {error}") from None
@@ -152,7 +152,7 @@ class Overlay:
             self._uses[found] += 1
             try:
                 record = self._external.record(found, text)
-            except records.RefusedError as reason:
+            except external_record.RefusedError as reason:
                 counts["external_refused"] += 1
                 counts[f"external_refused: {reason}"] += 1
                 continue
@@ -172,7 +172,7 @@ class Overlay:
             "documents": [run for run in runs if run[2]],
         }
 
-    def _put(self, record: records.Record, begin: int, end: int, layers: Layers) -> None:
+    def _put(self, record: external_record.Record, begin: int, end: int, layers: Layers) -> None:
         words = record.words
         if words is not None and layers.word_starts is not None and layers.pos is not None:
             layers.word_starts[begin:end] = False
@@ -232,7 +232,7 @@ def used(uses: Sequence[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def _column(record: records.Record, words: Sequence[Sequence[Any]], predicate: int) -> int:
+def _column(record: external_record.Record, words: Sequence[Sequence[Any]], predicate: int) -> int:
     """Which of the predicates of its sentence it is."""
     place = words[predicate][0]
     sentence = max((start for start in record.sentences or () if start <= place), default=0)

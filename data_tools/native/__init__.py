@@ -20,10 +20,10 @@ from .plain import html as plain_html
 from .plain import normalize as plain_normalize
 from .plain import segment as plain_segment
 from .plain.keywords import KeywordMatcher as PlainKeywordMatcher
+from .plain.match_units import tables as unit_tables
 from .plain.ngrams import Ngrams as PlainNgrams
 from .plain.rules import BLOCKS, FLAGS, INLINE, MATCH, PERSONAL, PLAIN, STATS, NormalizeRules, Ragged, Texts
 from .plain.text import Batch, strings
-from .plain.units import tables as unit_tables
 from .unigram import Unigram
 
 __all__ = [
@@ -249,8 +249,8 @@ class KeywordMatcher:
 
 
 class Ngrams:
-    """Finds n-grams and short texts in other texts; plain/units.py says what a unit is, plain/short_texts.py how texts
-    of fewer than two n-grams are found as a whole.
+    """Finds n-grams and short texts in other texts; plain/match_units.py says what a unit is, plain/short_texts.py how
+    texts of fewer than two n-grams are found as a whole.
 
     owned: texts looked for, with the number (at least 0) of what they belong to. units: of each of them, in order.
     """

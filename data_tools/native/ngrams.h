@@ -5,7 +5,7 @@
 
 #include "short_texts.h"
 #include "texts.h"
-#include "units.h"
+#include "match_units.h"
 
 namespace taixue {
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <vector>
 
-#include "units.h"
+#include "match_units.h"
 
 namespace taixue {
 

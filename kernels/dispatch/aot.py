@@ -23,9 +23,6 @@ SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}
 """Bytes of shared memory that one block can have."""
 
 
-_CUDA = "sums of squares, CUDA C++"
-
-
 @dataclass(frozen=True)
 class Case:
     """One kernel as one launch specialises it."""
@@ -82,7 +79,7 @@ class Usage:
 
 
 def measure(architecture: int, only: Sequence[str] = ("",)) -> Iterator[Usage]:
-    """Compile every case that has one of `only` in its name for sm_<architecture>; CUDA C++ where nvcc is."""
+    """Compile every case that has one of `only` in its name for sm_<architecture>."""
     try:
         import triton.language as tl
         from triton.runtime.interpreter import InterpretedFunction
@@ -96,8 +93,6 @@ def measure(architecture: int, only: Sequence[str] = ("",)) -> Iterator[Usage]:
         for case in import_module(f"taixue.kernels.{package}.cases").cases(divmod(architecture, 10)):
             if any(part in case.name for part in only):
                 yield _compile(case, architecture)
-    if any(part in _CUDA for part in only):
-        yield from _by_nvcc(architecture)
 
 
 def _compile(case: Case, architecture: int) -> Usage:
@@ -161,37 +156,6 @@ def _loads(ttgir: str) -> tuple[tuple[int, int], ...]:
         while around and depth <= around[-1][0]:
             around.pop()
     return tuple((copies, waiting) for copies, waiting in loops)
-
-
-def _by_nvcc(architecture: int) -> Iterator[Usage]:
-    """The kernels of optim/multi_tensor.cu by what ptxas reports; nothing where nvcc is not."""
-    from ..optim import cuda
-
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            report = cuda.build(Path(folder) / "library.so", f"sm_{architecture}")
-        except ImportError:
-            return
-    pattern = (
-        r"Function properties for \w*?\d+(?P<name>(?:chunk|tensor)_sums)\w*\s+(?P<stack>\d+) bytes stack frame, "
-        r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads\s+.*?Used (?P<registers>\d+) "
-        r"registers(?:.*?, (?P<shared>\d+) bytes smem)?"
-    )
-    for found in re.finditer(pattern, report):
-        yield Usage(
-            name=f"{_CUDA}: {found['name']}",
-            architecture=architecture,
-            warps=cuda.WARPS[found["name"]],
-            registers=int(found["registers"]),
-            stack=int(found["stack"]),
-            local_accesses=(int(found["stores"]) + int(found["loads"])) // 4,
-            shared=int(found["shared"] or 0),
-            hgmma=0,
-            hmma=0,
-            loops=(),
-            stack_limit=0,
-            hopper_products=False,
-        )
 
 
 def _run(*command: str | Path) -> str:

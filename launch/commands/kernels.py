@@ -4,6 +4,7 @@ Loads: asynchronous copies and loads that wait, of each loop.
 """
 
 import argparse
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 def kernels(words: list[str]) -> int:
     """Print a table, or with --json one object a line; exit status 1 when a kernel is not as it should be."""
     from taixue.kernels.dispatch.aot import ARCHITECTURES, measure
+    from taixue.kernels.optim.cases import by_nvcc
 
     parser = argparse.ArgumentParser("taixue kernels", description=__doc__)
     parser.add_argument("--arch", nargs="+", type=int, choices=ARCHITECTURES, default=list(ARCHITECTURES))
@@ -23,7 +25,7 @@ def kernels(words: list[str]) -> int:
     options = parser.parse_args(words)
     found = []
     for architecture in options.arch:
-        for usage in measure(architecture, options.only):
+        for usage in chain(measure(architecture, options.only), by_nvcc(architecture, options.only)):
             found.append(usage)
             if options.json:
                 _print_json(usage)

@@ -19,8 +19,7 @@ class Sliced(Protocol):
 
 
 class Windows:
-    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), or what gives slices of one, in
-    order."""
+    """Windows of a source. tokens: one array (N, ...) per shard (memory-mapped), or what gives its slices, in order."""
 
     def __init__(self, tokens: Sequence["np.ndarray | Sliced"], length: int) -> None:
         # As plain arrays: a slice of a numpy.memmap takes several times as long.

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,9 +37,7 @@ def _now() -> str:
 
 
 def _software() -> dict[str, str]:
-    import torch
-
-    return {"torch": torch.__version__, "python": platform.python_version(), "system": platform.platform()}
+    return {"torch": version("torch"), "python": platform.python_version(), "system": platform.platform()}
 
 
 class _Record(BaseModel):

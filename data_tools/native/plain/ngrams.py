@@ -3,8 +3,8 @@
 import numpy as np
 
 from .hashes import murmur
+from .match_units import Unit, split
 from .short_texts import ShortTexts
-from .units import Unit, split
 
 _MASK = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15

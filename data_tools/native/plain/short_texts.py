@@ -6,7 +6,7 @@ also where only one of its ends is such an edge. A unit may be changed, left out
 whole line of 4 units or more, and from 8 units on in whole clauses.
 """
 
-from .units import Units
+from .match_units import Units
 
 LINE, EDITED, CLAUSE, CONTAINED, TWO_EDITS = 3, 4, 6, 8, 20
 _LINE_SEED, _SEED = 2, 3

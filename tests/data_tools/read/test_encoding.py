@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from taixue import UserError
 from taixue.data_tools import read
+from taixue.data_tools.config import CorpusSourceConfig
 from taixue.data_tools.read import ReadOptions, encoding
-from taixue.data_tools.read.config import CorpusSourceConfig
 
 SIMPLIFIED = "我们在这里写几句常用的话，用来看看文件的编码能不能被正确地认出来。"
 TRADITIONAL = "我們在這裏寫幾句常用的話，用來看看文件的編碼能不能被正確地認出來。"

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 import taixue
@@ -81,7 +81,7 @@ def test_two_starts_with_another_rate_layout_and_an_ignored_folder(
     assert second.objective.words == "span corruption (noise 0.15, mean span 3)"
     assert second.fingerprint == first.fingerprint
     assert second.code.version == taixue.__version__
-    assert second.software["torch"] == torch.__version__
+    assert second.software["torch"] == version("torch")
 
     text = card(values, tmp_path / "hf")
     assert "| started from | random weights, seed 1 |" in text

@@ -1,4 +1,4 @@
-"""Twin of units.cc: a text as units that are compared.
+"""Twin of match_units.cc: a text as units that are compared.
 
 A unit is a hanzi, kana or hangul, or a run of other letters and digits; everything else only separates. Characters
 count in their canonical form: NFKC (width, radicals, circled digits, unit signs), lower case, and one form for

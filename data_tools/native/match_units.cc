@@ -1,4 +1,4 @@
-#include "units.h"
+#include "match_units.h"
 
 #include <utility>
 
