@@ -15,7 +15,7 @@ from . import fingerprint, match, runs
 from .cut import InputShard
 
 SUFFIXES = (
-    *(".exact", ".near", ".sketch", ".paragraph", ".boilerplate"),
+    *(".exact", ".identity", ".near", ".sketch", ".paragraph", ".boilerplate"),
     *(".exact-pairs", ".near-pairs"),
 )
 PARAGRAPH_COLUMNS = {"hash": "<u8", "document": "<u4", "paragraph": "<u4"}
@@ -97,16 +97,18 @@ class Documents:
 
 
 class _Exact:
-    """Rows of hashes, and pairs of equal documents."""
+    """Rows of hashes, pairs of equal documents, and the hash of every document."""
 
     def __init__(self, shard: InputShard) -> None:
         self._shard = shard
         self._rows = runs.RunWriter(shard.work("clean", ".exact"), match.COLUMNS["exact"])
         self._pairs = ArrayWriter(shard.work("clean", ".exact-pairs"))
-        self.writers: tuple[Writer, ...] = (self._rows, self._pairs)
+        self._hashes = ArrayWriter(shard.work("clean", ".identity"))
+        self.writers: tuple[Writer, ...] = (self._rows, self._pairs, self._hashes)
 
     def write_run(self, numbers: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         """numbers uint32 (N,), hashes uint64 (N, 2); returns the places of those that are no copy of an earlier one."""
+        self._hashes.add(hashes)
         places = np.arange(len(hashes))
         copy_of = _first_copy(hashes)
         fresh, copies = np.flatnonzero(copy_of == places), np.flatnonzero(copy_of != places)

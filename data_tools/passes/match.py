@@ -113,7 +113,7 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
         candidates = np.concatenate(pairs)
         candidates = unique_pairs(candidates[candidates[:, 0] != candidates[:, 1]])
         if len(candidates):
-            yield candidates[_similar(candidates, shards)]
+            yield candidates[are_similar(candidates, shards)]
 
 
 def stable_order(*keys: np.ndarray) -> np.ndarray:
@@ -145,21 +145,34 @@ def _first_of_run(same: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.where(same, 0, np.arange(len(same))))
 
 
-def _similar(pairs: np.ndarray, shards: Sequence[InputShard]) -> np.ndarray:
+def are_similar(pairs: np.ndarray, shards: Sequence[InputShard]) -> np.ndarray:
+    """Which pairs of documents uint64 (N, 2) have sketches that are similar enough, bool (N,)."""
     config = shards[0].config.deduplicate
     assert config is not None
-    documents, places = np.unique(pairs, return_inverse=True)
-    sketches = np.empty((len(documents), config.permutations), np.uint8)
-    owners = (documents >> np.uint64(DOCUMENT_BITS)).astype(np.int64)
-    numbers = (documents & np.uint64((1 << DOCUMENT_BITS) - 1)).astype(np.int64)
-    for begin, end in runs.stretches(owners):
-        path = shards[owners[begin]].work("clean", ".sketch")
-        table = np.memmap(path, np.uint8, "r").reshape(-1, config.permutations)
-        sketches[begin:end] = table[numbers[begin:end]]
-    places = places.reshape(pairs.shape)
+    sketches, places = _of_documents(pairs, shards, ".sketch", np.uint8, config.permutations)
     found = np.empty(len(pairs), bool)
     for begin in range(0, len(pairs), _CHUNK):
         part = places[begin : begin + _CHUNK]
         estimate = fingerprint.similarity(sketches[part[:, 0]], sketches[part[:, 1]])
         found[begin : begin + _CHUNK] = estimate >= config.similarity
     return found
+
+
+def are_equal(pairs: np.ndarray, shards: Sequence[InputShard]) -> np.ndarray:
+    """Which pairs of documents uint64 (N, 2) are exact copies, bool (N,)."""
+    hashes, places = _of_documents(pairs, shards, ".identity", np.uint64, 2)
+    return np.asarray((hashes[places[:, 0]] == hashes[places[:, 1]]).all(axis=1))
+
+
+def _of_documents(
+    pairs: np.ndarray, shards: Sequence[InputShard], suffix: str, dtype: type[np.generic], columns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (M, columns) of the documents of pairs, and the row of each of them, int64 (N, 2)."""
+    documents, places = np.unique(pairs, return_inverse=True)
+    rows = np.empty((len(documents), columns), dtype)
+    owners = (documents >> np.uint64(DOCUMENT_BITS)).astype(np.int64)
+    numbers = (documents & np.uint64((1 << DOCUMENT_BITS) - 1)).astype(np.int64)
+    for begin, end in runs.stretches(owners):
+        table = np.memmap(shards[owners[begin]].work("clean", suffix), dtype, "r").reshape(-1, columns)
+        rows[begin:end] = table[numbers[begin:end]]
+    return rows, places.reshape(pairs.shape)

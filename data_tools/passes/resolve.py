@@ -1,7 +1,8 @@
 """Pass `resolve`: all pairs of copies -> the documents that go. One task; its memory is bounded all the same.
 
-Documents joined by pairs, directly or through others, are one group. One document of a group stays: of the source
-that is listed first, then the longest, then the first in the inputs.
+Documents joined by pairs, directly or through others, are one group. Its best document stays: of the source that is
+listed first, then the longest, then the first in the inputs. Those that are copies of it go; of the others, which only
+a chain of copies joins to it, again the best stays, and so on: what a document goes for is like it, and stays.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from .texts import read_text
 _SAMPLES = 8
 _EXCERPT = 300
 _LENGTH_BITS = 40
+_MOST_KEPT = 64  # documents of a group that others go for; what resembles none of them stays, too
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,33 @@ class ResolveTask:
         )
         order = np.lexsort((documents, score, roots))
         roots, documents = roots[order], documents[order]
-        fresh = np.ones(len(roots), bool)
-        fresh[1:] = roots[1:] != roots[:-1]
-        best = documents[np.maximum.accumulate(np.where(fresh, np.arange(len(roots)), 0))]
-        return np.stack([documents, best], axis=1)[~fresh]
+        found = [np.zeros((0, 2), np.uint64)]
+        for turn in range(_MOST_KEPT):
+            fresh = np.ones(len(roots), bool)
+            fresh[1:] = roots[1:] != roots[:-1]
+            starts, rest = np.flatnonzero(fresh), ~fresh
+            sizes = np.diff(np.append(starts, len(roots)))
+            pairs = np.stack([np.repeat(documents[starts], sizes), documents], axis=1)[rest]
+            # Two are a group because they are a pair.
+            are_copies = np.repeat(sizes == 2, sizes)[rest] & (turn == 0)
+            are_copies[~are_copies] = self._are_copies(pairs[~are_copies])
+            found.append(pairs[are_copies][:, ::-1])
+            rest[rest] = ~are_copies
+            roots, documents = roots[rest], documents[rest]
+        return np.concatenate(found)
+
+    def _are_copies(self, pairs: np.ndarray) -> np.ndarray:
+        """Which pairs of documents are like each other, bool (N,)."""
+        config = self.shards[0].config.deduplicate
+        assert config is not None
+        if not config.near:
+            return np.ones(len(pairs), bool)
+        has_sketch = np.array(["near" in shard.source.deduplicate for shard in self.shards])
+        owners = (pairs >> np.uint64(match.DOCUMENT_BITS)).astype(np.int64)
+        are = np.asarray(has_sketch[owners].all(axis=1))
+        are[are] = match.are_similar(pairs[are], self.shards)
+        are[~are] = match.are_equal(pairs[~are], self.shards)
+        return are
 
     def _lengths(self, documents: np.ndarray, owners: np.ndarray) -> np.ndarray:
         numbers = (documents & np.uint64((1 << match.DOCUMENT_BITS) - 1)).astype(np.int64)

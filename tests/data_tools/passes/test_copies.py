@@ -79,6 +79,39 @@ def test_a_document_that_others_gave_a_paragraph_up_for_stays(tmp_path: Path, t5
     assert steps["repeated paragraphs"]["details"]["kept whole"] == 1
 
 
+def test_a_near_copy_goes_for_one_that_is_like_it(tmp_path: Path, t5_folder: Path) -> None:
+    """Of a story that drifts, each version like the next and the first unlike the last."""
+    parts = [text.replace("\n", "。") for text in make_texts(60, 3, 30)]
+    versions = ["".join(parts[first : first + 20]) for first in range(40)]
+    texts, steps = built(tmp_path, t5_folder, {"a": versions}, deduplicate={"near": True})
+    assert len(texts) > 1
+    assert steps["near duplicates"]["documents"] == len(versions) - len(texts)
+    assert len(texts) < 20
+    kept = [shingles(text) for text in texts]
+    for version in versions:
+        mine = shingles("".join(version.split()))
+        assert max(len(mine & other) / len(mine | other) for other in kept) > 0.6
+
+
+def shingles(text: str) -> set[str]:
+    return {text[place : place + 5] for place in range(len(text) - 4)}
+
+
+def test_an_exact_copy_in_a_source_that_looks_for_no_others(tmp_path: Path, t5_folder: Path) -> None:
+    """It has no sketch, and is in a group with documents that have one. Its copy goes for a longer near copy, which is
+    no copy of it: of the two that are equal, it is the one that stays."""
+    article = "".join(make_texts(5, 6, 80)).replace("\n", "。")
+    given = {"a": [article, f"{article}又", f"{article}再"], "b": [f" {article}", f"{article}也"]}
+    paths = {name: write_jsonl(tmp_path / f"{name}.jsonl", texts) for name, texts in given.items()}
+    entries = [{"name": "a", "inputs": [str(paths["a"])]}]
+    entries += [{"name": "b", "inputs": [str(paths["b"])], "deduplicate": ["documents"]}]
+    config = CorpusBuildConfig(
+        tokenizer=str(t5_folder), sources=entries, output=str(tmp_path / "out"), workers=1, deduplicate={}
+    )
+    steps = json.loads((build(config) / "flow.json").read_text())["steps"]
+    assert [step["documents"] for step in steps if step["step"] == "tokenize"] == [1, 2]
+
+
 @pytest.mark.parametrize("kind", ["paragraph", "near copy", "copy"])
 def test_nothing_goes_for_a_contaminated_document(tmp_path: Path, t5_folder: Path, kind: str) -> None:
     leak = "这是测试集里的一句话经济社会发展很好不是再说一说"
