@@ -19,7 +19,16 @@ from taixue.base import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
-THERE = ("torch", "transformers", "tokenizers", "huggingface_hub", "safetensors", "numpy", "fsspec", "packaging")
+THERE = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "huggingface_hub",
+    "safetensors",
+    "numpy",
+    "fsspec",
+    "packaging",
+)
 """Of pyproject's dependencies: what comes with torch and transformers."""
 
 WITHOUT_DEPENDENCIES = ("liger-kernel",)
