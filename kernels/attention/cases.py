@@ -27,7 +27,7 @@ _OPTIONAL_STACK = 128
 """Bytes that dropout and groups may keep in memory; without them nothing may."""
 
 _SPILLS = {"3.6": 16}
-"""Release of triton -> bytes that it keeps in memory in dK and dV on sm_80 (9 accesses outside of products)."""
+"""Release of triton -> bytes that it keeps in memory in dK and dV on sm_80 (9 accesses)."""
 
 
 def cases(capability: tuple[int, int]) -> Iterator[Case]:
