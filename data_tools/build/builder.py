@@ -83,6 +83,10 @@ def _build(
     try:
         if not all(map(is_finished, shards)):
             _run_passes(config, shards, rank, world, progress, on)
+    except FileNotFoundError:
+        # Others have finished the corpus, and removed work/, while this rank had nothing left to do.
+        if not all(map(is_finished, shards)):
+            raise
     finally:
         progress.close()
     unfinished = [shard for shard in shards if not is_finished(shard)]

@@ -74,13 +74,21 @@ def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...]
         own = [shard for shard in shards if shard.source.name == source.name]
         if not any(_manifest(shard, split).documents for shard in own for split in SPLITS):
             raise nothing_left(Path(config.output), source)
-    moved = frozenset() if config.shuffle else moved_keys(shards)
+    if config.shuffle:
+        return
+    moved = moved_keys(shards)
+    others = [
+        shard
+        for shard in shards
+        if {key for split in SPLITS for key in _manifest(shard, split).moved}
+        != moved & _keys(shard, bool(moved))
+    ]
+    if not others:  # as it nearly always is, and for the ranks that come later: work/ may be gone
+        return
+    (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
     *_, last = schedule(shards)
-    for shard, write in zip(shards, last.tasks, strict=False):
-        now = {key for split in SPLITS for key in _manifest(shard, split).moved}
-        if config.shuffle or now == moved & _keys(shard, bool(moved)):
-            continue
-        (Path(config.output) / manifest.CORPUS_FILE).unlink(missing_ok=True)
+    for shard in others:
+        write = last.tasks[shard.index]
         assert isinstance(write, WriteTask)
         for _ in replace(write, shard=replace(shard, moved=moved)).run():
             pass
