@@ -30,7 +30,7 @@ class AnnotateConfig(Section):
     names: bool = Field(True, description="persons, places, organisations by part of speech; needs words")
     lexicons: tuple[Lexicon, ...] = Field((), description="entities by longest match; the first list wins")
     lexicon_on_words: bool = Field(
-        True, description="a term counts only where it starts and ends with a word"
+        True, description="only terms that start and end where words do: the longest of those"
     )
     connectives: bool = Field(True, description="discourse connectives and their relation classes")
     clauses: bool = Field(True, description="starts of clauses and sentences")

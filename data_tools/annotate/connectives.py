@@ -52,12 +52,10 @@ class Connectives:
         sentence_starts: np.ndarray,
     ) -> tuple[Spans, np.ndarray, np.ndarray]:
         """(connectives, firsts, seconds): spans with their relations, and which are members of pairs, bool (N,)."""
-        found = self.matcher.longest([characters.whole]).values
+        edges = None if word_starts is None else np.append(word_starts, True)
+        found = self.matcher.longest([characters.whole], edges).values
         starts, ends = found["begin"].astype(np.int64), found["end"].astype(np.int64)
         terms = found["word"]
-        if word_starts is not None:
-            whole = word_starts[starts] & word_starts[ends]
-            starts, ends, terms = starts[whole], ends[whole], terms[whole]
         kinds = np.where(self.clause_only[terms] & ~clause_starts[starts], 0, self.single[terms])
         firsts, seconds = self._paired(terms, np.cumsum(sentence_starts)[starts], kinds)
         kept = kinds > 0

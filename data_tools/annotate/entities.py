@@ -44,13 +44,11 @@ class LexiconMatcher:
         """Entities of a batch; with on_words only those that start and end where words do."""
         if self.matcher is None:
             return Spans.none()
-        found = self.matcher.longest([characters.whole]).values
-        spans = Spans(
+        edges = np.append(word_starts, True) if self._on_words and word_starts is not None else None
+        found = self.matcher.longest([characters.whole], edges).values
+        return Spans(
             found["begin"].astype(np.int64), found["end"].astype(np.int64), self.types[found["word"]]
         )
-        if self._on_words and word_starts is not None:
-            spans = spans.take(word_starts[spans.starts] & word_starts[spans.ends])
-        return spans
 
 
 def open_lexicons(lexicons: Sequence[Lexicon], types: Sequence[str], on_words: bool) -> LexiconMatcher:

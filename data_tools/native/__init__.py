@@ -233,19 +233,26 @@ class KeywordMatcher:
 
     def find_all(self, texts: Texts) -> Ragged:
         """Every occurrence, overlapping ones too, ordered by begin, then end."""
-        return self._plain.find_all(strings(texts)) if self._plain else self._find(texts, False)
+        return self._plain.find_all(strings(texts)) if self._plain else _matches(self.native.all(texts))
 
-    def longest(self, texts: Texts) -> Ragged:
-        """From left to right the longest word at a place; the search goes on behind it."""
-        return self._plain.longest(strings(texts)) if self._plain else self._find(texts, True)
+    def longest(self, texts: Texts, edges: np.ndarray | None = None) -> Ragged:
+        """From left to right the longest word at a place; the search goes on behind it.
+
+        edges: bool, for the characters of every text, and its end, one text after another: whether a word may begin
+        and end there. Without them it may everywhere.
+        """
+        if self._plain:
+            return self._plain.longest(strings(texts), edges)
+        return _matches(self.native.longest(texts, None if edges is None else edges.view(np.uint8)))
 
     def counts(self, texts: Texts) -> np.ndarray:
         """int64 (N,): how many matches `longest` finds."""
         return self._plain.counts(strings(texts)) if self._plain else self.native.counts(texts)
 
-    def _find(self, texts: Texts, longest: bool) -> Ragged:
-        values, offsets = self.native.find(texts, longest)
-        return Ragged(values.view(MATCH).reshape(-1), offsets)
+
+def _matches(found: tuple[np.ndarray, np.ndarray]) -> Ragged:
+    values, offsets = found
+    return Ragged(values.view(MATCH).reshape(-1), offsets)
 
 
 class Ngrams:

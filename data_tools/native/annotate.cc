@@ -93,15 +93,19 @@ void Annotation::find_boundaries(const Text& text, const CharacterTable& table, 
   }
 }
 
+// Matches of a list; on_words: only those that begin and end where words do.
+void Annotation::find_terms(const Keywords& list, bool on_words, Layers& layers) const {
+  const Keywords::Edges words{layers.marks.data(), kWordMark};
+  const Keywords::Edges* edges = on_words && rules_.cutter != nullptr ? &words : nullptr;
+  list.longest(layers.points.data(), layers.count, edges, layers.begins, layers.matches);
+}
+
 // Terms of the lexicon, and the names that overlap none of them.
 void Annotation::find_entities(Layers& layers) const {
-  const auto is_word_edge = [&layers](int32_t place) { return (layers.marks[static_cast<size_t>(place)] & kWordMark) != 0; };
   layers.terms.clear();
   if (rules_.lexicon != nullptr) {
-    rules_.lexicon->longest(layers.points.data(), layers.count, layers.begins, layers.matches);
-    const bool on_words = rules_.terms_on_words && rules_.cutter != nullptr;
+    find_terms(*rules_.lexicon, rules_.terms_on_words, layers);
     for (const Match& match : layers.matches) {
-      if (on_words && !(is_word_edge(match.begin) && is_word_edge(match.end))) continue;
       layers.terms.push_back({match.begin, match.end, rules_.types[static_cast<size_t>(match.word)], kEntity});
     }
   }
@@ -126,12 +130,11 @@ void Annotation::find_entities(Layers& layers) const {
 void Annotation::find_connectives(Layers& layers) const {
   layers.connectives.clear();
   if (rules_.connectives == nullptr) return;
-  rules_.connectives->longest(layers.points.data(), layers.count, layers.begins, layers.matches);
+  find_terms(*rules_.connectives, true, layers);
   layers.candidates.clear();
   size_t sentence = 0;
   for (const Match& match : layers.matches) {
-    const auto begin = static_cast<size_t>(match.begin), end = static_cast<size_t>(match.end);
-    if (rules_.cutter != nullptr && !(layers.marks[begin] & layers.marks[end] & kWordMark)) continue;
+    const auto begin = static_cast<size_t>(match.begin);
     while (layers.sentences[sentence] <= match.begin) ++sentence;  // the last is the end of the text
     const auto term = static_cast<size_t>(match.word);
     const bool counts = !rules_.clause_only[term] || (layers.marks[begin] & kClause);

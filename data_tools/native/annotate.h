@@ -64,6 +64,7 @@ class Annotation {
 
   void find(const Text& text, const CharacterTable& table, Layers& layers) const;
   void find_boundaries(const Text& text, const CharacterTable& table, Layers& layers) const;
+  void find_terms(const Keywords& list, bool on_words, Layers& layers) const;
   void find_entities(Layers& layers) const;
   void find_connectives(Layers& layers) const;
   void mark_pairs(Layers& layers) const;

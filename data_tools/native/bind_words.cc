@@ -1,4 +1,6 @@
 // The part of the Python module that finds words and n-grams, and encodes and annotates texts.
+#include <optional>
+
 #include "annotate.h"
 #include "arguments.h"
 #include "keywords.h"
@@ -11,9 +13,18 @@ namespace {
 
 Keywords make_keywords(const py::object& words) { return Keywords(Input(words).texts()); }
 
-py::tuple find_keywords(const Keywords& keywords, const py::object& texts, bool longest) {
+using Bytes = py::array_t<uint8_t, py::array::c_style>;
+
+py::tuple all_keywords(const Keywords& keywords, const py::object& texts) {
   const Input input(texts);
-  auto found = without_gil([&] { return keywords.find(input.texts(), longest); });
+  auto found = without_gil([&] { return keywords.all(input.texts()); });
+  return to_arrays<Match, int32_t>(std::move(found), 3);
+}
+
+py::tuple longest_keywords(const Keywords& keywords, const py::object& texts, const std::optional<Bytes>& edges) {
+  const Input input(texts);
+  const auto marks = edges ? to_vector(*edges) : std::vector<uint8_t>();
+  auto found = without_gil([&] { return keywords.longest(input.texts(), edges ? &marks : nullptr); });
   return to_arrays<Match, int32_t>(std::move(found), 3);
 }
 
@@ -112,8 +123,6 @@ py::tuple annotation_rows(const Annotation& annotation, const py::object& texts,
   return py::make_tuple(rows, counts);
 }
 
-using Bytes = py::array_t<uint8_t, py::array::c_style>;
-
 std::unique_ptr<Annotation> make_annotation(const WordCutter* cutter, const Keywords* lexicon, const Bytes& types,
                                             bool terms_on_words, const Bytes& names, const Keywords* connectives,
                                             const Bytes& single, const Bytes& clause_only, const Bytes& pairs, int reach,
@@ -129,7 +138,8 @@ std::unique_ptr<Annotation> make_annotation(const WordCutter* cutter, const Keyw
 void bind_words(py::module_& m) {
   py::class_<Keywords>(m, "Keywords")
       .def(py::init(&make_keywords))
-      .def("find", &find_keywords)
+      .def("all", &all_keywords)
+      .def("longest", &longest_keywords)
       .def("counts", &count_keywords);
   py::class_<Ngrams>(m, "Ngrams")
       .def(py::init(&make_ngrams))

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "huge_pages.h"
+
 namespace taixue {
 
 struct Cell {
@@ -34,7 +36,7 @@ class DoubleArray {
   void reserve_to(size_t place);
   size_t next_free(size_t place);
 
-  std::vector<Cell> cells_;
+  LargeTable<Cell> cells_;
   size_t behind_ = 1;         // no place from here on is taken
   std::vector<size_t> free_;  // free_[p]: a free place at or after p, found by following
 };

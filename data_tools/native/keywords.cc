@@ -11,6 +11,8 @@ namespace {
 // 16 bits per word, at most 2 MiB: a pair of characters that begins no word is seldom taken for one.
 constexpr size_t kBitsPerWord = 16, kMostBits = size_t{1} << 24;  // powers of two, as many as hash() gives
 
+constexpr auto kAnywhere = [](size_t) { return true; };
+
 inline size_t hash(uint32_t first, uint32_t second) {
   return (uint64_t{first} << 32 | second) * 0x9E3779B97F4A7C15u >> 40;
 }
@@ -69,8 +71,9 @@ void Keywords::all(const uint32_t* points, size_t count, Found found) const {
   }
 }
 
-template <typename Found>
-void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const {
+template <typename IsEdge, typename Found>
+void Keywords::longest(const uint32_t* points, size_t count, IsEdge is_edge, std::vector<size_t>& begins,
+                       Found found) const {
   if (begins.size() < count) begins.resize(count + count / 2);
   // Without a branch: places where a word may begin, and few others.
   const uint64_t* pairs = pairs_.data();
@@ -80,7 +83,8 @@ void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>
   for (size_t k = 0; k < count; ++k) {
     const size_t pair = hash(points[k], k + 1 < count ? points[k + 1] : 0) & last;
     begins[candidates] = k;
-    candidates += (pairs[pair / 64] >> pair % 64 & 1) | (singles > 0 && size_t{classes[points[k]]} - 1 < singles);
+    const bool begins_word = (pairs[pair / 64] >> pair % 64 & 1) | (singles > 0 && size_t{classes[points[k]]} - 1 < singles);
+    candidates += begins_word & is_edge(k);
   }
   const Cell* cells = trie_.cells();
   const auto class_at = [&](size_t k) { return k < count ? class_of_[points[k]] : uint16_t{0}; };  // 0 stops a walk
@@ -99,7 +103,7 @@ void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>
     for (size_t at = begin; cells[next].check == place;) {
       place = next;
       ++at;
-      if (cells[place].value >= 0) {
+      if (cells[place].value >= 0 && is_edge(at)) {
         word = cells[place].value;
         end = at;
       }
@@ -109,27 +113,41 @@ void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>
   }
 }
 
-void Keywords::longest(const uint32_t* points, size_t count, std::vector<size_t>& begins,
+void Keywords::longest(const uint32_t* points, size_t count, const Edges* edges, std::vector<size_t>& begins,
                        std::vector<Match>& found) const {
   found.clear();
-  longest(points, count, begins, [&found](size_t begin, size_t end, int32_t word) {
+  const auto keep = [&found](size_t begin, size_t end, int32_t word) {
     found.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
-  });
+  };
+  if (edges == nullptr) return longest(points, count, kAnywhere, begins, keep);
+  const auto [marks, bit] = *edges;
+  longest(points, count, [marks = marks, bit = bit](size_t k) { return (marks[k] & bit) != 0; }, begins, keep);
 }
 
-Ragged<Match> Keywords::find(const Texts& texts, bool only_longest) const {
+Ragged<Match> Keywords::all(const Texts& texts) const {
   Ragged<Match> out;
-  std::vector<size_t> begins;
-  const auto keep = [&out](size_t begin, size_t end, int32_t word) {
-    out.values.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
-  };
   for (const Text& text : texts) {
     const std::vector<uint32_t> points = points_of(text);
-    if (only_longest) {
-      longest(points.data(), points.size(), begins, keep);
-    } else {
-      all(points.data(), points.size(), keep);
-    }
+    all(points.data(), points.size(), [&out](size_t begin, size_t end, int32_t word) {
+      out.values.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), word});
+    });
+    out.end_row();
+  }
+  return out;
+}
+
+Ragged<Match> Keywords::longest(const Texts& texts, const std::vector<uint8_t>* edges) const {
+  Ragged<Match> out;
+  std::vector<size_t> begins;
+  std::vector<Match> found;
+  size_t first = 0;  // of the text's edges
+  for (const Text& text : texts) {
+    const std::vector<uint32_t> points = points_of(text);
+    if (edges != nullptr && edges->size() - first <= points.size()) throw std::invalid_argument("too few edges");
+    const Edges own{edges != nullptr ? edges->data() + first : nullptr, 1};
+    longest(points.data(), points.size(), edges != nullptr ? &own : nullptr, begins, found);
+    first += points.size() + 1;
+    out.values.insert(out.values.end(), found.begin(), found.end());
     out.end_row();
   }
   return out;
@@ -141,7 +159,7 @@ std::vector<int64_t> Keywords::counts(const Texts& texts) const {
   for (const Text& text : texts) {
     const std::vector<uint32_t> points = points_of(text);
     int64_t count = 0;
-    longest(points.data(), points.size(), begins, [&count](size_t, size_t, int32_t) { ++count; });
+    longest(points.data(), points.size(), kAnywhere, begins, [&count](size_t, size_t, int32_t) { ++count; });
     out.push_back(count);
   }
   return out;

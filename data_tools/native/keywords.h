@@ -16,14 +16,23 @@ struct Match {
 class Keywords {
  public:
   explicit Keywords(const Texts& words);
-  Ragged<Match> find(const Texts& texts, bool longest) const;
+  Ragged<Match> all(const Texts& texts) const;
+  // edges: null, or for the characters of every text, and its end, whether a word may begin and end there.
+  Ragged<Match> longest(const Texts& texts, const std::vector<uint8_t>* edges) const;
   std::vector<int64_t> counts(const Texts& texts) const;
-  // The longest words of one text given as code points; what is in `found` goes. begins: a buffer to use again.
-  void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, std::vector<Match>& found) const;
+  // Places of a text, its end among them, where words may begin and end: those whose mark has this bit.
+  struct Edges {
+    const uint8_t* marks;
+    uint8_t bit;
+  };
+  // The longest words of one text given as code points; what is in `found` goes. begins: a buffer to use again. edges:
+  // null for all places.
+  void longest(const uint32_t* points, size_t count, const Edges* edges, std::vector<size_t>& begins,
+               std::vector<Match>& found) const;
 
  private:
-  template <typename Found>
-  void longest(const uint32_t* points, size_t count, std::vector<size_t>& begins, Found found) const;
+  template <typename IsEdge, typename Found>
+  void longest(const uint32_t* points, size_t count, IsEdge is_edge, std::vector<size_t>& begins, Found found) const;
   template <typename Found>
   void all(const uint32_t* points, size_t count, Found found) const;
 

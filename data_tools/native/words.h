@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "huge_pages.h"
+
 namespace taixue {
 
 class WordCutter {
@@ -68,7 +70,7 @@ class WordCutter {
   std::vector<uint16_t> class_of_;  // of code points that words hold; frequent ones have low numbers, others 0
   std::vector<uint8_t> is_block_;   // whether words are made of a code point
   std::vector<Cell> roots_;         // nodes of single characters, by class
-  std::vector<Cell> cells_;
+  LargeTable<Cell> cells_;
   std::vector<double> scores_;  // by entry: minus infinity where there is none
   std::vector<uint8_t> tags_;   // by entry
   double single_ = 0;  // log probability of a character that is no word: frequency 1

@@ -22,19 +22,24 @@ class KeywordMatcher:
             [[match for begin in range(len(text)) for match in self._at(text, begin)] for text in texts]
         )
 
-    def longest(self, texts: list[str]) -> Ragged:
-        """From left to right the longest word at a place; the search goes on behind it."""
-        return _ragged([self._longest(text) for text in texts])
+    def longest(self, texts: list[str], edges: np.ndarray | None = None) -> Ragged:
+        """From left to right the longest word at a place, from edge to edge; the search goes on behind it."""
+        first, rows = 0, []
+        for text in texts:
+            own = np.ones(len(text) + 1, bool) if edges is None else edges[first : first + len(text) + 1]
+            rows.append(self._longest(text, own))
+            first += len(text) + 1
+        return _ragged(rows)
 
     def counts(self, texts: list[str]) -> np.ndarray:
         """int64 (N,): how many matches `longest` has."""
         return np.diff(self.longest(texts).offsets)
 
-    def _longest(self, text: str) -> list[tuple[int, int, int]]:
+    def _longest(self, text: str, edges: np.ndarray) -> list[tuple[int, int, int]]:
         found: list[tuple[int, int, int]] = []
         begin = 0
         while begin < len(text):
-            here = self._at(text, begin)
+            here = [match for match in self._at(text, begin) if edges[begin] and edges[match[1]]]
             found += here[-1:]
             begin = here[-1][1] if here else begin + 1
         return found

@@ -92,14 +92,32 @@ def test_segment(texts: list[str]) -> None:
 words = st.lists(st.text("ab中国人。", min_size=1, max_size=4) | pieces, max_size=30)
 
 
-@given(words, texts)
+@given(words, texts, st.integers(0, 99))
 @settings(max_examples=300, deadline=None)
-def test_keywords(words: list[str], texts: list[str]) -> None:
+def test_keywords(words: list[str], texts: list[str], seed: int) -> None:
+    edges = np.random.default_rng(seed).random(sum(map(len, texts)) + len(texts)) < 0.7
+
     def found() -> Any:
         matcher = native.KeywordMatcher(words)
-        return matcher.find_all(texts), matcher.longest(texts), matcher.counts(texts)
+        return (
+            matcher.find_all(texts),
+            matcher.longest(texts),
+            matcher.longest(texts, edges),
+            matcher.counts(texts),
+        )
 
     same(found)
+
+
+def test_keywords_from_edge_to_edge() -> None:
+    """A longer word that ends inside a word of the text does not hide the shorter one."""
+    edges = np.array([1, 0, 1, 0, 0, 1], bool)  # 北京|大学生
+
+    def found() -> Any:
+        return native.KeywordMatcher(["北京大学", "北京", "京大"]).longest(["北京大学生"], edges)
+
+    same(found)
+    assert found().values.tolist() == [(0, 2, 1)]
 
 
 @given(st.lists(provoking, max_size=4))
