@@ -42,7 +42,8 @@ uint64_t number_of(const Field& field) {
 
 }  // namespace
 
-void WordCutter::read(const std::string& dictionary, const std::vector<std::string>& tags) {
+void WordCutter::read(const std::string& dictionary, const std::vector<std::string>& tags,
+                      const std::vector<char32_t>& more) {
   if (!is_valid_utf8(reinterpret_cast<const uint8_t*>(dictionary.data()), dictionary.size())) {
     throw std::invalid_argument("the dictionary is not UTF-8");
   }
@@ -84,7 +85,10 @@ void WordCutter::read(const std::string& dictionary, const std::vector<std::stri
   single_ = -all;
   for (size_t k = 1; k < tags_.size(); ++k) scores_.push_back(std::log(static_cast<double>(frequencies[k])) - all);
 
-  if (used.size() >= kNoLabel) throw std::invalid_argument("more than 65,534 different characters in the words");
+  for (const char32_t point : more) {
+    if (counts[point] == 0) used.push_back(point);
+  }
+  if (used.size() >= kNoLabel) throw std::invalid_argument("more than 65,534 different characters");
   std::sort(used.begin(), used.end(), [&](uint32_t a, uint32_t b) {
     return counts[a] != counts[b] ? counts[a] > counts[b] : a < b;
   });

@@ -41,22 +41,18 @@ WordCutter::WordCutter(const std::string& dictionary, const std::vector<std::str
                        const std::u32string& surnames, const std::array<uint8_t, 5>& unknown_tags)
     : class_of_(kPoints, 0),
       is_block_(kPoints),
-      emission_of_(kPoints, 0),
       start_(start),
       transitions_(transitions),
       is_surname_(kPoints, false),
       unknown_tags_(unknown_tags) {
-  if (characters.size() != emissions.size() || characters.size() >= 0xFFFF) {
+  if (characters.size() != emissions.size()) {
     throw std::invalid_argument("characters and emissions do not fit together");
   }
   for (uint32_t point = 0; point < kPoints; ++point) is_block_[point] = is_block(point);
-  read(dictionary, tags);
+  read(dictionary, tags, characters);
   for (const char32_t point : surnames) is_surname_[point] = true;
-  emissions_.push_back({kNever, kNever, kNever, kNever});
-  for (size_t k = 0; k < characters.size(); ++k) {
-    emission_of_[characters[k]] = static_cast<uint16_t>(emissions_.size());
-    emissions_.push_back(emissions[k]);
-  }
+  emissions_.resize(roots_.size(), {kNever, kNever, kNever, kNever});
+  for (size_t k = 0; k < characters.size(); ++k) emissions_[class_of_[characters[k]]] = emissions[k];
 }
 
 uint16_t WordCutter::entry_of(const Span& text, size_t begin, size_t end) const {
@@ -212,10 +208,10 @@ void WordCutter::cut_by_model(const Span& text, size_t begin, size_t end) const 
   auto& from = text.scratch.from;
   if (from.size() < count) from.resize(count);
   std::array<double, 4> now;
-  const auto& first = emissions_[emission_of_[text.points[begin]]];
+  const auto& first = emissions_[text.classes[begin]];
   for (int state = 0; state < 4; ++state) now[state] = start_[state] + first[state];
   for (size_t k = 1; k < count; ++k) {
-    const auto& emission = emissions_[emission_of_[text.points[begin + k]]];
+    const auto& emission = emissions_[text.classes[begin + k]];
     std::array<double, 4> next;
     for (int state = 0; state < 4; ++state) {
       const int a = kFrom[state][0], b = kFrom[state][1];

@@ -56,7 +56,7 @@ class WordCutter {
   struct Span;
   static constexpr uint16_t kNoLabel = 0xFFFF;
 
-  void read(const std::string& dictionary, const std::vector<std::string>& tags);
+  void read(const std::string& dictionary, const std::vector<std::string>& tags, const std::vector<char32_t>& more);
   void build(std::vector<Key>& keys, const std::vector<uint16_t>& classes);
   uint16_t entry_of(const Span& text, size_t begin, size_t end) const;
   void emit(const Span& text, size_t begin, size_t end) const;
@@ -67,15 +67,14 @@ class WordCutter {
   void cut_unknown(const Span& text, size_t begin, size_t end) const;
   void cut_by_model(const Span& text, size_t begin, size_t end) const;
 
-  std::vector<uint16_t> class_of_;  // of code points that words hold; frequent ones have low numbers, others 0
+  std::vector<uint16_t> class_of_;  // of code points of words and the model; frequent ones have low numbers, others 0
   std::vector<uint8_t> is_block_;   // whether words are made of a code point
   std::vector<Cell> roots_;         // nodes of single characters, by class
   LargeTable<Cell> cells_;
   std::vector<double> scores_;  // by entry: minus infinity where there is none
   std::vector<uint8_t> tags_;   // by entry
   double single_ = 0;  // log probability of a character that is no word: frequency 1
-  std::vector<std::array<double, 4>> emissions_;
-  std::vector<uint16_t> emission_of_;  // code point -> row; 0 is for unknown ones
+  std::vector<std::array<double, 4>> emissions_;  // by class
   std::array<double, 4> start_;
   std::array<std::array<double, 4>, 4> transitions_;
   std::vector<bool> is_surname_;  // by code point
