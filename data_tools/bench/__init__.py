@@ -2,6 +2,7 @@
 
     documents.py   the file: the user's own, or made of sentences of the user's texts, with planted copies
     steps.py       every step of ours by itself, beside libraries that do the same in this process
+    libraries.py   those libraries
     builds.py       whole `taixue corpus build` runs, in processes of their own
     where.py       in which of our modules the time of a build goes
     recall.py      which planted copies the deduplication finds

@@ -2,8 +2,8 @@
 
 import random
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -18,21 +18,35 @@ from ..annotate.layered_text import Characters
 from ..clean.cleaner import Cleaner
 from ..clean.config import FilterConfig, NormalizeConfig
 from ..tokenizer.store import load_tokenizer
+from .libraries import RIVALS, Lists, Rival, Step
 from .made_documents import File, size_of
 from .table import Row
 
 GROUP = "steps of ours (indented: a library)"
 _BATCH = 1000
 _MOST_MEGABYTES = 24.0  # more would take longer and say the same
-Step = Callable[[list[str]], Any]
 
 
 def rows(file: File, tokenizer: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
     """The best of several rounds of every step, on the first megabytes of the file."""
     documents = file.first(_MOST_MEGABYTES)
-    steps = native_steps(tokenizer / "spiece.model", frequent_words(documents)) | whole_steps(tokenizer)
+    lists = Lists((tokenizer / "spiece.model").read_bytes(), frequent_words(documents))
+    steps = native_steps(lists) | whole_steps(tokenizer)
+    steps |= {rival.name: rival.make(lists) for rival in RIVALS if rival.is_installed}
+    measured = {row.name: row for row in measure(documents, steps, rounds, say)}
     out = [_reading(file)]
-    return out + measure(documents, steps, rounds, say)
+    for name in [name for name in steps if not name.startswith(" ")]:
+        out.append(measured[name])
+        for rival in RIVALS:
+            if rival.step == name:
+                out.append(_beside(rival, measured.get(rival.name)))
+    return out
+
+
+def _beside(rival: Rival, row: Row | None) -> Row:
+    if row is None:
+        return Row(GROUP, rival.name, note=f"not installed: pip install {rival.install}")
+    return replace(row, note=f"differs: {rival.differs}" if rival.differs else "the same result")
 
 
 def measure(
@@ -62,16 +76,14 @@ def _reading(file: File) -> Row:
     return Row(GROUP, "read", file.megabytes, time.process_time() - begin)
 
 
-def native_steps(spiece_model: Path, listed: Sequence[str]) -> dict[str, Step]:
-    """The steps of data_tools.native, and their rivals, by name."""
+def native_steps(lists: Lists) -> dict[str, Step]:
+    """The steps of data_tools.native, by name."""
     html = native.NormalizeRules(html=True)
-    content = spiece_model.read_bytes()
-    unigram, matcher = native.Unigram(content), native.KeywordMatcher(listed)
+    unigram, matcher = native.Unigram(lists.spiece_model), native.KeywordMatcher(lists.words)
     dtype = np.uint16 if unigram.size < 65_500 else np.int32
     return {
         "normalize": native.normalize,
         "normalize, HTML too": lambda batch: native.normalize(batch, html),
-        "  unicodedata NFKC": lambda batch: [unicodedata.normalize("NFKC", text) for text in batch],
         "text statistics": native.text_stats,
         "exact hash": native.exact_hash,
         "paragraph hashes": native.paragraph_hashes,
@@ -81,7 +93,6 @@ def native_steps(spiece_model: Path, listed: Sequence[str]) -> dict[str, Step]:
         "keywords, all": matcher.find_all,
         "keywords, longest": matcher.longest,
         "unigram ids": lambda batch: unigram.encode(batch, 1, dtype),
-        "  sentencepiece": _sentencepiece(content),
     }
 
 
@@ -115,10 +126,3 @@ def frequent_words(documents: Iterable[str], count: int = 20_000, seed: int = 1)
         if len(found) >= count:
             break
     return list(found)[:count]
-
-
-def _sentencepiece(content: bytes) -> Step:
-    import sentencepiece
-
-    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
-    return lambda batch: processor.encode(batch, return_type="numpy", num_threads=1)

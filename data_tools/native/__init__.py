@@ -13,7 +13,7 @@ import numpy as np
 
 from taixue.base import UserError
 
-from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined, json_texts
+from .buffer import are_blank, are_equal, batch, byte_counts, gather, joined
 from .extension import is_native, loaded, status
 from .plain import characters, hashes, personal, stats
 from .plain import html as plain_html
@@ -46,14 +46,12 @@ __all__ = [
     "gather",
     "is_native",
     "joined",
-    "json_texts",
     "loaded",
     "mask_personal",
     "minhash_bands",
     "normalize",
     "paragraph_hashes",
     "segment",
-    "stable_order",
     "status",
     "strings",
     "text_stats",
@@ -119,15 +117,6 @@ def text_stats(texts: Texts, ngram: int = 13) -> np.ndarray:
         return stats.text_stats(strings(texts), ngram)
     rows: np.ndarray = extension.text_stats(texts, ngram)
     return rows.view(STATS).reshape(-1)
-
-
-def stable_order(keys: np.ndarray) -> np.ndarray:
-    """int64 (N,): places of uint64 keys in ascending order; equal ones keep theirs."""
-    extension = loaded()
-    if extension is None:
-        return np.argsort(keys, kind="stable")
-    order: np.ndarray = extension.stable_order(np.ascontiguousarray(keys))
-    return order
 
 
 def exact_hash(texts: Texts) -> np.ndarray:

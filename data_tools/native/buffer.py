@@ -1,4 +1,4 @@
-"""Texts as one buffer of UTF-8: made, read out of jsonl, compared and counted."""
+"""Texts as one buffer of UTF-8: made, compared and counted."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -6,7 +6,6 @@ from typing import cast
 import numpy as np
 
 from .extension import loaded
-from .plain.json_lines import json_texts as plain_json_texts
 from .plain.rules import Texts
 from .plain.text import Batch, strings
 
@@ -29,20 +28,6 @@ def gather(parts: Sequence[Texts]) -> Batch:
     if extension is None:
         return Batch([text.encode() for part in parts for text in strings(part)])
     return cast(Batch, extension.gather(parts))
-
-
-def json_texts(block: bytes, field: str, limit: int) -> tuple[Batch, list[list[int]], int]:
-    """(texts, other lines, number of lines) of a block of whole lines, each of which should be a JSON object.
-
-    Texts are those at the field, the last where an object has several. The other lines are [number, first byte, last
-    byte + 1, texts before it]: those of more than limit bytes, without a string that is not blank, not JSON; and, to be
-    judged by a whole parser, a few that it would read: deeply nested ones, or with unusual numbers.
-    """
-    extension = loaded()
-    if extension is None:
-        return plain_json_texts(block, field, limit)
-    texts, others, lines = extension.json_texts(block, field, limit)
-    return texts, others.tolist(), lines
 
 
 def are_blank(texts: Texts) -> np.ndarray:

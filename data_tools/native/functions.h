@@ -18,8 +18,7 @@ struct Stats {
   double mean_line, duplicate_line_share, repetition;
 };
 void text_stats(const Texts& texts, const CharacterTable& table, int ngram, Stats* rows);
-
-// json_lines.cc. Whether a text is nothing but white space.
+// Whether a text is nothing but white space.
 void are_blank(const Texts& texts, const CharacterTable& table, bool* out);
 
 // minhash.cc. rounds: a key for each of the 2 B rounds of B bins.
@@ -28,9 +27,6 @@ struct MinHash {
   int ngram, bands;
 };
 void minhash_bands(const Texts& texts, const CharacterTable& table, const MinHash& keys, uint64_t* out);
-
-// sort.cc
-void stable_order(const uint64_t* keys, size_t count, int64_t* order);
 
 // personal.cc. Texts in which nothing was found come back as empty optional: changed[k] says which did not.
 constexpr int kPersonalKinds = 7;

@@ -1,11 +1,10 @@
-// The Python module: batches of texts, lines of JSON, and the table of characters.
+// The Python module: batches of texts, and the table of characters.
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
 #include "arguments.h"
 #include "functions.h"
-#include "json_lines.h"
 
 namespace taixue {
 namespace {
@@ -62,18 +61,6 @@ py::bytes joined(const py::object& texts) {
   return out;
 }
 
-py::array_t<int64_t> stable_order_of(const py::array_t<uint64_t, py::array::c_style>& keys) {
-  py::array_t<int64_t> order(keys.size());
-  const auto count = static_cast<size_t>(keys.size());
-  const uint64_t* data = keys.data();
-  int64_t* out = order.mutable_data();
-  without_gil([&] {
-    stable_order(data, count, out);
-    return 0;
-  });
-  return order;
-}
-
 CharacterTable& table() {
   static CharacterTable made;
   return made;
@@ -93,20 +80,6 @@ const CharacterTable& characters() {
 }
 
 namespace {
-
-// (batch, the other lines int64 (S, 4), number of lines)
-py::tuple json_texts_of(const py::bytes& block, const std::string& field, size_t limit) {
-  char* data = nullptr;
-  Py_ssize_t size = 0;
-  PyBytes_AsStringAndSize(block.ptr(), &data, &size);
-  auto* found = new JsonTexts;
-  const py::capsule owner = owning(found);
-  const Text text{reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(size)};
-  without_gil([&] { json_texts(text, field, limit, characters(), *found); });
-  const auto rows = static_cast<py::ssize_t>(found->others.size());
-  return py::make_tuple(OwnedBatch{py::make_tuple(block, owner), Batch(std::move(found->texts))},
-                        to_array<std::array<int64_t, 4>, int64_t>(std::move(found->others), {rows, 4}), found->lines);
-}
 
 py::array_t<bool> are_blank_of(const py::object& texts) {
   const Input input(texts);
@@ -150,11 +123,9 @@ PYBIND11_MODULE(_native, m) {
       .def("__iter__", &texts_of)
       .def("select", &select_texts);
   m.def("gather", &gather);
-  m.def("json_texts", &json_texts_of);
   m.def("are_blank", &are_blank_of);
   m.def("are_equal", &are_equal);
   m.def("joined", &joined);
-  m.def("stable_order", &stable_order_of);
   m.def("byte_counts", &byte_counts_of);
   bind_texts(m);
   bind_words(m);

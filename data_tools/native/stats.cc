@@ -190,7 +190,20 @@ class Counter {
   std::unordered_set<uint64_t> lines_seen_;
 };
 
+bool is_blank(const Text& text, const CharacterTable& table) {
+  uint32_t point;
+  for (const uint8_t* p = text.data; p < text.end();) {
+    p = decode(p, point);
+    if (!is_space(table[point])) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+void are_blank(const Texts& texts, const CharacterTable& table, bool* out) {
+  for (const Text& text : texts) *out++ = is_blank(text, table);
+}
 
 void text_stats(const Texts& texts, const CharacterTable& table, int ngram, Stats* rows) {
   Counter counter(table, ngram);

@@ -139,7 +139,7 @@ class _Near:
         self._waiting = []
         fresh = fresh[has_ngrams[fresh]]
         band, document = bands[fresh].reshape(-1), np.repeat(fresh, bands.shape[1])
-        order = native.stable_order(band)
+        order = np.argsort(band, kind="stable")
         band, document = band[order], document[order]
         first = _run_starts(band)
         far = np.arange(len(band)) - first >= _LONG_RUN
@@ -188,7 +188,7 @@ class Paragraphs:
     def _write_run(self) -> None:
         columns = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
         self._parts, self._waiting = [], 0
-        order = native.stable_order(columns[0])
+        order = np.argsort(columns[0], kind="stable")
         rows = dict(zip(PARAGRAPH_COLUMNS, (column[order] for column in columns), strict=True))
         far = np.arange(len(order)) - _run_starts(rows["hash"]) >= _LONG_RUN
         for writer, which in ((self._rows, ~far), (self._boilerplate, far)):

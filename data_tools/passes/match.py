@@ -13,7 +13,6 @@ import numpy as np
 
 from taixue.base import files
 
-from .. import native
 from . import fingerprint, runs
 from .cut import WORK_FOLDER, InputShard
 from .ranges import RangeTask
@@ -118,10 +117,7 @@ def near_pairs(rows: runs.Rows, shards: Sequence[InputShard]) -> Iterator[np.nda
 
 def stable_order(*keys: np.ndarray) -> np.ndarray:
     """Places of rows ordered by the first key uint64, then the next; equal rows keep their order."""
-    order = native.stable_order(keys[-1])
-    for key in reversed(keys[:-1]):
-        order = order[native.stable_order(key[order])]
-    return order
+    return np.lexsort(keys[::-1])
 
 
 def are_among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:

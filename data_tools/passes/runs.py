@@ -13,8 +13,6 @@ import numpy as np
 
 from taixue.base import files
 
-from .. import native
-
 END = 1 << 64
 _ALIGNMENT = 8  # numpy copies what it searches when it is not aligned
 Rows = dict[str, np.ndarray]
@@ -39,7 +37,7 @@ class RunWriter:
         key = next(iter(self._columns))
         if not len(rows[key]):
             return
-        order = native.stable_order(rows[key])
+        order = np.argsort(rows[key], kind="stable")
         for name, dtype in self._columns.items():
             column = np.ascontiguousarray(rows[name][order], dtype=dtype)
             self._stream.write(column.tobytes() + bytes(-column.nbytes % _ALIGNMENT))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 from taixue.base import UserError
 
-from .. import native
 from . import delimited, lines, tables, warc
 from .find import whole
 from .kinds import file_format
@@ -13,6 +12,8 @@ from .records import DamagedError, Piece, ReadOptions, Reject, Rejected
 
 _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterator[str]]] = {
     ".txt": lines.texts,
+    ".jsonl": lines.json_texts,
+    ".json": lines.json_texts,
     ".csv": delimited.texts,
     ".tsv": delimited.texts,
     ".parquet": tables.parquet_texts,
@@ -20,7 +21,7 @@ _READERS: dict[str, Callable[[Piece, ReadOptions, Reject, Counter[str]], Iterato
     ".warc": warc.texts,
     ".wet": warc.texts,
 }
-_BATCH_READERS = {".jsonl": lines.json_texts, ".json": lines.json_texts}
+_CHARACTERS_TOGETHER = 1 << 18
 
 
 def documents(
@@ -31,8 +32,7 @@ def documents(
 ) -> Iterator[str]:
     """Texts of a piece, in file order, one by one; `batches` says the rest."""
     for texts in batches(piece, options, reject, converted):
-        for text in texts:
-            yield text if isinstance(text, str) else text.decode()
+        yield from texts
 
 
 def batches(
@@ -40,9 +40,8 @@ def batches(
     options: ReadOptions | str,
     reject: Callable[[Rejected], None],
     converted: Counter[str] | None = None,
-) -> Iterator[native.Texts]:
-    """Texts of a piece, in file order, as many together as the reader of the format has at once; a string in place of
-    options is the text field.
+) -> Iterator[list[str]]:
+    """Texts of a piece, in file order, several at a time; a string in place of options is the text field.
 
     Every line, row or record that cannot be used goes to reject with its place and reason: it neither ends the
     run nor disappears. So does, as line 0, a file in which nothing was found at all. converted counts lines by the
@@ -84,11 +83,18 @@ def batches(
         )
 
 
-def _read(
-    piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
-) -> Iterator[native.Texts]:
-    kind = file_format(piece.path)
-    if kind in _BATCH_READERS:
-        yield from _BATCH_READERS[kind](piece, options, reject, converted)
-    else:
-        yield from ([text] for text in _READERS[kind](piece, options, reject, converted))
+def _read(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[list[str]]:
+    """Handing texts over one by one would cost as much as parsing them."""
+    together: list[str] = []
+    size = 0
+    try:
+        for text in _READERS[file_format(piece.path)](piece, options, reject, converted):
+            together.append(text)
+            size += len(text)
+            if size >= _CHARACTERS_TOGETHER:
+                yield together
+                together, size = [], 0
+    except DamagedError:
+        yield together  # what came before the damage
+        raise
+    yield together

@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import orjson
 
-from .. import native
 from .encoding import AUTO, UTF8, Decoder
 from .records import Piece, ReadOptions, Reject, field
-from .streams import line_blocks, lines, lines_before, samples
+from .streams import lines, lines_before, samples
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -29,10 +27,8 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
     yield from _parsed(piece, options, reject, parse)
 
 
-def json_texts(
-    piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]
-) -> Iterator[native.Texts]:
-    """Documents of a .jsonl file, a block of it at a time where that can be."""
+def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
+    """Documents of a .jsonl file."""
     decode = decoder(piece, options, converted)
     text_field = field(options.text_field)
     is_utf8 = decode.first == UTF8
@@ -53,36 +49,7 @@ def json_texts(
             return "", f"not a JSON object but {type(record).__name__}"
         return text_field.of(record)
 
-    if is_utf8 and not set(options.text_field) & set(".{"):
-        yield from _json_blocks(piece, options, _Lines(piece, options, reject, parse))
-    else:
-        yield from ([text] for text in _parsed(piece, options, reject, parse))
-
-
-def _json_blocks(piece: Piece, options: ReadOptions, judge: "_Lines") -> Iterator[native.Texts]:
-    """Lines that are plain sailing come from native code, all others from the judge of single lines."""
-    before = 0
-    for block in line_blocks(piece, options.max_document_bytes):
-        if isinstance(block, int):
-            judge.text(before, block)
-            before += 1
-            continue
-        texts, others, count = native.json_texts(block, options.text_field, options.max_document_bytes)
-        found: list[str] = []
-        places: list[int] = []
-        for number, begin, end, place in others:
-            line = block[begin:end] if end - begin <= options.max_document_bytes else end - begin
-            text = judge.text(before + number, line)
-            if judge.is_over:
-                return
-            if text:
-                found.append(text)
-                places.append(place)
-        before += count
-        if found:
-            order = np.insert(np.arange(len(texts)), places, np.arange(len(texts), len(texts) + len(found)))
-            texts = native.gather([texts, found]).select(order)
-        yield texts
+    yield from _parsed(piece, options, reject, parse)
 
 
 def _as_utf8(line: bytes, decode: Decoder) -> bytes:

@@ -47,33 +47,6 @@ def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
     yield from _split(_own_blocks(piece), limit)
 
 
-def line_blocks(piece: Piece, limit: int) -> Iterator[bytes | int]:
-    """The same, but lines with their ends, as many together as came together; a line longer than limit is alone.
-
-    A line that is not kept for its length comes as that.
-    """
-    kept: list[bytes] = []
-    size = 0
-    for block in _own_blocks(piece):
-        first, rest = block.find(b"\n") + 1, block.rfind(b"\n") + 1
-        if first:
-            size += first - 1
-            if size <= limit:
-                yield b"".join([*kept, block[:rest]])
-            else:
-                yield size
-                if first < rest:
-                    yield block[first:rest]
-            kept, size = [], 0
-        size += len(block) - rest
-        if size <= limit:
-            kept.append(block[rest:])
-        else:
-            kept.clear()
-    if size:
-        yield b"".join(kept) if size <= limit else size
-
-
 def samples(path: str | Path) -> list[bytes]:
     """Whole lines from all over a file: its beginning, and of a file that is not compressed also other places.
 

@@ -13,11 +13,11 @@ _URL = re.escape("".join(sorted(_PRINTABLE - set('"<>\\^`{|}'))))
 _URL_END = re.escape(
     "".join(sorted(_PRINTABLE - set("\"<>\\^`{|}.,;:!?()'[]*_")))
 )  # no punctuation of the sentence
-_LOCAL = r"A-Za-z0-9._%+\-"
+LOCAL = r"A-Za-z0-9._%+\-"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PATTERNS = {
     "url": rf"(?<![A-Za-z0-9])(?i:https?://|ftp://|www\.)[{_URL}]*[{_URL_END}]",
-    "email": rf"(?<![{_LOCAL}])[{_LOCAL}]{{1,64}}+@[A-Za-z0-9\-]{{1,63}}(?:\.[A-Za-z0-9\-]{{1,63}})*"
+    "email": rf"(?<![{LOCAL}])[{LOCAL}]{{1,64}}+@[A-Za-z0-9\-]{{1,63}}(?:\.[A-Za-z0-9\-]{{1,63}})*"
     r"\.[A-Za-z]{2,24}(?![A-Za-z0-9\-])",
     # Region, date of birth, number, check digit.
     "id": r"(?<![0-9])[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]"

@@ -1,15 +1,17 @@
 """The bench runs from end to end; how fast things are is no test."""
 
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from rich.console import Console
 
 from taixue import UserError
-from taixue.data_tools import bench
-from taixue.data_tools.bench import made_documents, peers, processes, recall, steps
+from taixue.data_tools import bench, native
+from taixue.data_tools.bench import libraries, made_documents, peers, processes, recall, steps
 from taixue.data_tools.bench.table import Row
 
 from ..texts import make_texts, write_jsonl
@@ -59,7 +61,11 @@ def test_one_run(t5_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
             texts, 0.15, t5_folder, rounds=1, chosen=("sentencepiece", "nobody"), json=tmp_path / "r.json"
         )
     rows = {row.name: row for row in results.rows}
-    assert set(steps.native_steps(t5_folder / "spiece.model", ["一"])) < set(rows)
+    lists = libraries.Lists((t5_folder / "spiece.model").read_bytes(), ["一"])
+    assert set(steps.native_steps(lists)) < set(rows)
+    for rival in libraries.RIVALS:
+        row = rows[rival.name]
+        assert row.speed > 0 if rival.is_installed else row.note.startswith("not installed: pip install ")
     for name in ("all steps, no annotation", "all steps, annotation", "sentencepiece", "read"):
         assert rows[name].speed > 0, rows[name]
     assert rows["nobody"].note == "not installed: pip install nobody"
@@ -77,6 +83,26 @@ def test_one_run(t5_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "not installed: pip install nobody" in out
     assert "at least 0.8: " in out
+
+
+def test_rivals_of_the_same_result(t5_folder: Path) -> None:
+    """Each that is installed and is said to give it; re stands in for re2, which takes its patterns."""
+    texts = [
+        *make_texts(30),
+        "电话138-1234-5678，13812345678，见www.a.cn，信a@b.cn；10.0.0.255，(010)62345678。",
+    ]
+    lists = libraries.Lists((t5_folder / "spiece.model").read_bytes(), steps.frequent_words(texts, 50))
+    of = {rival.module: rival for rival in libraries.RIVALS if not rival.differs}
+    assert set(of) == {"re2", "ahocorasick", "ahocorasick_rs", "sentencepiece"}
+    masked, counts = native.mask_personal(texts)
+    assert libraries.judged_by_re(re.compile)(texts) == masked
+    assert counts.sum() == 6
+    ids, _ = native.Unigram(lists.spiece_model).encode(texts)
+    assert ids.values.tolist() == np.concatenate(of["sentencepiece"].make(lists)(texts)).tolist()
+    if of["ahocorasick_rs"].is_installed:
+        longest = native.KeywordMatcher(lists.words).longest(texts).values.tolist()
+        found = of["ahocorasick_rs"].make(lists)(texts)
+        assert [(begin, end, word) for row in found for word, begin, end in row] == longest
 
 
 def test_a_file_of_the_users_own(tmp_path: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,12 +172,6 @@ def test_batch(texts: list[str], data: st.DataObject) -> None:
         native.batch("中".encode()[:2], np.array([2]))
 
 
-@given(st.lists(st.integers(0, 3) | st.integers(0, 2**64 - 1), max_size=50))
-@settings(max_examples=100, deadline=None)
-def test_stable_order(keys: list[int]) -> None:
-    same(lambda: native.stable_order(np.array(keys, np.uint64)))
-
-
 @given(texts, rules)
 @settings(max_examples=100, deadline=None)
 def test_a_batch_becomes_a_batch(texts: list[str], rules: NormalizeRules) -> None:

@@ -1,6 +1,7 @@
 """Documents come out of every format in order; bad lines are reported, damaged files refused."""
 
 import gzip
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -145,3 +146,47 @@ def test_find_files_is_sorted_and_complete(tmp_path: Path) -> None:
         read.find_files([str(tmp_path / "notes.md")])
     with pytest.raises(UserError, match="names no document file"):
         read.find_files([str(tmp_path / "*.gz")])
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b'{"text":"a","text":"b"}', "b"),
+        (b'{"text":1,"text":"b"}', "b"),
+        (b'{"text":"a","text":1}', ""),
+        (b'{"t\\u0065xt":"b"}', "b"),
+        (b'{"x":{"text":"a"}}', ""),
+        (b' \t{"text" : "a" }\r', "a"),
+        (b'{"text":"\\u3000"}', ""),
+        (b'{"text":"a"}x', ""),
+        (b'{"text":"a",}', ""),
+        (b'{"text":"\\ud83d\\ude00"}', "😀"),
+        (b'{"text":"\\ud800"}', ""),
+        (b'{"text":"a"', ""),
+    ],
+)
+def test_lines_of_json(tmp_path: Path, line: bytes, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text":"first"}\n' + line)
+    texts, rejected = _read(read.whole(path))
+    assert texts == ["first", *[text] * bool(text)]
+    assert [one.line for one in rejected] == [2] * (not text)
+
+
+@pytest.mark.parametrize("together", [1, 7, 1 << 18])
+def test_batches_hold_what_came_before_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    module = import_module("taixue.data_tools.read.documents")  # the package has a function of its name
+    monkeypatch.setattr(module, "_CHARACTERS_TOGETHER", together)
+    path = tmp_path / "a.jsonl.gz"
+    raw = b"".join(orjson.dumps({"text": f"文档{number}"}) + b"\n" for number in range(100_000))
+    path.write_bytes(gzip.compress(raw)[:-20])
+    rejected: list[read.Rejected] = []
+    options = read.ReadOptions(damaged="skip")
+    batches = list(read.batches(read.whole(path), options, rejected.append))
+    texts = [text for batch in batches for text in batch]
+    assert texts == [f"文档{number}" for number in range(len(texts))]
+    assert len(texts) > 90_000
+    assert f"{len(texts)} documents came before" in rejected[-1].reason
+    assert max(map(len, batches)) <= (1 if together == 1 else len(texts))
