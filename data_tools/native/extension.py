@@ -7,7 +7,7 @@ from taixue.base import compiled
 
 from .plain import characters
 
-_VERSION = 6  # module.cc says the same
+_VERSION = 7  # module.cc says the same
 
 
 def _compiled() -> ModuleType:
