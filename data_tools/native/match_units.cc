@@ -15,8 +15,6 @@ uint32_t kind_of(uint32_t entry) { return entry >> 24; }
 
 }  // namespace
 
-uint64_t Units::hash(size_t k) const { return are_words[k] ? values[k] : murmur(values[k]); }
-
 void Units::clear(size_t most) {
   count = 0;
   edges.assign(1, 0);
@@ -47,53 +45,57 @@ void Splitter::split(const Text& text, Units& units) const {
     for (const uint32_t one : several_[entry & kArgument]) points.emplace_back(one, place);
   }
   units.clear(points.size());
+  Units::Writer writer(units);
   for (size_t k = 0; k < points.size(); ++k) {
     const auto [entry, begin] = points[k];
-    if (kind_of(entry) == kSeparator) units.edge(entry != 0);
-    if (kind_of(entry) == kSingle) units.add(entry & kArgument, false, begin, begin + 1);
+    if (kind_of(entry) == kSeparator) writer.edge(entry != 0);
+    if (kind_of(entry) == kSingle) writer.add(entry & kArgument, false, begin, begin + 1);
     if (kind_of(entry) != kWordPart) continue;
     uint64_t hash = murmur(entry & kArgument), within = 0;
     for (; k + 1 < points.size() && kind_of(points[k + 1].first) == kWordPart; ++k) {
       within += kPlace;
       hash += murmur((points[k + 1].first & kArgument) + within);
     }
-    units.add(hash, true, begin, points[k].second + 1);
+    writer.add(hash, true, begin, points[k].second + 1);
   }
-  units.edge(true);
+  writer.edge(true);
 }
 
 // False for a text with a character that stands for several.
 bool Splitter::split_plain(const Text& text, Units& units) const {
   units.clear(text.size);
+  const uint32_t* entries = entries_.data();
+  Units::Writer writer(units);
   size_t place = 0;
   for (const uint8_t* p = text.data; p < text.end();) {
     uint32_t point;
     p = decode(p, point);
-    uint32_t entry = entries_[point];
-    if (kind_of(entry) == kSingle) units.add(entry & kArgument, false, place, place + 1);
-    ++place;
-    if (kind_of(entry) == kSingle) continue;
-    if (kind_of(entry) == kSeveral) return false;
-    if (kind_of(entry) == kSeparator) {
-      units.edge(entry != 0);
+    uint32_t entry = entries[point];
+    const size_t begin = place++;
+    if (kind_of(entry) == kSingle) {
+      writer.add(entry & kArgument, false, begin, place);
       continue;
     }
-    const size_t begin = place - 1;
+    if (kind_of(entry) == kSeveral) return false;
+    if (kind_of(entry) == kSeparator) {
+      writer.edge(entry != 0);
+      continue;
+    }
     uint64_t hash = 0, within = 0;
     while (true) {
       hash += murmur((entry & kArgument) + within);
       within += kPlace;
       if (p == text.end()) break;
       const uint8_t* next = decode(p, point);
-      entry = entries_[point];
+      entry = entries[point];
       if (kind_of(entry) == kSeveral) return false;
       if (kind_of(entry) != kWordPart) break;
       p = next;
       ++place;
     }
-    units.add(hash, true, begin, place);
+    writer.add(hash, true, begin, place);
   }
-  units.edge(true);
+  writer.edge(true);
   return true;
 }
 

@@ -1,13 +1,14 @@
 #include "ngrams.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "hash128.h"
 
 namespace taixue {
 namespace {
 
-constexpr size_t kPerGroup = 16, kBitsPerHash = 10;
+constexpr size_t kPerGroup = 16, kBitsPerHash = 10, kBitsPerSignature = 9;
 
 // The least number of bits that tells so many apart; at least 6.
 int bits_for(size_t count) {
@@ -18,31 +19,22 @@ int bits_for(size_t count) {
 
 void set_bit(std::vector<uint64_t>& bits, uint64_t bit) { bits[bit >> 6] |= uint64_t{1} << (bit & 63); }
 
+// Two bits, for a signature that was mixed.
+uint64_t bits_of(uint64_t mixed) { return uint64_t{1} << (mixed >> 16 & 63) | uint64_t{1} << (mixed >> 22 & 63); }
+
 bool has_bit(const std::vector<uint64_t>& bits, uint64_t bit) { return bits[bit >> 6] >> (bit & 63) & 1; }
 
 }  // namespace
 
-// Of the n-grams that begin at n - a + 1 = `stride_` places in a row, with a = `anchor_` units, exactly one part of a
-// units begins at a multiple of stride_ and lies in all of them. So a text without any such part that also stands in
-// the texts looked for has no n-gram of theirs, and one look per stride_ units finds that out.
-Ngrams::Ngrams(Splitter splitter, int ngram)
-    : splitter_(std::move(splitter)),
-      ngram_(static_cast<size_t>(ngram)),
-      anchor_((ngram_ + 1) / 2),
-      stride_(ngram_ - anchor_ + 1),
-      powers_(anchor_) {
+// An n-gram is looked for only where its signature is that of a known one. Neighbours share signatures, so those of many
+// known n-grams are few, and the filter of them stays in the cache.
+Ngrams::Ngrams(Splitter splitter, int ngram) : splitter_(std::move(splitter)), ngram_(static_cast<size_t>(ngram)) {
   for (size_t k = 0; k < ngram_; ++k) leaving_ *= kMultiplier;
-  uint64_t power = kMultiplier;
-  for (uint64_t& one : powers_) {
-    one = power;
-    power = power * kMultiplier + 2;
-  }
 }
 
-uint64_t Ngrams::anchor(const Units& units, size_t first) const {
-  uint64_t hash = 0;
-  for (size_t k = 0; k < anchor_; ++k) hash += units.values[first + k] * powers_[k];
-  return (hash ^ hash >> 32) * kMultiplier;
+bool Ngrams::may_be_known(uint32_t signature) const {
+  const uint64_t mixed = signature * kMultiplier;
+  return (signature_filter_[mixed >> signature_shift_] & bits_of(mixed)) == bits_of(mixed);
 }
 
 // visit(hash, first unit) for the n-grams that begin at the units [first, last), in order, until it says true.
@@ -59,6 +51,7 @@ bool Ngrams::walk(const Units& units, size_t first, size_t last, Visit visit) co
 
 std::vector<int64_t> Ngrams::add(const Texts& texts, int32_t owner) {
   Units units;
+  Minimizers minimizers(ngram_);
   std::vector<int64_t> counts;
   for (const Text& text : texts) {
     splitter_.split(text, units);
@@ -70,7 +63,8 @@ std::vector<int64_t> Ngrams::add(const Texts& texts, int32_t owner) {
       owners_.push_back(owner);
       return false;
     });
-    for (size_t k = 0; k + anchor_ <= units.count; ++k) anchors_.push_back(anchor(units, k));
+    const uint32_t* signatures = minimizers.run(units.values.data(), units.count);
+    std::unique_copy(signatures, signatures + (units.count - ngram_ + 1), std::back_inserter(signatures_));
   }
   return counts;
 }
@@ -92,17 +86,25 @@ void Ngrams::finish() {
   hashes_.swap(hashes);
   owners_.swap(owners);
 
-  const int filter_bits = bits_for(kBitsPerHash * anchors_.size());
-  filter_shift_ = 64 - filter_bits;
-  filter_.assign(size_t{1} << (filter_bits - 6), 0);
-  for (const uint64_t hash : anchors_) set_bit(filter_, hash >> filter_shift_);
-  std::vector<uint64_t>().swap(anchors_);
-  whole_filter_.assign(filter_.size(), 0);
-  for (const uint64_t hash : hashes_) set_bit(whole_filter_, hash >> filter_shift_);
+  std::sort(signatures_.begin(), signatures_.end());
+  signatures_.erase(std::unique(signatures_.begin(), signatures_.end()), signatures_.end());
+  const int word_bits = bits_for(kBitsPerSignature * signatures_.size() / 64);
+  signature_shift_ = 64 - word_bits;
+  signature_filter_.assign(size_t{1} << word_bits, 0);
+  for (const uint32_t signature : signatures_) {
+    const uint64_t mixed = signature * kMultiplier;
+    signature_filter_[mixed >> signature_shift_] |= bits_of(mixed);
+  }
+  std::vector<uint32_t>().swap(signatures_);
+
+  const int ngram_bits = bits_for(kBitsPerHash * hashes_.size());
+  ngram_shift_ = 64 - ngram_bits;
+  ngram_filter_.assign(size_t{1} << (ngram_bits - 6), 0);
+  for (const uint64_t hash : hashes_) set_bit(ngram_filter_, hash >> ngram_shift_);
 }
 
 int32_t Ngrams::owner_of(uint64_t hash) const {
-  if (!has_bit(whole_filter_, hash >> filter_shift_)) return -1;
+  if (!has_bit(ngram_filter_, hash >> ngram_shift_)) return -1;
   const size_t group = hash >> group_shift_;
   for (size_t k = groups_[group]; k < groups_[group + 1]; ++k) {
     if (hashes_[k] == hash) return owners_[k];
@@ -111,7 +113,8 @@ int32_t Ngrams::owner_of(uint64_t hash) const {
 }
 
 // (first unit, last + 1, owner) of the first n-gram; an owner of -1: there is none.
-std::array<int64_t, 3> Ngrams::find_ngram(const Units& units, std::vector<uint32_t>& candidates) const {
+std::array<int64_t, 3> Ngrams::find_ngram(const Units& units, Minimizers& minimizers,
+                                          std::vector<uint32_t>& candidates) const {
   std::array<int64_t, 3> out{0, 0, -1};
   if (units.count < ngram_ || hashes_.empty()) return out;
   const auto visit = [&](uint64_t hash, size_t first) {
@@ -121,17 +124,19 @@ std::array<int64_t, 3> Ngrams::find_ngram(const Units& units, std::vector<uint32
     return true;
   };
   // All looks first, without a branch between them, so that the processor has many reads under way.
-  candidates.resize(units.count / stride_ + 1);
+  const size_t count = units.count - ngram_ + 1;
+  const uint32_t* signatures = minimizers.run(units.values.data(), units.count);
+  candidates.resize(std::max(candidates.size(), count + 1));
   size_t found = 0;
-  for (size_t at = 0; at + anchor_ <= units.count; at += stride_) {
-    candidates[found] = static_cast<uint32_t>(at);
-    found += has_bit(filter_, anchor(units, at) >> filter_shift_);
+  for (size_t k = 0; k < count; ++k) {
+    candidates[found] = static_cast<uint32_t>(k);
+    found += may_be_known(signatures[k]);
   }
-  for (size_t c = 0; c < found; ++c) {
-    const size_t at = candidates[c];
-    const size_t first = at < stride_ - 1 ? 0 : at - (stride_ - 1);
-    const size_t last = std::min(at + 1, units.count - ngram_ + 1);
-    if (first < last && walk(units, first, last, visit)) break;
+  for (size_t c = 0; c < found;) {
+    const size_t first = candidates[c];
+    size_t last = first;
+    for (; c < found && candidates[c] == last; ++c) ++last;
+    if (walk(units, first, last, visit)) break;
   }
   return out;
 }
@@ -139,10 +144,11 @@ std::array<int64_t, 3> Ngrams::find_ngram(const Units& units, std::vector<uint32
 std::vector<std::array<int64_t, 4>> Ngrams::find(const Texts& texts) const {
   std::vector<std::array<int64_t, 4>> out;
   Units units;
+  Minimizers minimizers(ngram_);
   std::vector<uint32_t> candidates;
   for (size_t k = 0; k < texts.size(); ++k) {
     splitter_.split(texts[k], units);
-    std::array<int64_t, 3> found = find_ngram(units, candidates);
+    std::array<int64_t, 3> found = find_ngram(units, minimizers, candidates);
     if (found[2] < 0) found = short_texts_.find(units);
     if (found[2] < 0) continue;
     const auto first = static_cast<size_t>(found[0]), last = static_cast<size_t>(found[1]) - 1;

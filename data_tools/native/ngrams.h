@@ -3,9 +3,10 @@
 #include <array>
 #include <vector>
 
+#include "match_units.h"
+#include "minimizers.h"
 #include "short_texts.h"
 #include "texts.h"
-#include "match_units.h"
 
 namespace taixue {
 
@@ -23,25 +24,24 @@ class Ngrams {
   std::vector<std::array<int64_t, 4>> find(const Texts& texts) const;
 
  private:
-  std::array<int64_t, 3> find_ngram(const Units& units, std::vector<uint32_t>& candidates) const;
-  uint64_t anchor(const Units& units, size_t first) const;
+  std::array<int64_t, 3> find_ngram(const Units& units, Minimizers& minimizers, std::vector<uint32_t>& candidates) const;
+  bool may_be_known(uint32_t signature) const;
   template <typename Visit>
   bool walk(const Units& units, size_t first, size_t last, Visit visit) const;
   int32_t owner_of(uint64_t hash) const;  // -1: none
 
   Splitter splitter_;
   ShortTexts short_texts_;
-  size_t ngram_, anchor_, stride_;
+  size_t ngram_;
   uint64_t leaving_ = 1;
-  std::vector<uint64_t> powers_;
   // After finish: grouped by the upper bits of the hash, within a group in the order they came in.
   std::vector<uint64_t> hashes_;
   std::vector<int32_t> owners_;
   std::vector<size_t> groups_;
   int group_shift_ = 0;
-  std::vector<uint64_t> anchors_;  // until finish
-  std::vector<uint64_t> filter_, whole_filter_;  // a bit for each anchor, for each n-gram
-  int filter_shift_ = 0;
+  std::vector<uint32_t> signatures_;  // until finish
+  std::vector<uint64_t> signature_filter_, ngram_filter_;  // two bits of one number for each signature, one for each
+  int signature_shift_ = 0, ngram_shift_ = 0;
 };
 
 }  // namespace taixue

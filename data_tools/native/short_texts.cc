@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kLineSeed = 2, kSeed = 3;                                      // units of seeds
 constexpr size_t kLine = 3, kEdited = 4, kClause = 6, kContained = 8, kTwoEdits = 20;  // least units of a text
+constexpr size_t kLineLetters = 6;  // least letters of a line that is shorter than kLine
 constexpr size_t kNone = SIZE_MAX;
 
 uint64_t hash_of(const uint64_t* values, size_t size) {
@@ -37,38 +38,64 @@ bool are_near(const uint64_t* a, const uint64_t* a_end, const uint64_t* b, const
 void ShortTexts::add(const Units& units, int32_t owner) {
   const uint64_t* values = units.values.data();
   const auto text = static_cast<uint32_t>(owners_.size());
+  size_t letters = 0;
+  for (size_t k = 0; k < units.count; ++k) letters += units.ends[k] - units.begins[k];
+  const uint8_t is_line = letters >= kLineLetters;
+  // One that was added before is found before this one.
+  const uint64_t hash = hash_of(values, units.count);
+  for (auto [known, end] = known_.equal_range(hash); known != end; ++known) {
+    const uint32_t other = known->second;
+    const bool is_equal = size_of(other) == units.count && are_lines_[other] == is_line;
+    if (is_equal && std::equal(values, values + units.count, &values_[offsets_[other]])) return;
+  }
+  known_.emplace(hash, text);
   if (units.count < kLine) {
-    wholes_.push_back({hash_of(values, units.count), text});
+    wholes_.seeds.push_back({hash, text});
   } else {
     const size_t seed = seed_of(units.count);
-    begins_.push_back({hash_of(values, seed), text});
-    ends_.push_back({hash_of(values + units.count - seed, seed), text});
+    begins_.seeds.push_back({hash_of(values, seed), text});
+    ends_.seeds.push_back({hash_of(values + units.count - seed, seed), text});
   }
   values_.insert(values_.end(), values, values + units.count);
   offsets_.push_back(values_.size());
   owners_.push_back(owner);
+  are_lines_.push_back(is_line);
+}
+
+void ShortTexts::Seeds::finish() {
+  std::sort(seeds.begin(), seeds.end(),
+            [](const Seed& a, const Seed& b) { return a.hash != b.hash ? a.hash < b.hash : a.text < b.text; });
+  int bits = 1;
+  while (seeds.size() >> bits != 0) ++bits;
+  shift = 64 - bits;
+  groups.assign((size_t{1} << bits) + 1, 0);
+  for (const Seed& seed : seeds) ++groups[(seed.hash >> shift) + 1];
+  for (size_t k = 1; k < groups.size(); ++k) groups[k] += groups[k - 1];
 }
 
 void ShortTexts::finish() {
+  known_.clear();
   int bits = 6;
-  while ((begins_.size() + ends_.size() + wholes_.size()) * 16 >> bits != 0) ++bits;
+  while ((begins_.seeds.size() + ends_.seeds.size() + wholes_.seeds.size()) * 16 >> bits != 0) ++bits;
   filter_shift_ = 64 - bits;
   filter_.assign(size_t{1} << (bits - 6), 0);
-  for (auto* seeds : {&begins_, &ends_, &wholes_}) {
-    std::sort(seeds->begin(), seeds->end(),
-              [](const Seed& a, const Seed& b) { return a.hash != b.hash ? a.hash < b.hash : a.text < b.text; });
-    for (const Seed& seed : *seeds) filter_[seed.hash >> filter_shift_ >> 6] |= uint64_t{1} << (seed.hash >> filter_shift_ & 63);
+  for (Seeds* seeds : {&begins_, &ends_, &wholes_}) {
+    seeds->finish();
+    for (const Seed& seed : seeds->seeds) {
+      const uint64_t bit = seed.hash >> filter_shift_;
+      filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
+    }
   }
 }
 
 // visit(text) for the texts with this seed, in order, until it says true.
 template <typename Visit>
-bool ShortTexts::visit(const std::vector<Seed>& seeds, uint64_t hash, Visit visit) const {
+bool ShortTexts::visit(const Seeds& seeds, uint64_t hash, Visit visit) const {
   const uint64_t bit = hash >> filter_shift_;
   if (!(filter_[bit >> 6] >> (bit & 63) & 1)) return false;
-  auto seed = std::lower_bound(seeds.begin(), seeds.end(), hash, [](const Seed& a, uint64_t b) { return a.hash < b; });
-  for (; seed != seeds.end() && seed->hash == hash; ++seed) {
-    if (visit(seed->text)) return true;
+  const size_t group = hash >> seeds.shift;
+  for (size_t k = seeds.groups[group]; k < seeds.groups[group + 1]; ++k) {
+    if (seeds.seeds[k].hash == hash && visit(seeds.seeds[k].text)) return true;
   }
   return false;
 }
@@ -114,12 +141,14 @@ std::array<int64_t, 3> ShortTexts::find(const Units& units) const {
     found = {static_cast<int64_t>(begin), static_cast<int64_t>(end), owners_[text]};
     return true;
   };
-  if (units.count > 0 && units.count < kLine) {
-    visit(wholes_, hash_of(values, units.count), [&](uint32_t text) {
-      const bool is_equal = size_of(text) == units.count && std::equal(values, values + units.count, &values_[offsets_[text]]);
-      return is_equal && take(0, units.count, text);
+  const auto whole = [&](size_t begin, size_t end) {
+    visit(wholes_, hash_of(values + begin, end - begin), [&](uint32_t text) {
+      const bool is_whole = end - begin == units.count || are_lines_[text];
+      return is_whole && size_of(text) == end - begin &&
+             std::equal(values + begin, values + end, &values_[offsets_[text]]) && take(begin, end, text);
     });
-  }
+  };
+  if (units.count > 0 && units.count < kLine) whole(0, units.count);
   const auto look = [&](const std::vector<uint32_t>& edges, size_t seed) {
     for (size_t k = 0; k < edges.size() && found[2] < 0; ++k) {
       const size_t edge = edges[k];
@@ -138,6 +167,9 @@ std::array<int64_t, 3> ShortTexts::find(const Units& units) const {
   };
   look(units.edges, kSeed);
   look(units.lines, kLineSeed);
+  for (size_t k = 0; k + 1 < units.lines.size() && found[2] < 0; ++k) {
+    if (units.lines[k + 1] - units.lines[k] < kLine) whole(units.lines[k], units.lines[k + 1]);
+  }
   return found;
 }
 

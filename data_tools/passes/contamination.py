@@ -13,7 +13,7 @@ from .. import native, read
 from ..clean.cleaner import Cleaner
 from ..clean.config import NormalizeConfig
 from ..config import DecontaminateConfig
-from ..native.plain.short_texts import CLAUSE, LINE
+from ..native.plain.short_texts import CLAUSE, LINE, LINE_LETTERS
 
 _FEWCLUE_EXCLUDE = ("unlabeled",)
 _LABEL_CHARACTERS = 24
@@ -50,6 +50,7 @@ class EvaluationSets:
             int
         ] = []  # 1 for each text as it is, 0 for each other form of it, in the order added
         self._owners: list[int] = []
+        self._letters: list[int] = []  # of each text as it is
         self._ngrams = native.Ngrams(config.ngram, self._owned(paths, config, cleaners))
         units = self._ngrams.units[np.array(self._forms, bool)]
         reach = {
@@ -59,7 +60,8 @@ class EvaluationSets:
             "whole documents": 1,
             "not covered": 0,
         }
-        for owner, count in zip(self._owners, units.tolist(), strict=True):
+        for owner, count, letters in zip(self._owners, units.tolist(), self._letters, strict=True):
+            count = LINE if 0 < count < LINE and letters >= LINE_LETTERS else count
             kind = next(kind for kind, least in reach.items() if count >= least)
             self.coverage[self.names[owner]][kind] += 1
         if not units.any():
@@ -75,6 +77,7 @@ class EvaluationSets:
             counts["rows"] += len(rows)
             counts["texts"] += len(texts)
             self._owners += [owner] * len(texts)
+            self._letters += [sum(map(str.isalnum, text)) for text in texts]
             for begin in range(0, len(texts), _BATCH):
                 part = texts[begin : begin + _BATCH]
                 self._forms += [1] * len(part)
@@ -133,15 +136,17 @@ def texts_of(path: Path, rows: list[Any], fields: tuple[str, ...]) -> list[list[
 
 
 def _labels(rows: list[list[_Text]]) -> set[str]:
-    """Fields of short values of which most occur again."""
+    """Fields of short values of which most occur again, and those that have no other values than such fields."""
     values: dict[str, Counter[str]] = {}
     for field, text in (text for row in rows for text in row):
         values.setdefault(field, Counter())[text] += 1
-    return {
+    labels = {
         field
         for field, counts in values.items()
         if max(map(len, counts)) <= _LABEL_CHARACTERS and 2 * len(counts) <= counts.total()
     }
+    known = {value for field in labels for value in values[field]}
+    return {field for field, counts in values.items() if counts.keys() <= known}
 
 
 def _walk(value: Any, field: str) -> Iterator[_Text]:

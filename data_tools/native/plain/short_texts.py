@@ -1,14 +1,18 @@
 """Twin of short_texts.cc: texts too short for n-grams, found as whole texts, lines and clauses of others.
 
-A text of 1 or 2 units is found only where it is the whole of the other text; one of 3 to 5 where it is a whole line;
-a longer one where it begins and ends at edges of clauses (punctuation, white space, the text's ends), from 8 units on
-also where only one of its ends is such an edge. A unit may be changed, left out or put in (two from 20 units on) in a
-whole line of 4 units or more, and from 8 units on in whole clauses.
+A text of 1 or 2 units is found only where it is the whole of the other text; one of 3 to 5, or of fewer with 6 letters
+(the name of a product), where it is a whole line; a longer one where it begins and ends at edges of clauses
+(punctuation, white space, the text's ends), from 8 units on also where only one of its ends is such an edge. A unit may
+be changed, left out or put in (two from 20 units on) in a whole line of 4 units or more, and from 8 units on in whole
+clauses.
 """
+
+from itertools import pairwise
 
 from .match_units import Units
 
 LINE, EDITED, CLAUSE, CONTAINED, TWO_EDITS = 3, 4, 6, 8, 20
+LINE_LETTERS = 6
 _LINE_SEED, _SEED = 2, 3
 
 
@@ -17,9 +21,14 @@ class ShortTexts:
 
     def __init__(self) -> None:
         self._texts: list[tuple[list[int], int]] = []
+        self._lines: list[tuple[list[int], int]] = []  # those of a unit or two with letters enough
 
     def add(self, units: Units, owner: int) -> None:
-        self._texts.append(([unit.value for unit in units.units], owner))
+        text = [unit.value for unit in units.units], owner
+        self._texts.append(text)
+        letters = sum(unit.end - unit.begin for unit in units.units)
+        if len(units.units) < LINE and letters >= LINE_LETTERS:
+            self._lines.append(text)
 
     def find(self, units: Units) -> tuple[int, int, int] | None:
         """(first unit, last + 1, owner) of the first text that is found."""
@@ -41,6 +50,10 @@ class ShortTexts:
                         for begin in _ends(own, len(values), edge, -1):
                             if _is_found(own, values, begin, edge, units):
                                 return begin, edge, owner
+        for begin, end in pairwise(units.lines):
+            for own, owner in self._lines:
+                if own == values[begin:end]:
+                    return begin, end, owner
         return None
 
 

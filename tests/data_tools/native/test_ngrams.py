@@ -11,10 +11,15 @@ from taixue.data_tools.native.plain.ngrams import Ngrams as PlainNgrams
 from .texts import any_text, texts
 
 ALPHABET = st.text(alphabet="天地後后aB1①㎏⼀. ，\nＡé가", max_size=40)
+WORDS = st.lists(st.sampled_from(["abcdef", "ABC12", "①a㎏bcd", "天", "\n", " "]), max_size=6).map("".join)
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts | st.lists(ALPHABET, max_size=6), st.lists(ALPHABET | any_text, max_size=6), st.integers(1, 9))
+@given(
+    texts | st.lists(ALPHABET | WORDS, max_size=6),
+    st.lists(ALPHABET | WORDS | any_text, max_size=6),
+    st.integers(1, 9),
+)
 def test_twins_agree(looked_for: list[str], searched: list[str], ngram: int) -> None:
     if not native.is_native():
         pytest.skip("no C++ extension")
@@ -56,6 +61,14 @@ def test_short_texts() -> None:
 
     assert is_found("前车", "前车。")
     assert not is_found("前车", "前车\n很多")
+    for text, other in (
+        ("abcd12", "好\nＡＢＣＤ12。\n好"),
+        ("phone_x7", "Phone X7\n好"),
+        ("Reno4的", "reno4的"),
+    ):
+        assert is_found(text, other)
+    for text, other in (("abc12", "好\nabc12"), ("abcd12", "好 abcd12"), ("abcd12", "abcd13\n好")):
+        assert not is_found(text, other)
     assert is_found("打开灯", "好\n打开灯！\n好")
     assert not is_found("打开灯", "好，打开灯！")
     assert is_found("请把灯打开", "好\n请把灯關了\n好") is False

@@ -17,6 +17,7 @@ _PAIRS = [
     ("怎么把屏幕调亮一点", "屏幕太暗了看不清", "是"),
     ("帮我订一张去广州的高铁票", "今晚吃什么好呢", "否"),
     ("灯关了", "把客厅的灯关掉", "是"),
+    ("kettle77", "KettleB7", "否"),
 ]
 _CLEAN = [
     "山里的雾气散得很慢。樵夫挑着柴下来，路过溪边时歇了一歇！水声很响。",
@@ -35,9 +36,9 @@ def test_every_field_with_text_is_covered_and_counted(tmp_path: Path) -> None:
     _write(tmp_path)
     sets = EvaluationSets(DecontaminateConfig(inputs=(str(tmp_path),), preset="fewclue"))
     covered = sets.coverage["pairs"]
-    assert covered["rows"] == 4
-    assert covered["texts"] == 8
-    assert (covered["clauses"], covered["lines"], covered["not covered"]) == (7, 1, 0)
+    assert covered["rows"] == 5
+    assert covered["texts"] == 10
+    assert (covered["clauses"], covered["lines"], covered["not covered"]) == (7, 3, 0)
     counts = [sets.counts(hits) for hits in ({0: 2}, {0: 1})]  # type: ignore[arg-type]
     assert merge_sets(counts)["pairs"]["documents"] == 3
 
@@ -48,8 +49,9 @@ def test_planted_rows_are_found_and_clean_documents_stay(tmp_path: Path) -> None
     assert sets.find(_CLEAN) == []
     [(name, rows)] = evaluation_rows(tmp_path)
     assert name == "pairs"
-    for change in (verbatim, edited):
-        assert recall(sets, rows, _CLEAN, change, seed=1) == 1
+    assert recall(sets, rows, _CLEAN, verbatim, seed=1) == 1
+    several_words = rows[:-1]  # a single one must be equal
+    assert recall(sets, several_words, _CLEAN, edited, seed=1) == 1
 
 
 @pytest.mark.parametrize("kind", ["array.json", "table.csv", "table.tsv", "gbk.jsonl", "rows.parquet"])
@@ -82,6 +84,19 @@ def test_forms_of_normalised_documents(tmp_path: Path) -> None:
     texts = ["有事请写信到 [EMAIL] 联系窗口的同事"]
     assert EvaluationSets(config).find(texts) == []
     assert len(EvaluationSets(config, [normalize]).find(texts)) == 1
+
+
+def test_a_second_label_that_few_rows_have_is_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "dev.jsonl"
+    rows = [
+        {"q": f"第{name}间铺子卖的是什么", "label": label}
+        for name, label in zip("甲乙丙丁", ["neutral", "entailment"] * 2, strict=True)
+    ]
+    rows[0] |= {"label4": "neutral"}
+    path.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    sets = EvaluationSets(DecontaminateConfig(inputs=(str(path),)))
+    assert sets.coverage["dev.jsonl"]["texts"] == 4
+    assert sets.find(["两份意见\nneutral\n各有道理"]) == []
 
 
 def test_a_file_without_text_is_an_error(tmp_path: Path) -> None:
