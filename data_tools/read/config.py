@@ -27,7 +27,8 @@ class ReadConfig(Section):
         "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
     )
     encoding: str = Field(
-        "auto", description="a codec; auto: UTF-8, GB18030, Big5 or Windows-1252, as each file shows"
+        "auto",
+        description="a codec; auto: UTF-8, UTF-16, GB18030, Big5 or Windows-1252, as each file shows",
     )
     damaged: Literal["stop", "skip"] = Field(
         "stop", description="what a file does that is cut off or damaged"

@@ -62,7 +62,7 @@ def check_columns(names: list[str], text_field: Field) -> None:
 
 def _decoded(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Iterator[_Line]:
     decode = decoder(piece, options, converted)
-    for number, line in enumerate(lines(piece, options.max_document_bytes), 1):
+    for number, line in enumerate(lines(piece, options.max_document_bytes, decode.wide), 1):
         if isinstance(line, int):
             yield _Line(number, "", too_long(line, options))
             continue

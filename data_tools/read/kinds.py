@@ -13,6 +13,7 @@ import orjson
 from taixue.base import UserError
 
 from . import filesystem, unpack
+from .wide import wide_encoding
 
 FORMATS = (".jsonl", ".json", ".txt", ".csv", ".tsv", ".parquet", ".arrow", ".warc", ".wet")
 COMPRESSIONS = unpack.COMPRESSIONS
@@ -84,6 +85,8 @@ def _by_content(path: str, facts: tuple[Any, ...]) -> Kind | None:
             for block in unpack.unpacked(iter([head]), compression):
                 out += block
         head = out[:_HEAD]
+    if wide := wide_encoding(head):
+        head = head[: len(head) // 4 * 4].decode(wide, "ignore").encode()
     kind = next((name for mark, name in _BEGINNINGS.items() if head.startswith(mark)), "")
     if compression and kind in _PACKED:
         return None
