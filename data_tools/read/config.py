@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
+from taixue.base import UserError
 from taixue.base.section import Section
 
 from .encoding import fault_of
-from .records import ReadOptions
+from .records import ReadOptions, field
 
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
 
@@ -38,6 +39,15 @@ class ReadConfig(Section):
         True,
         description="of HTML pages in web archives (extra [web]) only the main text; false: menus and all",
     )
+
+    @field_validator("text_field")
+    @classmethod
+    def _can_be_read(cls, text_field: str) -> str:
+        try:
+            field(text_field)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return text_field
 
     @field_validator("encoding")
     @classmethod

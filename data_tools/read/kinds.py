@@ -23,6 +23,7 @@ LEGAL = (
 )
 _ALSO = {".ndjson": ".jsonl", ".jsonlines": ".jsonl", ".feather": ".arrow", ".gzip": ".gz", ".zstd": ".zst"}
 _PACKED = (".parquet", ".arrow")  # compressed inside, never around
+_ARCHIVES = (".warc", ".wet")
 _CUTTABLE = (".jsonl", ".json", ".txt", ".parquet")
 _EXPANSION = {".gz": 3, ".bz2": 4, ".zst": 3, ".xz": 4}  # bytes of text per byte of file, estimated
 _PART = "part-"
@@ -113,6 +114,11 @@ def _is_text(head: bytes) -> bool:
 def file_format(path: str | Path) -> str:
     """Ending that tells the format, without that of a compression."""
     return kind_of(path).format
+
+
+def holds_pages(path: str | Path) -> bool:
+    """Whether the file is a web archive, whose records may be HTML."""
+    return file_format(path) in _ARCHIVES
 
 
 def is_compressed(path: str | Path) -> bool:

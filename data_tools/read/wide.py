@@ -99,7 +99,7 @@ def in_utf8(parts: Iterator[bytes], wide: str) -> Iterator[bytes]:
         yield decoder.decode(b"", True).encode(UTF8, "surrogatepass")
     except UnicodeDecodeError as error:
         raise DamagedError(
-            f"it is {wide} and {_FAULTS.get(error.reason, error.reason)}; copy it again, or save it as UTF-8"
+            f"read as {wide} it {_FAULTS.get(error.reason, error.reason)}; copy it again, or name its encoding"
         ) from None
 
 

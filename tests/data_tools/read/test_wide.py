@@ -104,11 +104,11 @@ def test_numbers_of_lines_in_later_pieces(tmp_path: Path) -> None:
 def test_a_file_that_ends_inside_a_character(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(_marked("一\n二\n三", "utf-16-le")[:-1])
-    with pytest.raises(UserError, match=r"a\.txt: it is utf-16-le and ends inside a character"):
+    with pytest.raises(UserError, match=r"a\.txt: read as utf-16-le it ends inside a character"):
         _read(path)
     texts, rejected, _ = _read(path, ReadOptions(damaged="skip"))
     assert texts == ["一", "二"]
-    assert rejected[0].startswith("0: it is utf-16-le and ends inside a character")
+    assert rejected[0].startswith("0: read as utf-16-le it ends inside a character")
 
 
 def test_without_a_mark(tmp_path: Path) -> None:
