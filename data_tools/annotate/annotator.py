@@ -18,7 +18,7 @@ from . import entities, project, words
 from .config import AnnotateConfig
 from .connectives import Connectives
 from .connectives import table as connectives_table
-from .external import Overlay, open_external, used
+from .external import Overlay, open_external
 from .fused import FusedAnnotator
 from .layered_text import Characters, Layers
 
@@ -183,13 +183,11 @@ class Annotator:
 
 
 def merge(counts: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """The counts of several annotators of one configuration together, sorted by name."""
+    """The counts of several annotators of one configuration together, sorted by name; but for external_uses, which
+    `external.together` adds up."""
     total: Counter[str] = Counter()
-    uses = []
     for one in counts:
         total.update({name: count for name, count in one.items() if name != "external_uses"})
-        uses += [one["external_uses"]] if "external_uses" in one else []
-    total.update(used(uses))
     return dict(sorted(total.items()))
 
 

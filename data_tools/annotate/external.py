@@ -19,7 +19,7 @@ uses, that several use, and those of a text that has one already.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -30,6 +30,7 @@ import numpy as np
 import orjson
 
 from taixue.base import UserError
+from taixue.base.charts import counted
 
 from .. import read
 from . import external_record
@@ -127,6 +128,8 @@ def _record_key(record: dict[str, Any]) -> int:
         if len(digest) != 32:
             raise ValueError(f"sha256 has {len(digest)} bytes, not 32")
         return int.from_bytes(digest[:8], "big")
+    if "text" not in record:
+        raise ValueError(f"neither text nor sha256; its fields: {', '.join(record) or 'none'}")
     return _key(record["text"])
 
 
@@ -162,8 +165,8 @@ class Overlay:
             self._put(record, begin, begin + len(text), layers)
 
     def uses(self) -> dict[str, Any]:
-        """What `used` adds up: how many records there are, and how many documents each had, as [first record, last + 1,
-        documents] where any."""
+        """What `together` adds up: how many records there are, and how many documents each had, as [first record,
+        last + 1, documents] where any."""
         edges = [0, *(np.flatnonzero(np.diff(self._uses)) + 1).tolist(), len(self._uses)]
         runs = [[low, high, int(self._uses[low])] for low, high in pairwise(edges) if low < high]
         return {
@@ -214,22 +217,55 @@ class Overlay:
                     layers.roles[column, begin + start : begin + stop] = self._names["role"][role]
 
 
-def used(uses: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """What all `Overlay.uses` of one external annotation say together: records, those of a text that has one already,
-    those that no document has, those that several documents have."""
+def together(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the counts of all annotators with one external annotation say; {} without any.
+
+    Of the records: how many there are, are used, by several documents, by none, and are of a text that has one already.
+    Of the documents: how many have a record that was used ("documents"), have none, or one that cannot be used, by
+    reason ("refused").
+    """
+    uses = [one["external_uses"] for one in counts if "external_uses" in one]
     if not uses:
         return {}
-    total, repeated = uses[0]["records"], uses[0]["repeated"]
-    documents = np.zeros(total, np.int64)
-    for one in uses:
-        for first, end, times in one["documents"]:
-            documents[first:end] += times
+    times = np.zeros(uses[0]["records"], np.int64)
+    for use in uses:
+        for first, end, documents in use["documents"]:
+            times[first:end] += documents
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update({name: count for name, count in one.items() if isinstance(count, int)})
+    repeated, used = uses[0]["repeated"], int((times > 0).sum())
+    refused = "external_refused: "
     return {
-        "external_records": total,
-        "external_repeated": repeated,
-        "external_unused": int((documents == 0).sum()) - repeated,
-        "external_used_again": int((documents > 1).sum()),
+        "records": len(times),
+        "used": used,
+        "used_again": int((times > 1).sum()),
+        "unused": len(times) - used - repeated,
+        "repeated": repeated,
+        "documents": total["external_found"],
+        "missing": total["external_missing"],
+        "refused": {
+            name.removeprefix(refused): count
+            for name, count in total.most_common()
+            if name.startswith(refused)
+        },
     }
+
+
+def remarks(found: dict[str, Any]) -> Iterator[str]:
+    """What is said of `together` at the end of a build, a line each."""
+    if found:
+        again = f" ({found['used_again']:,} of them by several documents)" if found["used_again"] else ""
+        yield (
+            f"external annotation: {counted(found['records'], 'record')}: {found['used']:,} used{again}, "
+            f"{found['unused']:,} of no document, {found['repeated']:,} of a text that has one already"
+        )
+        yield (
+            f"external annotation: {counted(found['documents'], 'document')} annotated by it, "
+            f"{found['missing']:,} without a record, {sum(found['refused'].values()):,} with one that cannot be used"
+        )
+        for reason, count in found["refused"].items():
+            yield f"external annotation: {counted(count, 'document')} refused: {reason}"
 
 
 def _column(record: external_record.Record, words: Sequence[Sequence[Any]], predicate: int) -> int:

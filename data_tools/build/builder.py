@@ -21,6 +21,7 @@ from typing import Literal
 from rich.console import Console
 
 from taixue.base import UserError
+from taixue.base.charts import counted
 
 from ..config import CorpusBuildConfig
 from ..passes.cut import WORK_FOLDER, InputShard, plan
@@ -53,6 +54,7 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1, on: Place = 
     if on == "ray" and world > 1:
         raise UserError(f"--on ray with {world} ranks: start it once, alone; Ray has the nodes")
     output = Path(config.output)
+    leftovers.check_place(output, config)
     tokenizer = load_tokenizer(config.tokenizer)
     shards = tuple(plan(config, tokenizer))
     try:
@@ -60,7 +62,9 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1, on: Place = 
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"output {str(output)!r} cannot be written: {error.strerror}") from None
-    outlined = outline(shards)
+    extractors = {shard.extractor for shard in shards if shard.extractor}
+    outlined = outline(shards, (tokenizer.library, *extractors))
+    leftovers.check_libraries(output, outlined)
     with _full_disk_is_said(output), lock.held(output, rank, f"{outlined.identity} by {world}"):
         leftovers.claim(output, outlined)
         _build(config, shards, rank, world, on)
@@ -76,7 +80,7 @@ def _build(
     if missing:
         (output / manifest.CORPUS_FILE).unlink(missing_ok=True)
     console.print(
-        f"{output}: {len(shards)} input shards, {len(mine)} of them for rank {rank} of {world}, "
+        f"{output}: {counted(len(shards), 'input shard')}, {len(mine)} of them for rank {rank} of {world}, "
         f"{len(mine) - len(missing)} finished before"
     )
     progress = Progress(output, rank, world)

@@ -12,15 +12,17 @@ from typing import Any
 from rich.console import Console
 
 from taixue.base import UserError, files
+from taixue.base.charts import counted
 
+from .. import annotate
 from ..config import CorpusBuildConfig
-from ..passes.contamination import COUNTS, merge_sets
+from ..passes.contamination import merge_sets, summary
 from ..passes.cut import SPLITS, InputShard
 from ..passes.splits import moved_keys, split_keys
 from ..passes.write import WriteTask
 from ..shards import indexed, manifest
 from . import inputs, leftovers
-from .flow import FLOW_FILE, flow, nothing_left
+from .flow import FLOW_FILE, empty_sources, flow, nothing_left
 from .needed import schedule
 from .outline import Outline
 
@@ -34,7 +36,9 @@ def finish(
         _fill_empty_splits(config, shards, plan)
         made = [_manifest(shard, split) for split in SPLITS for shard in shards]
         listing = manifest.CorpusManifest(
-            tokenizer=made[0].tokenizer, shards=tuple(shard.entry() for shard in made if shard.documents)
+            tokenizer=made[0].tokenizer,
+            extractor=max(shard.extractor for shard in shards),
+            shards=tuple(shard.entry() for shard in made if shard.documents),
         )
         found = flow(output, plan)
         for path in (output / manifest.CORPUS_FILE, output / FLOW_FILE):
@@ -45,7 +49,7 @@ def finish(
         leftovers.remove(output, config, plan, listing)
         files.write(output / FLOW_FILE, files.readable_json(found))
         manifest.write(output / manifest.CORPUS_FILE, listing)
-    _report(console, output, shards, found["steps"])
+    _report(console, output, shards, found)
 
 
 def _is_listed(output: Path, listing: manifest.CorpusManifest) -> bool:
@@ -70,10 +74,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _fill_empty_splits(config: CorpusBuildConfig, shards: tuple[InputShard, ...], plan: Outline) -> None:
     """Give an empty split a document of the other, and all its copies (a shuffle has done so by itself)."""
-    for source in plan.sources:
-        own = [shard for shard in shards if shard.source.name == source.name]
-        if not any(_manifest(shard, split).documents for shard in own for split in SPLITS):
-            raise nothing_left(Path(config.output), source)
+    if not any(_manifest(shard, split).documents for shard in shards for split in SPLITS):
+        raise nothing_left(Path(config.output), plan)
     if config.shuffle:
         return
     moved = moved_keys(shards)
@@ -108,39 +110,52 @@ def _manifest(shard: InputShard, split: manifest.Split) -> manifest.ShardManifes
     return manifest.read_shard(shard.manifest_path(split))
 
 
-def _report(
-    console: Console, output: Path, shards: tuple[InputShard, ...], steps: list[dict[str, Any]]
-) -> None:
+def _report(console: Console, output: Path, shards: tuple[InputShard, ...], found: dict[str, Any]) -> None:
+    """found: flow.json."""
+    from rich.markup import escape
     from rich.table import Table
+
+    steps = found["steps"]
+
+    def say(line: str, style: str = "") -> None:
+        console.print(escape(line), style=style, soft_wrap=True, highlight=False)
 
     table = Table("source", "split", "documents", "tokens", "MB of text", title=str(output))
     sums: dict[tuple[str, str], Counter[str]] = {}
     for shard in shards:
         for split in SPLITS:
-            found = _manifest(shard, split)
-            counts = {"documents": found.documents, "tokens": found.tokens, "bytes": found.bytes}
+            made = _manifest(shard, split)
+            counts = {"documents": made.documents, "tokens": made.tokens, "bytes": made.bytes}
             sums.setdefault((shard.source.name, split), Counter()).update(counts)
     for (source, name), counts in sums.items():
         size = f"{counts['bytes'] / 1e6:.1f}"
         table.add_row(source, name, f"{counts['documents']:,}", f"{counts['tokens']:,}", size)
     console.print(table)
+    for source, taken in empty_sources(steps).items():
+        say(f"source {source!r} is empty: {taken}", "yellow")
     for step in steps:
         if step["removed_documents"] or step["removed_bytes"]:
-            console.print(
-                f"{step['source']}: {step['step']}: {step['removed_documents']:,} documents, "
-                f"{step['removed_bytes'] / 1e6:.2f} MB removed"
+            documents = counted(step["removed_documents"], "document")
+            say(
+                f"{step['source']}: {step['step']}: {documents}, {step['removed_bytes'] / 1e6:.2f} MB removed"
             )
     for step in steps:
         for remark in inputs.remarks(step["details"]):
-            console.print(f"{step['source']}: {remark}", soft_wrap=True, markup=False, highlight=False)
+            say(f"{step['source']}: {remark}")
     sets = merge_sets(step["details"].get("evaluation sets", {}) for step in steps)
     if sets:
+        rows = {name: summary(entry) for name, entry in sets.items()}
         table = Table(
-            "evaluation set", *COUNTS, title="Evaluation sets: what is looked for, and documents removed"
+            "evaluation set",
+            *next(iter(rows.values())),
+            title="Evaluation sets, and documents taken for them",
         )
-        for name, entry in sets.items():
-            table.add_row(name, *(f"{entry[count]:,}" for count in COUNTS))
+        for name, row in rows.items():
+            table.add_row(name, *(f"{count:,}" for count in row.values()))
         console.print(table)
+    for line in annotate.remarks(found["external"]):
+        say(line)
     rejected = sum(step["details"].get("rejected", 0) for step in steps)
     if rejected:
-        console.print(f"[yellow]{rejected:,} lines were no documents: see {output / 'quarantine'}")
+        lines = counted(rejected, "line was no document", "lines were no documents")
+        say(f"{lines}: see {output / 'quarantine'}", "yellow")

@@ -1,8 +1,9 @@
 """What is left of each source after each step of a build, and which rule took the rest: flow.json.
 
 {"format", "version", "steps": [{"step", "source", "documents", "bytes", "removed_documents", "removed_bytes",
-"details"}], "samples"}, steps in the order of the work. Details of the first step: inputs.py; of filter: what
-each rule took; of decontaminate: contamination.COUNTS; of the last: tokens and annotation.
+"details"}], "samples", "external"}, steps in the order of the work. Details of the first step: inputs.py; of filter:
+what each rule took; of decontaminate: contamination.COUNTS; of the last: tokens and annotation. external: what became
+of the records of external annotation, which are for all sources together (annotate.external.together); {} without any.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from taixue.base import UserError
+from taixue.base.charts import counted
 
 from .. import annotate
 from ..clean import cleaner
@@ -55,25 +57,43 @@ def flow(folder: Path, outline: Outline) -> dict[str, Any]:
     if any("near duplicates" in source.steps for source in outline.sources):
         found = record.read(folder / STATISTICS_FOLDER / "resolve.json")
         samples["near duplicates"] = found.get("samples", [])
-    return {"format": "taixue-flow", "version": 1, "steps": steps, "samples": samples}
+    made = [Made(folder, shard) for source in outline.sources for shard in source.shards]
+    external = annotate.together([one.counts("annotate") for one in made])
+    return {"format": "taixue-flow", "version": 1, "steps": steps, "samples": samples, "external": external}
 
 
-def nothing_left(folder: Path, source: SourceOutline) -> UserError:
-    """Why a source ends with no document, once its shards have come so far as to show it."""
-    read, *rest = _steps(folder, source)
+def nothing_left(folder: Path, outline: Outline) -> UserError:
+    """Why a corpus ends with no document, once its shards have come so far as to show it."""
+    said = []
+    for source in outline.sources:
+        steps = [*_steps(folder, source)]
+        said.append(f"source {source.name!r}: {_taken(steps)}; its inputs: {', '.join(source.inputs)}")
+        if steps[0]["details"]["rejected"]:
+            said.append(f"lines that were no documents are in {folder / 'quarantine'}")
+    return UserError("\n".join(["the corpus is empty; at least 1 document is needed", *dict.fromkeys(said)]))
+
+
+def empty_sources(steps: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Of each source of which a finished build has left nothing, what took its documents."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for step in steps:
+        found.setdefault(step["source"], []).append(step)
+    return {source: _taken(own) for source, own in found.items() if not own[-1]["documents"]}
+
+
+def _taken(steps: Sequence[dict[str, Any]]) -> str:
+    """What the steps of a source took, the greediest first."""
+    read, *rest = steps
     takers: Counter[str] = Counter()
     for step in rest:
-        if step["step"] == "filter":
-            takers.update({f"{name!r}": n["documents"] for name, n in step["details"]["rules"].items()})
-        else:
-            takers[step["step"]] += step["removed_documents"]
-    found = [f"{name} took {count:,}" for name, count in takers.most_common(_NAMED) if count]
-    if read["details"]["rejected"]:
-        found.append(f"{read['details']['rejected']:,} lines were no documents (see {folder / 'quarantine'})")
-    return UserError(
-        f"source {source.name!r}: 0 documents are left of {read['documents']:,} in {', '.join(source.inputs)}; "
-        f"at least 1 is needed{': ' if found else ''}{', '.join(found)}"
-    )
+        rules = step["details"].get("rules") or {}
+        takers.update({f"{name!r}": entry["documents"] for name, entry in rules.items()})
+        by_rules = sum(entry["documents"] for entry in rules.values())
+        takers[step["step"]] += step["removed_documents"] - by_rules
+    found = [f"{name} took {count:,}" for name, count in takers.most_common(_NAMED) if count > 0]
+    if rejected := read["details"]["rejected"]:
+        found.append(counted(rejected, "line was no document", "lines were no documents"))
+    return f"0 documents are left of {read['documents']:,}{': ' if found else ''}{', '.join(found)}"
 
 
 def _steps(folder: Path, source: SourceOutline) -> Iterator[dict[str, Any]]:

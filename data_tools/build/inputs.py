@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from taixue.base.charts import counted
+
 from .. import read
 
 _NAMED = 5
@@ -50,9 +52,17 @@ def _left(given: Sequence[str]) -> tuple[read.Left, ...]:
 def remarks(details: dict[str, Any]) -> Iterator[str]:
     """What is said of them at the end of a build, a line each."""
     for encoding, found in (details.get("encodings") or {}).items():
-        yield f"{found['lines']:,} lines of {found['files']:,} files were read as {encoding}: {_names(found)}"
+        yield f"{encoded(encoding, found)}: {_names(found)}"
     for reason, found in (details.get("not_read") or {}).items():
-        yield f"{found['files']:,} files were not read, {reason}: {_names(found)}"
+        yield f"{counted(found['files'], 'file was', 'files were')} not read, {reason}: {_names(found)}"
+
+
+def encoded(encoding: str, found: dict[str, Any]) -> str:
+    """What was read of how many files in an encoding, or what its name says was done."""
+    files = counted(found["files"], "file")
+    if " " in encoding:  # no encoding: "bytes replaced by U+FFFD"
+        return f"{found['lines']:,} {encoding} in {files}"
+    return f"{counted(found['lines'], 'line')} of {files} read as {encoding}"
 
 
 def _names(found: dict[str, Any]) -> str:

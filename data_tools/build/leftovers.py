@@ -14,6 +14,7 @@ from pathlib import Path
 
 from taixue.base import UserError, files
 
+from .. import read
 from ..config import CorpusBuildConfig
 from ..passes import record
 from ..passes.cut import STATISTICS_FOLDER, WORK_FOLDER
@@ -43,6 +44,38 @@ def claim(folder: Path, plan: Outline) -> None:
                 "overwritten nor removed; move it away, or choose another output"
             )
     outline.write(folder, plan.model_copy(update={"earlier": tuple(sorted(earlier - plan.bases))}))
+
+
+def check_place(folder: Path, config: CorpusBuildConfig) -> None:
+    """UserError when the folder lies in a folder that a source reads: the next build would read this one's lists."""
+    place = folder.resolve()
+    for source in config.sources:
+        for text in source.inputs:
+            if (
+                not read.is_remote(text)
+                and Path(text).is_dir()
+                and place.is_relative_to(Path(text).resolve())
+            ):
+                raise UserError(
+                    f"output {str(folder)!r} lies in the input {text!r} of source {source.name!r}, which would be read "
+                    "with it: choose another output, or name files (*.jsonl)"
+                )
+
+
+def check_libraries(folder: Path, plan: Outline) -> None:
+    """UserError when the unfinished build of this folder was begun with another version of a library."""
+    before = outline.read(folder)
+    had, have = (
+        dict(one.rsplit(" ", 1) for one in (libraries or ()))
+        for libraries in (before and before.libraries, plan.libraries)
+    )
+    for name in sorted(had.keys() & have.keys()):
+        if had[name] != have[name]:
+            raise UserError(
+                f"{folder}: the build here was begun with {name} {had[name]}, and now it is {name} {have[name]}, "
+                f"which may give other text or tokens: install {name}=={had[name]} to go on, or remove "
+                f"{folder / WORK_FOLDER} to make everything with the new one"
+            )
 
 
 def remove(folder: Path, config: CorpusBuildConfig, plan: Outline, listing: manifest.CorpusManifest) -> None:

@@ -45,8 +45,8 @@ def held(folder: Path, rank: int, identity: str) -> Iterator[None]:
         for path in sorted(own.parent.glob("LOCK-*")):
             if path != own and _is_held(path) and _said(path)[1] != identity:
                 raise UserError(
-                    f"{folder}: {_said(path)[0]} is building another corpus here (other settings, inputs or number "
-                    "of ranks): let it finish, stop it, or choose another output"
+                    f"{folder}: {_said(path)[0]} is building another corpus here (other settings, inputs, libraries "
+                    "or number of ranks): let it finish, stop it, or choose another output"
                 )
         yield
     finally:

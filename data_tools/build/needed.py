@@ -42,16 +42,14 @@ class Pass:
 def schedule(shards: tuple[InputShard, ...]) -> Iterator[Pass]:
     """The passes in their order. Ask for the next one only when all tasks of the one before are finished.
 
-    UserError when nothing of a source is left after cleaning.
+    UserError when nothing is left after cleaning.
     """
     config = shards[0].config
     parts = 0
     if config.deduplicate is not None:
         yield Pass("clean", [CleanTask(shard) for shard in shards])
-        for outlined in outline(shards).sources:
-            cleaned = [shard for shard in shards if shard.source.name == outlined.name]
-            if not any(shard.work("clean", ".length").stat().st_size for shard in cleaned):
-                raise nothing_left(shards[0].output, outlined)
+        if not any(shard.work("clean", ".length").stat().st_size for shard in shards):
+            raise nothing_left(shards[0].output, outline(shards))
         rows: dict[str, int] = {}
         for shard in shards:
             for name, count in record.read(shard.work("clean", ".json"))["rows"].items():

@@ -16,6 +16,17 @@ from ..config import CorpusBuildConfig, CorpusSourceConfig
 from ..passes.cut import WORK_FOLDER, InputShard, digest
 
 RECORD_FILE = "build.json"
+# What documents go through, in this order; not every source through all.
+STEPS = (
+    "read",
+    "filter",
+    "decontaminate",
+    "exact duplicates",
+    "near duplicates",
+    "repeated paragraphs",
+    "filtered again",
+    "tokenize",
+)
 
 
 class _Record(BaseModel):
@@ -31,7 +42,7 @@ class ShardOutline(_Record):
 
 
 class SourceOutline(_Record):
-    """One source. steps: what its documents go through, as flow.json names it."""
+    """One source. steps: which of STEPS its documents go through."""
 
     name: str
     inputs: tuple[str, ...]
@@ -40,11 +51,13 @@ class SourceOutline(_Record):
 
 
 class Outline(_Record):
-    """The whole build. earlier: bases of shards of earlier builds in this folder."""
+    """The whole build. libraries: what makes its texts and tokens, "name version". earlier: bases of shards of earlier
+    builds in this folder."""
 
     format: Literal["taixue-build"] = "taixue-build"
     version: Literal[1] = 1
     sources: tuple[SourceOutline, ...]
+    libraries: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
 
     @property
@@ -57,9 +70,10 @@ class Outline(_Record):
         return digest([shard.stamp for source in self.sources for shard in source.shards])
 
 
-def outline(shards: tuple[InputShard, ...]) -> Outline:
+def outline(shards: tuple[InputShard, ...], libraries: tuple[str, ...] = ()) -> Outline:
     """What a build of these shards makes."""
     return Outline(
+        libraries=libraries,
         sources=tuple(
             SourceOutline(
                 name=name,
@@ -71,7 +85,7 @@ def outline(shards: tuple[InputShard, ...]) -> Outline:
             )
             for name in dict.fromkeys(shard.source.name for shard in shards)
             for own in [[shard for shard in shards if shard.source.name == name]]
-        )
+        ),
     )
 
 

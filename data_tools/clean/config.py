@@ -115,6 +115,10 @@ class FilterRule(Section):
     def _complete(self) -> "FilterRule":
         if self.minimum is None and self.maximum is None:
             raise ValueError(f"rule {self.name!r} has neither minimum nor maximum: it removes nothing")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(
+                f"rule {self.name!r}: minimum {self.minimum:g} is above maximum {self.maximum:g}: it removes everything"
+            )
         if (self.measure in ("keywords", "keywords_per_line")) != bool(self.words or self.word_list):
             raise ValueError(
                 f"rule {self.name!r}: words or word_list go with measures keywords and keywords_per_line, "

@@ -18,7 +18,8 @@ from ..native.plain.short_texts import CLAUSE, LINE, LINE_LETTERS
 _FEWCLUE_EXCLUDE = ("unlabeled",)
 _LABEL_CHARACTERS = 24
 _BATCH = 4096
-COUNTS = ("rows", "texts", "n-grams", "clauses", "lines", "whole documents", "not covered", "documents")
+WAYS = ("n-grams", "clauses", "lines", "whole documents")  # how texts are looked for
+COUNTS = ("rows", "texts", *WAYS, "not covered", "documents")
 
 
 class _Text(NamedTuple):
@@ -109,6 +110,18 @@ def merge_sets(counts: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[st
             hits = merged.get(name, {}).get("documents", 0)
             merged[name] = entry | {"documents": hits + entry["documents"]}
     return merged
+
+
+def summary(entry: dict[str, int]) -> dict[str, int]:
+    """The COUNTS of a set in short: all that is looked for, whatever as."""
+    looked_for = sum(entry[way] for way in WAYS)
+    return {
+        "rows": entry["rows"],
+        "texts": entry["texts"],
+        "looked for": looked_for,
+        "not covered": entry["not covered"],
+        "taken": entry["documents"],
+    }
 
 
 def _name(path: Path, inputs: tuple[str, ...]) -> str:

@@ -26,7 +26,8 @@ class InputShard:
 
     config: the corpus's, with what the source has in its place. index: number among the shards of all sources; number:
     within its source. cleaned: digest of what the cleaned text is made from; stamp: of what the token shards are.
-    moved: keys of documents that change sides (splits.py).
+    extractor: what takes text out of HTML pages, with its version; "" where no input may hold any. moved: keys of
+    documents that change sides (splits.py).
     """
 
     config: CorpusBuildConfig
@@ -36,6 +37,7 @@ class InputShard:
     pieces: tuple[read.Piece, ...]
     cleaned: str
     stamp: str
+    extractor: str = ""
     moved: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
@@ -72,11 +74,14 @@ class InputShard:
 def plan(config: CorpusBuildConfig, tokenizer: Tokenizer) -> list[InputShard]:
     """Cut the inputs of every source into shards of about shard_bytes: depends on names, sizes and dates only."""
     shards = [
-        InputShard(own, source, 0, number, pieces, _cleaned(own, cleaner, source, pieces), "")
+        InputShard(
+            own, source, 0, number, pieces, _cleaned(own, cleaner, source, pieces, extractor), "", extractor
+        )
         for source in config.sources
         for own in [config.of(source)]
         for cleaner in [Cleaner(own.normalize, own.filters).stamp()]
         for number, pieces in enumerate(_cut(source, config.shard_bytes))
+        for extractor in [read.page_library() if any(read.holds_pages(one.path) for one in pieces) else ""]
     ]
     # A shard's own inputs decide its tokens, unless documents of other shards can remove its own or replace them.
     together = bool(config.deduplicate or config.shuffle)
@@ -132,15 +137,17 @@ def _cleaned(
     cleaner: dict[str, Any],
     source: CorpusSourceConfig,
     pieces: tuple[read.Piece, ...],
+    extractor: str,
 ) -> str:
     contamination = config.decontaminate
     inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 7,
+            "version": 8,
             # What it has of normalize and filters is in the cleaner's stamp.
             "source": source.model_dump(mode="json", exclude={"inputs", "normalize", "filters"}),
             "inputs": inputs,
+            "extractor": extractor,
             "clean": cleaner,
             "deduplicate": _settings(config.deduplicate),
             "decontaminate": [

@@ -218,6 +218,7 @@ class Sink:
             dtype=self._encoder.dtype.name,
             tokenizer=self._encoder.describe(),
             stamp=self._shard.stamp,
+            extractor=self._shard.extractor,
             inputs=tuple(inputs),
             moved=moved,
         )

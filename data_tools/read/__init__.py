@@ -12,9 +12,10 @@ names a dataset of the Hub.
 """
 
 from .documents import batches, documents
-from .filesystem import facts
+from .filesystem import facts, is_remote
 from .find import HUB, Found, Left, find, find_files, whole
-from .kinds import COMPRESSIONS, FORMATS, expansion, is_compressed, is_whole
+from .kinds import COMPRESSIONS, FORMATS, expansion, holds_pages, is_compressed, is_whole
+from .pages import library as page_library
 from .records import Piece, ReadOptions, Rejected
 from .rows import rows
 
@@ -33,8 +34,11 @@ __all__ = [
     "facts",
     "find",
     "find_files",
+    "holds_pages",
     "is_compressed",
+    "is_remote",
     "is_whole",
+    "page_library",
     "rows",
     "whole",
 ]

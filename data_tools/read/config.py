@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
+from taixue.base import UserError
 from taixue.base.section import Section
 
 from .encoding import fault_of
-from .records import ReadOptions
+from .records import ReadOptions, field
 
 Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
 
@@ -27,7 +28,8 @@ class ReadConfig(Section):
         "text", description="field that holds the document; or a path a.b, or a template {title}\\n{body}"
     )
     encoding: str = Field(
-        "auto", description="a codec; auto: UTF-8, GB18030, Big5 or Windows-1252, as each file shows"
+        "auto",
+        description="a codec; auto: UTF-8, UTF-16, GB18030, Big5 or Windows-1252, as each file shows",
     )
     damaged: Literal["stop", "skip"] = Field(
         "stop", description="what a file does that is cut off or damaged"
@@ -37,6 +39,15 @@ class ReadConfig(Section):
         True,
         description="of HTML pages in web archives (extra [web]) only the main text; false: menus and all",
     )
+
+    @field_validator("text_field")
+    @classmethod
+    def _can_be_read(cls, text_field: str) -> str:
+        try:
+            field(text_field)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return text_field
 
     @field_validator("encoding")
     @classmethod

@@ -57,12 +57,14 @@ def check_columns(names: list[str], text_field: Field) -> None:
     missing = [name for name in missing if not any(whole in names for whole in text_field.names)]
     if missing:
         shown = ", ".join(map(repr, names[:8])) or "none"
-        raise DamagedError(f"no field {missing[0]!r}; its fields: {shown}")
+        raise DamagedError(
+            f"no field {missing[0]!r}; its fields: {shown}; text_field names the one with the text"
+        )
 
 
 def _decoded(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Iterator[_Line]:
     decode = decoder(piece, options, converted)
-    for number, line in enumerate(lines(piece, options.max_document_bytes), 1):
+    for number, line in enumerate(lines(piece, options.max_document_bytes, decode.wide), 1):
         if isinstance(line, int):
             yield _Line(number, "", too_long(line, options))
             continue

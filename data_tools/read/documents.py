@@ -78,8 +78,9 @@ def batches(
     if not good and not bad and not is_told and piece == whole(piece.path):
         reject(Rejected(piece.path, 0, "the file holds no document"))
     if first and not good and options.damaged == "stop":
+        more = "; text_field names the one with the text" if first.reason.startswith("no field") else ""
         raise UserError(
-            f"{piece.path}: none of its {bad} lines is a document; the first: line {first.line}: {first.reason}"
+            f"{piece.path}: none of its {bad} lines is a document; the first: line {first.line}: {first.reason}{more}"
         )
 
 

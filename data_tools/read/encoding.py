@@ -5,6 +5,8 @@ UTF-8 by chance. Chinese shows itself by its commonest characters: 600 of them m
 reviews, poetry; simplified or traditional) when it is read in its encoding, and less than 10 % when it is read in
 another. Latin text shows itself by single bytes beyond ASCII between its letters. What shows nothing is UTF-8.
 
+UTF-16 and UTF-32 come here as UTF-8 (wide.py).
+
 Every name is read as the largest set that carries it, as browsers do: gb2312 and gbk as GB18030 with the euro sign at
 80, big5 as Big5-HKSCS with ETEN's and Microsoft's characters, latin-1 and ascii as Windows-1252.
 """
@@ -132,24 +134,17 @@ def codec(label: str) -> str:
     return _SUPERSETS.get(name, name) if name in _OF_LINES or name in _WIDE else ""
 
 
-def codec_of_lines(label: str) -> str:
-    """The same for a file of lines; "" also for the encodings in which a line end is no byte 0A."""
-    name = codec(label)
-    return "" if name in _WIDE else name
-
-
 def fault_of(label: str) -> str:
     """What is wrong with the name of an encoding of files; "" when nothing is."""
-    if label == AUTO or codec_of_lines(label):
+    if label == AUTO or codec(label):
         return ""
-    if codec(label):
-        return f"encoding {label!r}: a line end is not one byte in it; convert the files to UTF-8"
     from difflib import get_close_matches
 
-    legal = {"".join(filter(str.isalnum, name)): name for name in sorted(_OF_LINES)}
+    legal = {"".join(filter(str.isalnum, name)): name for name in sorted(_OF_LINES | _WIDE)}
     near = get_close_matches("".join(filter(str.isalnum, label.lower())), legal, 3, 0.6)
     meant = f"; near it: {', '.join(legal[name] for name in near)}" if near else ""
-    return f"encoding {label!r} is no encoding of text{meant}; legal: auto, utf-8, gb18030, big5, and what Python names"
+    usual = "auto, utf-8, utf-16, gb18030, big5"
+    return f"encoding {label!r} is no encoding of text{meant}; legal: {usual}, and what Python names"
 
 
 def decode(data: bytes, name: str) -> str:
@@ -222,19 +217,31 @@ def of_page(header: str, body: bytes) -> str:
 class Decoder:
     """Decodes lines of a file; counts those that were not UTF-8 by encoding.
 
-    samples: gives whole lines from all over the file; asked once, when the encoding is "auto". first: the encoding of
-    the file. UserError for an encoding that `fault_of` finds fault with.
+    samples: gives whole lines from all over the file; asked once, when the encoding is "auto". wide: that of a file of
+    UTF-16 or UTF-32, whose lines come as UTF-8 (wide.py). first: the encoding of the file.
+    UserError for an encoding that `fault_of` finds fault with.
     """
 
-    def __init__(self, encoding: str, samples: Callable[[], Iterable[bytes]], counts: Counter[str]) -> None:
+    def __init__(
+        self, encoding: str, samples: Callable[[], Iterable[bytes]], counts: Counter[str], wide: str = ""
+    ) -> None:
         if fault := fault_of(encoding):
             raise UserError(fault)
-        self._counts = counts
+        self._counts, self.wide = counts, wide
         self._is_fixed = encoding != AUTO
-        self.first, self._second = (codec_of_lines(encoding), "") if self._is_fixed else of_lines(samples())
+        if wide:
+            self.first, self._second = wide, ""
+        else:
+            self.first, self._second = (codec(encoding), "") if self._is_fixed else of_lines(samples())
 
     def __call__(self, line: bytes) -> tuple[str, str]:
         """(text, "") or ("", reason)."""
+        if self.wide:
+            text, fault = self._decode(line, UTF8)
+            if fault:
+                return "", f"invalid {self.wide}: half of a pair of surrogates"
+            self._counts[self.wide] += 1
+            return text, ""
         text, fault = self._decode(line, self.first)
         if self._is_fixed or (not fault and (self.first == UTF8 or line.isascii())):
             return text, fault
@@ -307,12 +314,17 @@ def _is_rather_utf8(line: bytes, name: str) -> bool:
         other = decode(line, name)
     except UnicodeDecodeError:
         return True
-    return len(_COMMON.findall(text)) > len(_COMMON.findall(other))
+    return commonest(text) > commonest(other)
 
 
 def _is_doubtful(text: str) -> bool:
     beyond = len(_BEYOND_ASCII.findall(text))
-    return beyond >= 16 and len(_COMMON.findall(text)) < _LEAST_SHARE * beyond
+    return beyond >= 16 and commonest(text) < _LEAST_SHARE * beyond
+
+
+def commonest(text: str) -> int:
+    """How many of the commonest Chinese characters a text has."""
+    return len(_COMMON.findall(text))
 
 
 def _guess(lines: list[bytes]) -> str:
@@ -335,7 +347,7 @@ def _commonness(lines: list[bytes], name: str) -> tuple[float, int, int]:
             total += len(line.translate(None, _ASCII)) // 2
         else:
             total += len(_BEYOND_ASCII.findall(text))
-            common += len(_COMMON.findall(text))
+            common += commonest(text)
     return common / max(total, 1), common, total
 
 

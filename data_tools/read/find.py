@@ -50,6 +50,8 @@ def find(inputs: Iterable[str]) -> Found:
         if not files:
             reasons = sorted({f"{reason}: {path}" for path, reason in left.items()})
             also = f"; not read: {reasons[0]}" if reasons else ""
+            if not (set("*?[") & set(text)) and not filesystem.is_remote(text) and not os.path.lexists(text):
+                raise UserError(f"input {text!r} does not exist (working folder {os.getcwd()})")
             raise UserError(
                 f"input {text!r} names no document file (working folder {os.getcwd()}){also}; {kinds.LEGAL}"
             )

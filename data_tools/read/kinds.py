@@ -13,6 +13,7 @@ import orjson
 from taixue.base import UserError
 
 from . import filesystem, unpack
+from .wide import wide_encoding
 
 FORMATS = (".jsonl", ".json", ".txt", ".csv", ".tsv", ".parquet", ".arrow", ".warc", ".wet")
 COMPRESSIONS = unpack.COMPRESSIONS
@@ -22,6 +23,7 @@ LEGAL = (
 )
 _ALSO = {".ndjson": ".jsonl", ".jsonlines": ".jsonl", ".feather": ".arrow", ".gzip": ".gz", ".zstd": ".zst"}
 _PACKED = (".parquet", ".arrow")  # compressed inside, never around
+_ARCHIVES = (".warc", ".wet")
 _CUTTABLE = (".jsonl", ".json", ".txt", ".parquet")
 _EXPANSION = {".gz": 3, ".bz2": 4, ".zst": 3, ".xz": 4}  # bytes of text per byte of file, estimated
 _PART = "part-"
@@ -84,6 +86,8 @@ def _by_content(path: str, facts: tuple[Any, ...]) -> Kind | None:
             for block in unpack.unpacked(iter([head]), compression):
                 out += block
         head = out[:_HEAD]
+    if wide := wide_encoding(head):
+        head = head[: len(head) // 4 * 4].decode(wide, "ignore").encode()
     kind = next((name for mark, name in _BEGINNINGS.items() if head.startswith(mark)), "")
     if compression and kind in _PACKED:
         return None
@@ -110,6 +114,11 @@ def _is_text(head: bytes) -> bool:
 def file_format(path: str | Path) -> str:
     """Ending that tells the format, without that of a compression."""
     return kind_of(path).format
+
+
+def holds_pages(path: str | Path) -> bool:
+    """Whether the file is a web archive, whose records may be HTML."""
+    return file_format(path) in _ARCHIVES
 
 
 def is_compressed(path: str | Path) -> bool:

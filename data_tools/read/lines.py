@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from .encoding import AUTO, UTF8, Decoder
+from .encoding import UTF8, Decoder
 from .records import Piece, ReadOptions, Reject, field
-from .streams import lines, lines_before, samples
+from .streams import lines, lines_before, samples, wide_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
@@ -24,7 +23,7 @@ def texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter
             return "", "only null bytes"
         return ("", reason or "only white space") if not text or text.isspace() else (text, "")
 
-    yield from _parsed(piece, options, reject, parse)
+    yield from _parsed(piece, options, _Lines(piece, options, reject, parse, decode.wide))
 
 
 def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Counter[str]) -> Iterator[str]:
@@ -49,7 +48,7 @@ def json_texts(piece: Piece, options: ReadOptions, reject: Reject, converted: Co
             return "", f"not a JSON object but {type(record).__name__}"
         return text_field.of(record)
 
-    yield from _parsed(piece, options, reject, parse)
+    yield from _parsed(piece, options, _Lines(piece, options, reject, parse, decode.wide))
 
 
 def _as_utf8(line: bytes, decode: Decoder) -> bytes:
@@ -59,30 +58,30 @@ def _as_utf8(line: bytes, decode: Decoder) -> bytes:
 
 def decoder(piece: Piece, options: ReadOptions, converted: Counter[str]) -> Decoder:
     """The decoder of a file's lines; what it takes the file's encoding to be does not depend on the piece."""
-    return Decoder(options.encoding, lambda: samples(piece.path), converted)
+    wide = wide_of(piece.path, options.encoding)
+    return Decoder(options.encoding, lambda: samples(piece.path), converted, wide)
 
 
-def _parsed(
-    piece: Piece, options: ReadOptions, reject: Reject, parse: Callable[[bytes], tuple[str, str]]
-) -> Iterator[str]:
-    judge = _Lines(piece, options, reject, parse)
-    for index, line in enumerate(lines(piece, options.max_document_bytes)):
-        text = judge.text(index, line)
-        if judge.is_over:
-            return
-        if text:
+def _parsed(piece: Piece, options: ReadOptions, judge: "_Lines") -> Iterator[str]:
+    for index, line in enumerate(lines(piece, options.max_document_bytes, judge.wide)):
+        if text := judge.text(index, line):
             yield text
 
 
 class _Lines:
-    """Judges the lines of a piece one by one. is_over: nothing of the file can be read."""
+    """Judges the lines of a piece one by one. wide: of the file (wide.py)."""
 
     def __init__(
-        self, piece: Piece, options: ReadOptions, reject: Reject, parse: Callable[[bytes], tuple[str, str]]
+        self,
+        piece: Piece,
+        options: ReadOptions,
+        reject: Reject,
+        parse: Callable[[bytes], tuple[str, str]],
+        wide: str,
     ) -> None:
         self._piece, self._options, self._reject, self._parse = piece, options, reject, parse
         self._before = 0 if piece.begin == 0 else -1  # counted when a number is asked for
-        self.is_over = False
+        self.wide = wide
 
     def text(self, index: int, line: bytes | int) -> str:
         """The document in line `index` of the piece, or "" where there is none."""
@@ -92,15 +91,11 @@ class _Lines:
         else:
             if index == 0 and piece.begin == 0:
                 line = line.removeprefix(BYTE_ORDER_MARK)
-                if line.startswith(_UTF16_MARKS) and options.encoding == AUTO:
-                    self._reject(1, "the file is UTF-16; convert it to UTF-8")
-                    self.is_over = True
-                    return ""
             if not line or line.isspace():
                 return ""
             text, reason = self._parse(line)
         if reason:
-            self._before = lines_before(piece) if self._before < 0 else self._before
+            self._before = lines_before(piece, self.wide) if self._before < 0 else self._before
             self._reject(self._before + index + 1, reason)
         return text
 

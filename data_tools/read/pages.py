@@ -4,7 +4,9 @@ Main text is found by resiliparse (extra [web]); docs/corpus.md has the numbers 
 """
 
 import re
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from taixue.base import UserError
@@ -13,6 +15,7 @@ from .encoding import Decoder
 from .records import ReadOptions
 
 HTML = ("text/html", "application/xhtml+xml")
+_LIBRARY = "resiliparse"
 _DEEPEST = 1000  # browsers stop at 512
 # Elements that hold others and that nothing but an end tag closes.
 _NESTING = re.compile(
@@ -62,6 +65,14 @@ def _depth(page: str) -> int:
 def _lines(text: str) -> str:
     lines = (line.rstrip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+@cache
+def library() -> str:
+    """What takes text out of HTML, and its version: part of what a shard is made from. "" where it is not installed."""
+    with suppress(PackageNotFoundError):
+        return f"{_LIBRARY} {version(_LIBRARY)}"
+    return ""
 
 
 @cache

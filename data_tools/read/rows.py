@@ -14,13 +14,15 @@ from .kinds import file_format
 from .records import DamagedError
 from .streams import blocks, reading
 from .tables import pyarrow_for
+from .wide import wide_encoding
 
 _KINDS = (".jsonl", ".json", ".txt", ".csv", ".tsv", ".parquet")
+_HEAD = 1 << 13
 
 
 def rows(path: Path) -> Iterator[Any]:
     """What a file of the kinds .jsonl, .json (lines, or one value: of an array its items), .txt (lines), .csv, .tsv and
-    .parquet holds, row by row; UTF-8 or GB18030, compressed or not. UserError for any other and for damage."""
+    .parquet holds, row by row; UTF-8, UTF-16 or GB18030, compressed or not. UserError for any other and for damage."""
     kind = file_format(path)
     if kind not in _KINDS:
         raise UserError(f"{path}: evaluation sets are read from {', '.join(_KINDS)} files")
@@ -40,12 +42,14 @@ def rows(path: Path) -> Iterator[Any]:
 
 
 def _decoded(path: Path, content: bytes) -> str:
-    for codec in ("utf-8-sig", "gb18030"):
+    wide = wide_encoding(content[:_HEAD])
+    for codec in (wide,) if wide else ("utf-8-sig", "gb18030"):
         try:
-            return content.decode(codec)
+            return content.decode(codec).removeprefix("\ufeff")
         except UnicodeDecodeError:
             pass
-    raise UserError(f"{path}: neither UTF-8 nor GB18030; convert it to UTF-8")
+    fault = f"damaged {wide}" if wide else "neither UTF-8 nor GB18030"
+    raise UserError(f"{path}: {fault}; convert it to UTF-8")
 
 
 def _json(path: Path, text: str) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Content of plain and compressed files, in blocks and in lines, with bounded memory.
 
-A line ends with a line feed; in a file in whose beginning there is none, with a carriage return.
+A line ends with a line feed; in a file in whose beginning there is none, with a carriage return. Where `wide` names an
+encoding (wide.py), lines come out as UTF-8.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from . import filesystem
 from .kinds import is_compressed, kind_of
 from .records import DamagedError, Piece
 from .unpack import FAULTS, unpacked
+from .wide import after, aligned, in_utf8, line_end, wide_encoding
 
 _BLOCK = 1 << 20
 _FIRST = 1 << 13
@@ -39,12 +41,22 @@ def blocks(path: str | Path) -> Iterator[bytes]:
         yield from unpacked(filesystem.blocks(stream), kind_of(path).compression)
 
 
-def lines(piece: Piece, limit: int) -> Iterator[bytes | int]:
+def wide_of(path: str | Path, encoding: str) -> str:
+    """What `wide_encoding` says of a file; of one that cannot be read nothing."""
+    with suppress(DamagedError), reading(path):
+        if is_compressed(path):
+            return wide_encoding(next(blocks(path), b"")[:_FIRST], encoding)
+        with filesystem.open_file(path) as stream:
+            return wide_encoding(stream.read(_FIRST), encoding)
+    return ""
+
+
+def lines(piece: Piece, limit: int, wide: str = "") -> Iterator[bytes | int]:
     """Lines without their end; a line longer than limit is not kept, and its length stands for it.
 
     With begin > 0, the first line is the first that starts at begin or later.
     """
-    yield from _split(_own_blocks(piece), limit)
+    yield from _split(_own_blocks(piece, wide), limit)
 
 
 def samples(path: str | Path) -> list[bytes]:
@@ -115,36 +127,58 @@ def _with_line_feeds(parts: Iterator[bytes], returns: bool | None = None) -> Ite
             yield block.replace(b"\r", b"\n")
 
 
-def _own_blocks(piece: Piece) -> Iterator[bytes]:
+def _own_blocks(piece: Piece, wide: str) -> Iterator[bytes]:
     """Blocks of the lines of a piece, which they cut anywhere."""
     if is_compressed(piece.path):
         with reading(piece.path):
             _check_size(filesystem.size(piece.path), piece)
-        yield from _with_line_feeds(blocks(piece.path))
+        content = blocks(piece.path)
+        yield from _with_line_feeds(in_utf8(content, wide) if wide else content)
         return
     with reading(piece.path), filesystem.open_file(piece.path) as stream:
-        returns = _has_returns(_beginning(stream)) if piece.begin else None
-        # From the byte before: when that is a line end, the line at begin is ours, else our neighbour's.
-        position = stream.seek(max(piece.begin - 1, 0))
-        is_ours = piece.begin == 0
-        for block in _with_line_feeds(filesystem.blocks(stream), returns):
-            if not is_ours:
-                begin = block.find(b"\n") + 1
-                if not begin:
-                    position += len(block)
-                    continue
-                is_ours = True
-                block, position = block[begin:], position + begin
-                if position >= piece.end:
-                    return
-            # The last line is the one that the byte before the piece's end is part of.
-            last = block.find(b"\n", max(piece.end - 1 - position, 0)) + 1
-            position += len(block)
-            if last and position >= piece.end:
-                yield block[:last]
+        if wide:
+            mark = line_end(_beginning(stream), wide)
+            stream.seek(_first_byte(piece, len(mark)))
+            own = _cut(aligned(filesystem.blocks(stream), len(mark)), piece, mark)
+            yield from _with_line_feeds(in_utf8(own, wide), mark == "\r".encode(wide))
+        else:
+            returns = _has_returns(_beginning(stream)) if piece.begin else None
+            stream.seek(_first_byte(piece, 1))
+            yield from _cut(_with_line_feeds(filesystem.blocks(stream), returns), piece, b"\n")
+
+
+def _first_byte(piece: Piece, unit: int) -> int:
+    """From the character before: when that is a line end, the line at begin is ours, else our neighbour's."""
+    return max(_whole_units(piece.begin, unit) - unit, 0)
+
+
+def _whole_units(place: int, unit: int) -> int:
+    return -(-place // unit) * unit
+
+
+def _cut(parts: Iterator[bytes], piece: Piece, mark: bytes) -> Iterator[bytes]:
+    """The lines of a piece, out of what follows its first byte in blocks of whole marks; a mark ends a line."""
+    unit = len(mark)
+    position, end = _first_byte(piece, unit), _whole_units(piece.end, unit)
+    is_ours = piece.begin == 0
+    for block in parts:
+        if not is_ours:
+            begin = after(block, mark)
+            if not begin:
+                position += len(block)
+                continue
+            is_ours = True
+            block, position = block[begin:], position + begin
+            if position >= end:
                 return
-            yield block
-        _check_size(position, piece)
+        # The last line is the one that the character before the piece's end is part of.
+        last = after(block, mark, max(end - unit - position, 0))
+        position += len(block)
+        if last and position >= end:
+            yield block[:last]
+            return
+        yield block
+    _check_size(position, piece)
 
 
 def _check_size(size: int, piece: Piece) -> None:
@@ -175,14 +209,29 @@ def _split(parts: Iterator[bytes], limit: int) -> Iterator[bytes | int]:
         yield line()
 
 
-def lines_before(piece: Piece) -> int:
+def lines_before(piece: Piece, wide: str = "") -> int:
     """Lines that start before the piece, the one that reaches into it among them."""
-    count, left, block = 0, piece.begin, b"\n"
     with reading(piece.path), filesystem.open_file(piece.path) as stream:
-        for block in _with_line_feeds(filesystem.blocks(stream)):
+        mark = b"\n"
+        if wide:
+            mark = line_end(_beginning(stream), wide)
+            stream.seek(0)
+        count, left, block = 0, _whole_units(piece.begin, len(mark)), mark
+        content = filesystem.blocks(stream)
+        for block in aligned(content, len(mark)) if wide else _with_line_feeds(content):
             block = block[:left]
-            count += block.count(b"\n")
+            count += _marks_in(block, mark)
             left -= len(block)
             if not left:
                 break
-    return count + (not block.endswith(b"\n"))
+    return count + (not block.endswith(mark))
+
+
+def _marks_in(block: bytes, mark: bytes) -> int:
+    """At multiples of its length."""
+    if len(mark) == 1:
+        return block.count(mark)
+    count = place = 0
+    while place := after(block, mark, place):
+        count += 1
+    return count

@@ -1,12 +1,14 @@
 """The report as an HTML page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from taixue.base.charts import bars, flow, histogram, number
+from taixue.base.charts import amount, bars, counted, flow, histogram, number
 from taixue.base.page import cards, document, escape, section, table
 
-from ..passes.contamination import COUNTS, merge_sets
+from ..build import inputs
+from ..build.outline import STEPS
+from ..passes.contamination import WAYS, merge_sets, summary
 
 
 def page(facts: dict[str, Any]) -> str:
@@ -14,7 +16,8 @@ def page(facts: dict[str, Any]) -> str:
     sections = [
         _cards(facts),
         section("What became of the inputs", _flow(facts["flow"])),
-        section("Source by source, rule by rule", _by_source(facts["flow"])),
+        section("Source by source, rule by rule", _by_source(facts["flow"], facts["empty"])),
+        section("Near copies", _near_copies(facts)),
         section("Evaluation sets", _evaluation_sets(facts["flow"])),
         section("What was not read", _not_read(facts)),
         section("Sources", _sources(facts)),
@@ -22,6 +25,7 @@ def page(facts: dict[str, Any]) -> str:
         section("Languages", _languages(facts)),
         section("Tokens", _fertility(facts)),
         section("Annotation", _annotation(facts["annotation"])),
+        section("Annotation by other tools", _external(facts["external"])),
     ]
     name = escape(facts["corpus"])
     about = [name]
@@ -30,6 +34,8 @@ def page(facts: dict[str, Any]) -> str:
             f"tokenizer {tokenizer['kind']}, {tokenizer['vocab_size']:,} ids, {escape(tokenizer['library'])}"
         )
         about.append(f"{made}, {tokenizer['sha256'][:12]}")
+    if facts["extractor"]:
+        about.append(f"text of HTML pages by {escape(facts['extractor'])}")
     if unfinished := facts["unfinished"]:
         about.append(
             f"<b>the build is not finished: {unfinished['shards']:,} of {unfinished['of']:,} input shards are; what "
@@ -44,7 +50,7 @@ def _cards(facts: dict[str, Any]) -> str:
         (number(totals["documents"]), "documents"),
         (_bytes(totals["bytes"]), "of text"),
         (number(totals["tokens"]), "tokens"),
-        (str(len(facts["sources"])), "sources"),
+        (str(len(facts["sources"])), "source" if len(facts["sources"]) == 1 else "sources"),
         (f"{totals['validation']['documents']:,}", "documents held out"),
     ]
     first = [step for step in facts["flow"] if step["step"] == facts["flow"][0]["step"]]
@@ -57,32 +63,41 @@ def _cards(facts: dict[str, Any]) -> str:
 def _flow(steps: list[dict[str, Any]]) -> str:
     if not steps:
         return "<p class=none>The build left no record of its steps (flow.json).</p>"
-    names = list(dict.fromkeys(step["step"] for step in steps))
+    names = [name for name in STEPS if any(step["step"] == name for step in steps)]
+    by_source: dict[str, dict[str, dict[str, Any]]] = {}
+    for step in steps:
+        by_source.setdefault(step["source"], {})[step["step"]] = step
 
-    def rows(left: str, removed: str) -> list[tuple[str, float, float]]:
-        mine = [(name, [step for step in steps if step["step"] == name]) for name in names]
-        return [
-            (name, sum(step[left] for step in found), sum(step.get(removed, 0) for step in found))
-            for name, found in mine
-        ]
+    def rows(left: str, removed: str) -> Iterator[tuple[str, float, float]]:
+        has = dict.fromkeys(by_source, 0)
+        for name in names:
+            found = {source: own[name] for source, own in by_source.items() if name in own}
+            has |= {source: step[left] for source, step in found.items()}
+            yield name, sum(has.values()), sum(step[removed] for step in found.values())
 
     out = [
         "<h3>Text left after each step, and what it took</h3>",
-        flow(rows("bytes", "removed_bytes"), "B"),
+        flow([*rows("bytes", "removed_bytes")], "B"),
         "<h3>Documents left after each step, and what it took</h3>",
-        flow(rows("documents", "removed_documents"), ""),
+        flow([*rows("documents", "removed_documents")], ""),
     ]
     return "".join(out)
 
 
-def _by_source(steps: list[dict[str, Any]]) -> str:
-    """Of each source, what every step and rule took, and examples."""
+def _by_source(steps: list[dict[str, Any]], empty: dict[str, str]) -> str:
+    """Of each source, what every step and rule took, and examples. empty: why nothing of a source is left."""
     out = []
     for source in dict.fromkeys(step["source"] for step in steps):
         mine = [step for step in steps if step["source"] == source]
+        rows = [*_takers(mine)]
         out += [
-            f"<h3>{escape(source)}: {mine[0]['documents']:,} documents, {_bytes(mine[0]['bytes'])} read</h3>",
-            table(["", "documents", "of those read", "text", "of that read"], [*_takers(mine)]),
+            f"<h3>{escape(source)}: {counted(mine[0]['documents'], 'document')}, {_bytes(mine[0]['bytes'])} read</h3>",
+            *(
+                [f"<p class=warning>The source is empty: {escape(empty[source])}.</p>"]
+                if source in empty
+                else []
+            ),
+            table(["", "documents", "of those read", "text", "of that read"], rows, bold={len(rows) - 1}),
             *(part for step in mine for part in _details(step)),
         ]
     return "".join(out)
@@ -134,11 +149,11 @@ def _not_read(facts: dict[str, Any]) -> str:
     ]
     out = []
     if passed:
-        out += ["<h3>Files</h3>", table(["", "source", "reason", "files"], passed)]
+        out += ["<h3>Files</h3>", table(["", "source", "reason", "files"], passed, words={1, 2})]
     if rejected:
         out += [
             "<h3>Lines in the folder quarantine, by file and reason</h3>",
-            table(["file", "source", "reason", "lines", "first line"], rejected),
+            table(["file", "source", "reason", "lines", "first line"], rejected, words={1, 2}),
         ]
     return "".join(out)
 
@@ -148,22 +163,19 @@ def _details(step: dict[str, Any]) -> list[str]:
     out = []
     for kind, entry in (details.get("encodings") or {}).items():
         named = "".join(f"<li>{escape(path)}</li>" for path in entry["first"])
-        what = f"{entry['files']:,} files with lines in {escape(kind)}"
+        what = escape(inputs.encoded(kind, entry))
         out.append(f"<details><summary>{what}</summary><ul>{named}</ul></details>")
-    for label, name in (("Converted lines", "converted"), ("Masked", "masked")):
-        counts = {key: count for key, count in (details.get(name) or {}).items() if count}
-        if counts:
-            out.append(
-                f"<p>{label}: {', '.join(f'{escape(key)} {count:,}' for key, count in counts.items())}</p>"
-            )
-    for kind, unit in (("lines", "lines"), ("rules", "documents")):
+    counts = {key: count for key, count in (details.get("masked") or {}).items() if count}
+    if counts:
+        out.append(f"<p>Masked: {', '.join(f'{escape(key)} {count:,}' for key, count in counts.items())}</p>")
+    for kind, unit in (("lines", "line"), ("rules", "document")):
         for name, entry in (details.get(kind) or {}).items():
             if not isinstance(entry, dict) or not entry.get("documents"):
                 continue
             samples = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in entry.get("samples", ()))
             size = f", {_bytes(entry['bytes'])}" if entry.get("bytes") else ""
             out.append(
-                f"<details><summary>{escape(name)} <small>{entry['documents']:,} {unit}{size}</small></summary>"
+                f"<details><summary>{escape(name)} <small>{counted(entry['documents'], unit)}{size}</small></summary>"
                 f"{samples or '<p class=none>no example kept</p>'}</details>"
             )
     examples = details.get("samples")
@@ -172,16 +184,44 @@ def _details(step: dict[str, Any]) -> list[str]:
     return out
 
 
+def _near_copies(facts: dict[str, Any]) -> str:
+    """Pairs of what went and what was kept for it; and where nobody looked for any."""
+    out = []
+    for pair in facts["near_copies"]:
+        kept, gone = pair["kept"], pair["removed"]
+        out.append(
+            f"<details><summary>{escape(gone['source'])}: removed for one of {escape(kept['source'])}</summary>"
+            f"<blockquote>{escape(gone['text'])}</blockquote><p>kept:</p>"
+            f"<blockquote>{escape(kept['text'])}</blockquote></details>"
+        )
+    if out:
+        out.insert(0, "<p>Examples of documents that were removed as near copies.</p>")
+    if (names := facts["near_copies_not_looked_for"]) and facts["totals"]["validation"]["documents"]:
+        out.append(
+            f"<p class=warning>Near copies were not looked for in {escape(', '.join(names))}: documents that are held "
+            "out may have near copies among those of training. Exact ones are always on one side.</p>"
+        )
+    return "".join(out)
+
+
 def _evaluation_sets(steps: list[dict[str, Any]]) -> str:
-    """What decontamination looked for in each set, and the documents it took."""
+    """What decontamination looked for in each set, what it could not look for, and the documents it took."""
     sets = merge_sets((step.get("details") or {}).get("evaluation sets", {}) for step in steps)
-    rows = [[escape(name), *(f"{entry[count]:,}" for count in COUNTS)] for name, entry in sets.items()]
+    if not sets:
+        return ""
+    rows = {name: summary(entry) for name, entry in sets.items()}
+
+    def shown(head: Iterable[str], counts: dict[str, dict[str, int]]) -> str:
+        cells = [[escape(name), *(f"{one[column]:,}" for column in head)] for name, one in counts.items()]
+        return table(["set", *head], cells)
+
     return (
-        table(["set", *COUNTS], rows)
-        + "<p>Texts are looked for by their n-grams; shorter ones as whole clauses or lines, single words as "
-        "whole documents; what has no letter is not covered. A document counts for the set that is found first.</p>"
-        if rows
-        else ""
+        shown([*next(iter(rows.values()))], rows)
+        + "<p class=none>Not covered is a text without a letter or digit. Taken are documents; each counts for the set "
+        "that is found first in it.</p><details><summary>How the texts are looked for</summary>"
+        + shown(WAYS, sets)
+        + "<p class=none>Texts are looked for by their n-grams; shorter ones as whole clauses or lines, one or two "
+        "characters or words as whole documents.</p></details>"
     )
 
 
@@ -200,6 +240,7 @@ def _sources(facts: dict[str, Any]) -> str:
                 str(source["shards"]),
             ]
         )
+    rows[-1:-1] = [[escape(name), "0", "0", "0 B", "0", "0.0%", "0"] for name in facts["empty"]]
     return table(
         ["source", "documents", "held out", "text", "tokens", "share", "shards"], rows, bold={len(rows) - 1}
     )
@@ -288,6 +329,26 @@ def _annotation(found: dict[str, Any] | None) -> str:
     )
 
 
+def _external(found: dict[str, Any]) -> str:
+    """The records of other tools, and the documents that they were or were not for."""
+    if not found:
+        return ""
+    records = [
+        ["used", f"{found['used']:,}"],
+        ["· by several documents", f"{found['used_again']:,}"],
+        ["of no document of the corpus", f"{found['unused']:,}"],
+        ["of a text that has one already", f"{found['repeated']:,}"],
+        ["all", f"{found['records']:,}"],
+    ]
+    documents = [
+        ["annotated by a record", f"{found['documents']:,}"],
+        ["without a record", f"{found['missing']:,}"],
+        ["with a record that cannot be used", f"{sum(found['refused'].values()):,}"],
+        *([f"· {escape(reason)}", f"{count:,}"] for reason, count in found["refused"].items()),
+    ]
+    return table(["", "records"], records, bold={len(records) - 1}) + table(["", "documents"], documents)
+
+
 def _ordered(values: dict[str, float]) -> dict[str, float]:
     return dict(sorted(((k, v) for k, v in values.items() if v), key=lambda item: -item[1]))
 
@@ -297,4 +358,4 @@ def _share(part: float, whole: float) -> str:
 
 
 def _bytes(value: float) -> str:
-    return f"{number(value)}B" if value >= 1e4 else f"{value:,.0f} B"
+    return amount(value, "B")

@@ -14,7 +14,7 @@ import orjson
 from taixue.base import UserError
 
 from ..build import outline
-from ..build.flow import FLOW_FILE, Made, flow
+from ..build.flow import FLOW_FILE, Made, empty_sources, flow
 from ..build.outline import Outline
 from ..clean import filters
 from ..passes.cut import SPLITS
@@ -33,12 +33,13 @@ def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
     if plan is None:
         listing = manifest.read_corpus(folder)
         made_with: manifest.TokenizerRecord | None = listing.tokenizer
-        found, steps, unfinished = [*listing.shards], _flow(folder), None
+        extractor, found, record, unfinished = listing.extractor, [*listing.shards], _flow(folder), None
     else:
         made = [Made(folder, shard).manifests() for source in plan.sources for shard in source.shards]
         manifests = [one for both in made for one in both]
         made_with = manifests[0].tokenizer if manifests else None
-        found, steps = [one.entry() for one in manifests if one.documents], flow(folder, plan)["steps"]
+        extractor = max((one.extractor for one in manifests), default="")
+        found, record = [one.entry() for one in manifests if one.documents], flow(folder, plan)
         unfinished = {"shards": sum(len(both) == len(SPLITS) for both in made), "of": len(made)}
     tokenizer = load_tokenizer(tokenizer_folder) if tokenizer_folder else None
     if tokenizer and made_with and tokenizer.sha256 != made_with.sha256:
@@ -47,6 +48,7 @@ def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
             f"its shards say {made_with.sha256[:12]}"
         )
     sources = list(dict.fromkeys(shard.source for shard in found))
+    steps = record["steps"]
     shards = {name: [shard for shard in found if shard.source == name] for name in sources}
     return {
         "format": "taixue-report",
@@ -54,9 +56,13 @@ def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
         "corpus": str(folder),
         "unfinished": unfinished,
         "tokenizer": made_with and made_with.model_dump(),
+        "extractor": extractor,
         "totals": _totals(found),
         "sources": {name: _source(folder, shards[name], tokenizer) for name in sources},
+        "empty": {} if unfinished else empty_sources(steps),
         "flow": steps,
+        "near_copies": record.get("samples", {}).get("near duplicates", []),
+        "near_copies_not_looked_for": _without_step("near duplicates", steps, sources),
         "not_read": [
             {"source": step["source"], "reason": reason, **entry}
             for step in steps
@@ -64,6 +70,7 @@ def gather(folder: Path, tokenizer_folder: str) -> dict[str, Any]:
         ],
         "rejected": _rejected(folder, plan),
         "annotation": _annotation(folder, found),
+        "external": record.get("external", {}),
     }
 
 
@@ -127,12 +134,19 @@ def _sampled(folder: Path, shards: list[Any], tokenizer: Tokenizer) -> dict[str,
     }
 
 
-def _flow(folder: Path) -> list[dict[str, Any]]:
+def _without_step(step: str, steps: list[dict[str, Any]], sources: list[str]) -> list[str]:
+    """The sources that did not go through a step."""
+    went = {one["source"] for one in steps if one["step"] == step}
+    return [name for name in sources if name not in went] if steps else []
+
+
+def _flow(folder: Path) -> dict[str, Any]:
     path = folder / FLOW_FILE
     if not path.is_file():
-        return []
+        return {"steps": []}
     try:
-        found: list[dict[str, Any]] = orjson.loads(path.read_bytes())["steps"]
+        found: dict[str, Any] = orjson.loads(path.read_bytes())
+        found["steps"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a record of a build: {error}") from None
     return found

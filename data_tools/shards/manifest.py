@@ -59,8 +59,9 @@ class ShardManifest(ShardEntry):
     """<shard>.json. A shard without documents has only this file, no .bin and .idx, and is not in corpus.json.
 
     stamp: digest of everything the shard is made from; a rebuild keeps the shard when it is equal.
-    moved: keys of documents that are not on the side of their key, because a side of a source would have been empty
-    otherwise. inputs: what was read for this number; with a shuffle, those documents are in all shards of the source.
+    extractor: what took text out of HTML pages, with its version; "" without any. moved: keys of documents that are not
+    on the side of their key, because a side of a source would have been empty otherwise. inputs: what was read
+    for this number; with a shuffle, those documents are in all shards of the source.
     """
 
     format: Literal["taixue-shard"] = "taixue-shard"
@@ -68,6 +69,7 @@ class ShardManifest(ShardEntry):
     dtype: Literal["uint16", "int32"]
     tokenizer: TokenizerRecord
     stamp: str
+    extractor: str = ""
     inputs: tuple[InputRecord, ...]
     moved: tuple[NonNegativeInt, ...] = ()
 
@@ -77,11 +79,12 @@ class ShardManifest(ShardEntry):
 
 
 class CorpusManifest(_Record):
-    """corpus.json."""
+    """corpus.json. extractor: as in its shards."""
 
     format: Literal["taixue-corpus"] = "taixue-corpus"
     version: Literal[1] = 1
     tokenizer: TokenizerRecord
+    extractor: str = ""
     shards: tuple[ShardEntry, ...]
 
 

@@ -49,13 +49,13 @@ def bars(values: Mapping[str, float], unit: str = "", shade: str = "a") -> str:
 def flow(rows: Sequence[tuple[str, float, float]], unit: str) -> str:
     """What is left after each step (name, left, removed): a bar of what came in, the removed part in another colour."""
     most = max((left + removed for _, left, removed in rows), default=0) or 1
-    room = _WIDTH - _LABEL - 200
+    room = _WIDTH - _LABEL - 270
     parts = []
     for k, (name, left, removed) in enumerate(rows):
         top = k * (_ROW + 6)
         kept, lost = room * left / most, room * removed / most
         share = removed / (left + removed) if left + removed else 0
-        note = f"{number(left)}{unit}" + (f", −{number(removed)}{unit} ({share:.1%})" if removed else "")
+        note = amount(left, unit) + (f", −{amount(removed, unit)} ({share:.1%})" if removed else "")
         parts.append(
             f'<text x="{_LABEL - 8}" y="{top + 18}" class="label">{escape(_short(name))}</text>'
             f'<rect x="{_LABEL}" y="{top + 4}" width="{kept:.1f}" height="20" class="a" rx="2"/>'
@@ -170,6 +170,16 @@ def number(value: float) -> str:
             scale = 1e3 if name == " k" else size
             return f"{value / scale:,.1f}{name}"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def amount(value: float, unit: str) -> str:
+    """The same with a unit: 12.3 MB, 512 B."""
+    return f"{number(value)}{unit}" if value >= 1e4 or not unit else f"{value:,.0f} {unit}"
+
+
+def counted(count: int, name: str, plural: str = "") -> str:
+    """A count and what is counted: 1 line, 2,000 lines. plural: where it is not the name with an s."""
+    return f"{count:,} {name if count == 1 else plural or f'{name}s'}"
 
 
 def _short(name: str) -> str:

@@ -241,20 +241,34 @@ def _all_paths(cls: type[BaseModel], above: Where = ()) -> Iterator[Where]:
 
 # Explanations
 
+_NO_SECTION = ("model_type", "model_attributes_type", "dict_type")
+
 
 def _explain(cls: type[BaseModel], tree: Tree, error: ValidationError, path: str) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        where = _without_tags(cls, problem["loc"], tree)
+    problems = error.errors(include_url=False)
+    places = [_without_tags(cls, problem["loc"], tree) for problem in problems]
+    sections = {
+        where for where, problem in zip(places, problems, strict=True) if problem["type"] in _NO_SECTION
+    }
+    for where, problem in zip(places, problems, strict=True):
+        # Items that have mistakes are not counted, and a section is no boolean.
+        inside = any(other[: len(where)] == where != other for other in places)
+        if inside and (problem["type"] == "too_short" or isinstance(_value(tree, where), dict)):
+            continue
+        if where in sections and problem["type"] not in _NO_SECTION:
+            continue
         source = tree.said_by(where) or path
         yield f"{source}: {dotted(where)}: {_sentence(cls, tree, where, dict(problem))}"
 
 
 def _without_tags(cls: type[BaseModel], location: Where, tree: Tree) -> Where:
-    """pydantic puts the name of the chosen variant into the location: ("model", "t5", "d_ff"). Drop it."""
+    """pydantic puts the name of the chosen variant into the location: ("model", "t5", "d_ff"), and that of a type where
+    several are legal: ("normalize", "bool"). Drop it."""
     values: Any = tree.values
     where: list[str | int] = []
     for part in location:
         tag = isinstance(values, dict) and part not in values and part in map(values.get, DISCRIMINATORS)
+        tag = tag or part in _type_names(cls, tree.values, tuple(where))
         if tag and part not in _fields_at(cls, tree.values, tuple(where)):
             continue
         where.append(part)
@@ -263,6 +277,20 @@ def _without_tags(cls: type[BaseModel], location: Where, tree: Tree) -> Where:
         except (KeyError, IndexError, TypeError):
             values = None
     return tuple(where)
+
+
+def _type_names(cls: type[BaseModel], values: Any, where: Where) -> set[str]:
+    """Names that pydantic has for the types that are legal at `where`, where there are several."""
+    wanted = _wanted(cls, values, where) if where else None
+    several = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else ()
+    return {getattr(one, "__name__", "") for one in several}
+
+
+def _value(tree: Tree, where: Where) -> Any:
+    values: Any = tree.values
+    for part in where:
+        values = _at(values, part)
+    return values
 
 
 def _sentence(cls: type[BaseModel], tree: Tree, where: Where, problem: dict[str, Any]) -> str:
@@ -280,9 +308,19 @@ def _sentence(cls: type[BaseModel], tree: Tree, where: Where, problem: dict[str,
             )
         case "union_tag_not_found":
             return f"{context['discriminator']} is missing"
-        case "model_type" | "model_attributes_type" | "dict_type":
+        case kind if kind in _NO_SECTION:
             return f"should be a section with keys, was given {problem['input']!r}"
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        case "too_short":
+            least = context["min_length"]
+            return f"should have at least {least} {'item' if least == 1 else 'items'}, has {context['actual_length']}"
+        case "tuple_type" | "list_type":
+            return f"should be a list: [...], was given {problem['input']!r}"
+    message = (
+        problem["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should", "should")
+        .replace("String should", "should")
+    )
     given = problem["input"]
     return message if isinstance(given, (dict, list, tuple)) else f"{message}; was given {given!r}"
 

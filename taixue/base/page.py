@@ -33,6 +33,11 @@ svg{width:100%;height:auto;display:block}
 details{border-top:1px solid var(--line);padding:6px 0}summary{cursor:pointer}summary small{color:var(--soft)}
 blockquote{margin:6px 0;padding:6px 10px;border-left:3px solid var(--lost);background:var(--back);font-size:13px;
 white-space:pre-wrap;overflow-wrap:anywhere}p.none{color:var(--soft)}
+p.warning{border-left:3px solid var(--lost);padding-left:10px}li,summary,h3{overflow-wrap:anywhere}
+div.table{overflow-x:auto}td:first-child{overflow-wrap:anywhere;min-width:9em}td{white-space:nowrap}
+td:first-child,td.words{white-space:normal}th.words,td.words{text-align:left}
+@media(max-width:600px){main{padding:20px 10px 40px}section{padding:14px 12px}
+table{font-size:12px}td,th{padding:4px}main svg text{font-size:17px}main svg .tick{font-size:15px}}
 """
 )
 
@@ -59,10 +64,16 @@ def cards(values: Sequence[tuple[str, str]]) -> str:
     return f'<div class="cards">{boxes}</div>'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], bold: Container[int] = ()) -> str:
-    """Cells are HTML. bold: numbers of rows in bold type."""
-    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], bold: Container[int] = (), words: Container[int] = ()
+) -> str:
+    """Cells are HTML. bold: numbers of rows in bold type; words: numbers of columns of words, not numbers, beside the
+    first."""
+    kinds = [' class="words"' if number in words else "" for number in range(len(head))]
+    titles = (f"<th{kind}>{name}</th>" for kind, name in zip(kinds, head, strict=True))
+    lines = [f"<tr>{''.join(titles)}</tr>"]
     for number, row in enumerate(rows):
         mark = ' class="strong"' if number in bold else ""
-        lines.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"
+        cells = (f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True))
+        lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
+    return f'<div class="table"><table>{"".join(lines)}</table></div>'

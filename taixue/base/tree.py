@@ -159,13 +159,19 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in seen:
                 problem = f"key {key.value!r} is given twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
+            if isinstance(value, yaml.ScalarNode) and not value.value and value.style is None:
+                # "deduplicate:" would silently be none, where its defaults are meant.
+                problem = (
+                    f"nothing stands behind {key.value!r}: write {{}} for a section's defaults, null for none"
+                )
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
         return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
 
 

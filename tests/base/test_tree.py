@@ -109,6 +109,10 @@ def write(path: Path, text: str) -> Path:
         ("steps: [1, 2\n", "run.yaml:2: "),
         ("- 1\n", "should be a mapping of sections, was given list"),
         ("a: !!python/object/apply:os.system [ls]\n", "run.yaml:1: could not determine a constructor"),
+        (
+            "steps: 1\nmodel:\n",
+            "run.yaml:2: nothing stands behind 'model': write {} for a section's defaults, null",
+        ),
         ("? [1]\n: 2\n", "run.yaml:1: a key must be a word"),
         ("a: " + "[" * 5000, "nested too deeply"),
         ("#" + "x" * MAX_BYTES, f"a config has at most {MAX_BYTES}"),

@@ -36,7 +36,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".xz": lambda raw: lzma.compress(raw, preset=0),
 }
 FIELDS = ("text", "text", "meta.body", "{title}\n{text}")
-ENCODINGS = ("auto", "auto", "auto", "utf-8", "gb18030", "big5", "hz", "latin-1")
+ENCODINGS = ("auto", "auto", "auto", "utf-8", "gb18030", "big5", "utf-16", "hz", "latin-1")
 LIMITS = (1 << 20, 64)
 RULES = [
     native.NormalizeRules(),

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from taixue import UserError
-from taixue.data_tools.annotate import Annotator, merge
+from taixue.data_tools.annotate import Annotator, merge, remarks, together
 from taixue.data_tools.annotate.config import AnnotateConfig, ExternalAnnotation
 from taixue.data_tools.annotate.layered_text import Characters, Layers
 
@@ -96,9 +96,15 @@ def test_records_without_a_document_and_with_several_are_counted(tmp_path: Path)
         annotator = _annotator(tmp_path, records)
         annotator.layers(Characters(own))
         counts.append(orjson.loads(orjson.dumps(annotator.counts())))
-    found = merge(counts)
-    names = ("records", "repeated", "unused", "used_again", "missing", "found")
-    assert [found[f"external_{name}"] for name in names] == [7, 1, 2, 1, 1, 5]
+    found = together(counts)
+    names = ("records", "used", "repeated", "unused", "used_again", "missing", "documents")
+    assert [found[name] for name in names] == [7, 4, 1, 2, 1, 1, 5]
+    assert merge(counts)["external_found"] == 5
+    assert list(remarks(found)) == [
+        "external annotation: 7 records: 4 used (1 of them by several documents), 2 of no document, 1 of a text that "
+        "has one already",
+        "external annotation: 5 documents annotated by it, 1 without a record, 0 with one that cannot be used",
+    ]
 
 
 def test_digests_that_are_none_are_errors(tmp_path: Path) -> None:

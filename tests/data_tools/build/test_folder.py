@@ -1,19 +1,24 @@
 """The folder of a corpus: nothing of earlier builds, all of the user's, one build at a time."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from taixue import UserError
+from taixue.data_tools import read
+from taixue.data_tools.bench.made_pages import pages
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
 from taixue.data_tools.report import report
 from taixue.data_tools.shards import manifest
 
+from ..read.test_warc import _http, _record
 from ..texts import make_texts, write_jsonl
 
 
@@ -155,3 +160,50 @@ def test_ranks_that_owe_nothing_keep_nobody_waiting(tmp_path: Path, t5_folder: P
     said = [rank.communicate(timeout=120)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [2, 2]
     assert all("tasks of ranks 2 are not finished" in text for text in said)
+
+
+def test_versions_of_libraries_are_not_mixed(
+    tmp_path: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version makes other shards; in the middle of a build it is refused, with both versions."""
+    config = _config(tmp_path, t5_folder, {"web": 30})
+    page = pages()[0]
+    (tmp_path / "web" / "b.warc").write_bytes(_record(_http(page.content, kind="text/html")))
+    folder = build(config)
+    library = f"resiliparse {version('resiliparse')}"
+    made = {path.stem: json.loads(path.read_bytes()) for path in folder.glob("train-*.json")}
+    assert {shard["extractor"] for shard in made.values()} == {"", library}
+    assert manifest.read_corpus(folder).extractor == library
+    report(folder)
+    assert f"text of HTML pages by {library}" in (folder / "report.html").read_text()
+
+    half = config.model_copy(update={"output": str(tmp_path / "half")})
+    build(half, 0, 2)
+    monkeypatch.setattr(read, "page_library", lambda: "resiliparse 0.1")
+    said = f"was begun with {library}, and now it is resiliparse 0.1, .* install resiliparse=={library.split()[1]} "
+    with pytest.raises(UserError, match=said):
+        build(half, 1, 2)
+    shutil.rmtree(tmp_path / "half" / "work")
+    build(half)
+    again = {path.stem: json.loads(path.read_bytes()) for path in (tmp_path / "half").glob("train-*.json")}
+    changed = {name for name, shard in again.items() if shard["stamp"] != made[name]["stamp"]}
+    assert (
+        changed == {name for name, shard in again.items() if shard["extractor"] == "resiliparse 0.1"} != set()
+    )
+
+
+@pytest.mark.parametrize("output", ["web", "web/corpus"])
+def test_an_output_inside_of_an_input_is_refused(tmp_path: Path, t5_folder: Path, output: str) -> None:
+    """The next build would read the lists of this one."""
+    config = _config(tmp_path, t5_folder, {"web": 3}, output=str(tmp_path / output))
+    with pytest.raises(UserError, match=r"output '.*' lies in the input '.*' of source 'web'"):
+        build(config)
+    assert _names(tmp_path / "web") == {"a.jsonl"}
+
+
+def test_what_is_not_there_is_said_to_be_so(tmp_path: Path, t5_folder: Path) -> None:
+    config = _config(tmp_path, t5_folder, {"web": 3})
+    (tmp_path / "web" / "a.jsonl").unlink()
+    (tmp_path / "web").rmdir()
+    with pytest.raises(UserError, match=r"^input '.*web' does not exist \(working folder "):
+        build(config)

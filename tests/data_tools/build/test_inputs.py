@@ -37,8 +37,8 @@ def test_encodings_and_unread_files_are_said(
         (inputs / name).write_bytes(b"one of the parts\n" if name == "part-00000" else b"")
     folder = _build(tmp_path, t5_folder, str(inputs))
     said = capsys.readouterr().out
-    assert f"web: 3 lines of 1 files were read as gb18030: {inputs / 'b.txt'}" in said
-    assert f"web: 1 files were not read, the ending .docx is not read: {inputs / 'notes.docx'}" in said
+    assert f"web: 3 lines of 1 file read as gb18030: {inputs / 'b.txt'}" in said
+    assert f"web: 1 file was not read, the ending .docx is not read: {inputs / 'notes.docx'}" in said
     read = orjson.loads((folder / "flow.json").read_bytes())["steps"][0]
     assert read["documents"] == 44
     assert read["details"]["encodings"] == {
@@ -51,7 +51,7 @@ def test_encodings_and_unread_files_are_said(
     }
     report(folder, tmp_path / "report", "")
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "files with lines in gb18030" in page
+    assert "3 lines of 1 file read as gb18030" in page
     assert "notes.docx" in page
 
 

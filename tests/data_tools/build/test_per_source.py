@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from taixue import UserError
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
+from taixue.data_tools.report import report
 from taixue.data_tools.shards import manifest
 
 from ..passes.test_build_passes import documents
@@ -112,12 +113,41 @@ def test_true_is_no_setting() -> None:
         CorpusBuildConfig.model_validate({"tokenizer": "t", "output": "o", "sources": [source]})
 
 
-def test_nothing_left_says_what_took_it(tmp_path: Path, t5_folder: Path) -> None:
-    """Without the passes for copies and after the first of them, by the rules of the source itself."""
-    texts = {"web": make_texts(9, seed=1), "reviews": ["好", "坏", "，", "!!"]}
+@pytest.mark.parametrize(
+    "more", [{}, {"deduplicate": {}}, {"deduplicate": {}, "shuffle": True, "annotate": {}}]
+)
+def test_an_empty_source_is_said_and_an_empty_corpus_refused(
+    tmp_path: Path, t5_folder: Path, capsys: pytest.CaptureFixture[str], more: dict[str, Any]
+) -> None:
+    """Without the passes for copies and with them, by the rules of the source itself."""
+    texts = {"reviews": ["好", "坏", "，", "!!"], "web": make_texts(9, seed=1)}
     own = {"reviews": {"filters": LONG, "normalize": {}}}
-    for more in ({}, {"deduplicate": {}}):
-        with pytest.raises(
-            UserError, match=r"source 'reviews': 0 documents are left of 4 in .*: 'long' took 4$"
-        ):
-            _build(tmp_path, t5_folder, "corpus", texts, own=own, **more)
+    folder = _build(tmp_path, t5_folder, "corpus", texts, own=own, validation_fraction=0.2, **more)
+    said = capsys.readouterr().out
+    assert "source 'reviews' is empty: 0 documents are left of 4: 'long' took 4\n" in said
+    listed = manifest.read_corpus(folder).shards
+    assert {shard.source for shard in listed} == {"web"}
+    assert {shard.split for shard in listed} == {"train", "validation"}
+    report(folder)
+    facts = json.loads((folder / "report.json").read_bytes())
+    assert facts["empty"] == {"reviews": "0 documents are left of 4: 'long' took 4"}
+    assert "The source is empty: 0 documents are left of 4" in (folder / "report.html").read_text()
+    two = {"reviews": texts["reviews"], "more": ["好", "一"]}
+    own["more"] = {"filters": LONG}
+    empty = r"^the corpus is empty; at least 1 document is needed\nsource 'reviews': 0 .*\nsource 'more': 0 .* took 2"
+    with pytest.raises(UserError, match=empty):
+        _build(tmp_path, t5_folder, "nothing", two, own=own, **more)
+
+
+def test_a_source_of_copies_only_is_said(
+    tmp_path: Path, t5_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"web": make_texts(30, seed=1), "mirror": make_texts(30, seed=1)[:10]}
+    folder = _build(tmp_path, t5_folder, "corpus", texts, deduplicate={}, validation_fraction=0.1)
+    taken = "source 'mirror' is empty: 0 documents are left of 10: exact duplicates took 10"
+    assert taken in capsys.readouterr().out
+    assert {shard.source for shard in manifest.read_corpus(folder).shards} == {"web"}
+    # It is whole: a second run has nothing to do.
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")}
+    _build(tmp_path, t5_folder, "corpus", texts, deduplicate={}, validation_fraction=0.1)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")} == before

@@ -251,10 +251,12 @@ def test_annotation_follows_its_tokens(tmp_path: Path, t5_folder: Path) -> None:
     assert any(any(row) for row in found[0].values())
 
 
-def test_a_source_with_nothing_left_is_an_error(tmp_path: Path, t5_folder: Path) -> None:
+def test_a_corpus_with_nothing_left_is_an_error(tmp_path: Path, t5_folder: Path) -> None:
     planted(tmp_path)
     filters = {"rules": [{"name": "long", "measure": "characters", "minimum": 100000}]}
-    with pytest.raises(UserError, match=r"source 'web': 0 documents are left of 224 in .*: 'long' took 224"):
+    with pytest.raises(
+        UserError, match=r"source 'web': 0 documents are left of 224: 'long' took 224; its inputs: "
+    ):
         build(settings(tmp_path, t5_folder, "corpus", filters=filters))
     assert not (tmp_path / "corpus" / "corpus.json").exists()
 

@@ -266,13 +266,6 @@ def test_links(tmp_path: Path) -> None:
         read.find_files([str(tmp_path / "data")])
 
 
-def test_utf16_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes("一\n二".encode("utf-16"))
-    with pytest.raises(UserError, match="the file is UTF-16"):
-        _read(path)
-
-
 @given(
     name=st.sampled_from(
         ["a.txt", "a.jsonl", "a.csv", "a.tsv", "a.warc", "a.parquet", "a.arrow", "a.txt.gz"]

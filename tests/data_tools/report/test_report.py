@@ -1,5 +1,6 @@
 """The report's numbers are those of the corpus, and its page needs nothing else."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,7 @@ from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
 from taixue.data_tools.report import report
 
-from ..texts import make_corpus, make_texts
+from ..texts import make_corpus, make_texts, write_jsonl
 
 
 class _Page(HTMLParser):
@@ -90,7 +91,8 @@ def test_what_was_taken_and_what_was_not_read(tmp_path: Path, t5_folder: Path) -
     assert facts["rejected"][0]["reason"] == "invalid UTF-8 at byte … of the line"
     entry = {"source": "news", "reason": "unknown ending", "files": 7, "first": ["news/<old>.doc"]}
     assert facts["not_read"] == [entry]
-    assert "<td>news/&lt;old&gt;.doc, …</td><td>news</td><td>unknown ending</td><td>7</td>" in text
+    cells = '<td class="words">news</td><td class="words">unknown ending</td><td>7</td>'
+    assert f"<td>news/&lt;old&gt;.doc, …</td>{cells}" in text
     assert re.search(r"<td>· &lt;b&gt;short</td><td>3</td><td>14\.3%</td>", text)
 
 
@@ -136,3 +138,58 @@ def test_mistakes_are_named(tmp_path: Path, t5_folder: Path, bert_folder: Path) 
     corpus = make_corpus(tmp_path / "corpus", t5_folder, {"news": make_texts(5)})
     with pytest.raises(UserError, match="another tokenizer"):
         report(corpus, tokenizer=str(bert_folder))
+
+
+def test_external_records_and_near_copies_are_said(
+    tmp_path: Path, t5_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records are counted for all sources together, in the console, too."""
+    texts = {"news": make_texts(30, seed=1, words=30), "web": make_texts(30, seed=2, words=30)}
+    twin = texts["news"][5]
+    changed = twin[:-3] + "改了吧"
+    texts["news"].append(changed)
+    records = [
+        {"text": text, "clauses": [0]} for text in (*texts["news"][:3], texts["web"][0], "没有。", "没有。")
+    ]
+    records.append({"text": texts["web"][1], "entities": [[0, 9999, "LOC"]]})
+    (tmp_path / "ltp.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for name, own in texts.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", own)
+    folder = build(
+        CorpusBuildConfig.model_validate(
+            {
+                "tokenizer": str(t5_folder),
+                "sources": [
+                    {"name": "news", "inputs": [str(tmp_path / "news.jsonl")]},
+                    {"name": "web", "inputs": [str(tmp_path / "web.jsonl")], "deduplicate": ["documents"]},
+                ],
+                "output": str(tmp_path / "corpus"),
+                "deduplicate": {},
+                "annotate": {"external": {"inputs": [str(tmp_path / "ltp.jsonl")]}},
+                "validation_fraction": 0.1,
+                "workers": 1,
+            }
+        )
+    )
+    said = capsys.readouterr().out
+    assert "7 records: 5 used, 1 of no document, 1 of a text that has one already" in said
+    assert "1 document refused: entities: an offset lies outside the text" in said
+    text = report(folder).read_text("utf-8")
+    facts = orjson.loads((folder / "report.json").read_bytes())
+    counts = {
+        "records": 7,
+        "used": 5,
+        "used_again": 0,
+        "unused": 1,
+        "repeated": 1,
+        "documents": 4,
+        "missing": 55,
+    }
+    assert facts["external"] == counts | {"refused": {"entities: an offset lies outside the text": 1}}
+    assert "<td>· entities: an offset lies outside the text</td><td>1</td>" in text
+    (pair,) = facts["near_copies"]
+    assert {pair["kept"]["text"], pair["removed"]["text"]} == {twin, changed}
+    assert facts["near_copies_not_looked_for"] == ["web"]
+    assert "Near copies were not looked for in web" in text
+    # A source that is not asked for near copies is still there after that step.
+    assert re.search(r">near duplicates</text>.*?>60, −1 \(1\.6%\)<", text.partition("<h3>Documents left")[2])
