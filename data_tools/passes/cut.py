@@ -52,6 +52,11 @@ class InputShard:
         return f"{self.source.name}-{self.number:05d}"
 
     @property
+    def copies(self) -> frozenset[str]:
+        """The kinds of copies that its documents are compared for."""
+        return self.config.copies(self.source)
+
+    @property
     def output(self) -> Path:
         return Path(self.config.output)
 
@@ -137,7 +142,7 @@ def _cleaned(
     inputs = [[piece.path, piece.begin, piece.end, *_facts(piece.path)] for piece in pieces]
     return digest(
         {
-            "version": 7,
+            "version": 8,
             # What it has of normalize and filters is in the cleaner's stamp.
             "source": source.model_dump(mode="json", exclude={"inputs", "normalize", "filters"}),
             "inputs": inputs,

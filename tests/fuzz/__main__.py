@@ -28,7 +28,7 @@ def main() -> None:
     if engine == "atheris" and not options.inputs:
         import atheris
 
-        with atheris.instrument_imports(include=["taixue.data_tools"]):
+        with atheris.instrument_imports(include=["taixue.data_tools", "taixue.pretrain.objectives"]):
             from .targets import run
     else:
         from .targets import run
@@ -63,15 +63,15 @@ def main() -> None:
 
 
 def _use(folder: Path) -> None:
-    """The extension of data_tools that was built into this folder, in place of the usual one."""
-    name = "taixue.data_tools._native"
-    (path,) = (folder / "taixue" / "data_tools").glob("_native.*")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-    print(f"with {path}")
+    """The extensions that were built into this folder, in place of the usual ones."""
+    for name in ("taixue.data_tools._native", "taixue.pretrain.objectives._native"):
+        (path,) = folder.glob(f"{name.replace('.', '/')}.*")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        print(f"with {path}")
 
 
 class _Findings:

@@ -208,3 +208,18 @@ def rows(folder: Path, split: Any) -> list[tuple[int, ...]]:
         for shard in open_corpus(folder, split).shards
         for number in range(shard.entry.documents)
     ]
+
+
+@pytest.mark.parametrize(("corpus", "source"), [("documents", "near"), ("near", "documents")])
+def test_a_source_that_asks_for_other_copies_than_the_corpus_takes_no_part(
+    tmp_path: Path, t5_folder: Path, corpus: str, source: str
+) -> None:
+    paths = [write_jsonl(tmp_path / f"{name}.jsonl", ["\n".join(LINES)] * 2) for name in "ab"]
+    entries = [{"name": "a", "inputs": [str(paths[0])]}]
+    entries += [{"name": "b", "inputs": [str(paths[1])], "deduplicate": [source]}]
+    kinds = {"documents": corpus == "documents", "near": corpus == "near"}
+    config = CorpusBuildConfig(
+        tokenizer=str(t5_folder), sources=entries, output=str(tmp_path / "out"), workers=1, deduplicate=kinds
+    )
+    steps = json.loads((build(config) / "flow.json").read_text())["steps"]
+    assert [step["documents"] for step in steps if step["step"] == "tokenize"] == [1, 2]
