@@ -8,6 +8,7 @@ import pytest
 
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
+from taixue.data_tools.passes import index
 from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
@@ -91,6 +92,18 @@ def test_a_near_copy_goes_for_one_that_is_like_it(tmp_path: Path, t5_folder: Pat
     for version in versions:
         mine = shingles("".join(version.split()))
         assert max(len(mine & other) / len(mine | other) for other in kept) > 0.6
+
+
+def test_many_near_copies_in_one_run_of_rows(
+    tmp_path: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run hands few rows of a band on; of the others it finds the copies itself."""
+    monkeypatch.setattr(index, "_LONG_RUN", 1)
+    article = "".join(make_texts(5, 6, 80)).replace("\n", "。")
+    copies = [f"{article}{end}" for end in ("", "又", "再看", "还有")]
+    texts, steps = built(tmp_path, t5_folder, {"a": copies}, deduplicate={"near": True})
+    assert len(texts) == 1
+    assert steps["near duplicates"]["documents"] == 3
 
 
 def shingles(text: str) -> set[str]:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from taixue import UserError
 from taixue.base import files
+from taixue.data_tools.build import needed
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig, TokenizerTrainConfig
 from taixue.data_tools.passes import index
@@ -85,6 +86,7 @@ def test_laws(tokenizer: Path, number: int) -> None:
         patch.setattr(index, "_LONG_RUN", far)
         patch.setattr(index, "_RUN_PARAGRAPHS", choose.choice([1, 1 << 20]))
         patch.setattr(index, "_RUN_DOCUMENTS", choose.choice([3, 1 << 16]))
+        patch.setattr(needed, "_LEAST_PARTS", choose.choice([1, 1, 3, 64]))
         folder = Path(name)
         corpus = random_corpus(folder, choose)
         common = corpus.settings | {"tokenizer": str(tokenizer), "workers": 1}
