@@ -29,7 +29,9 @@ SANITIZED = [
     "-g1",
     "-fno-omit-frame-pointer",
     "-fsanitize=address,undefined",
+    "-fno-sanitize=vptr",
     "-fno-sanitize-recover=all",
+    "-fsanitize-coverage=trace-pc,trace-cmp",
 ]
 WITHOUT = "taixue: installed without {}: {}; plain Python will do its work, many times slower"
 
@@ -59,12 +61,12 @@ def native() -> list[Extension]:
     return [
         Pybind11Extension(
             name,
-            sorted(glob(f"{folder}/*.cc")),
+            sorted(glob(f"{folder}/*.cc")) + (["tests/fuzz/coverage.cc"] if sanitized else []),
             depends=sorted(glob(f"{folder}/*.h") + glob("taixue/base/*.h")),
             include_dirs=["."],
             cxx_std=17,
-            extra_compile_args=COMPILED + sanitized,
-            extra_link_args=sanitized,
+            extra_compile_args=COMPILED
+            + sanitized,  # linked without a runtime: the process has GCC's, or libFuzzer's
             optional=True,
         )
         for name, folder in NATIVE.items()

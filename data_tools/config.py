@@ -152,3 +152,8 @@ class CorpusBuildConfig(Section):
         own = {"normalize": source.normalize, "filters": source.filters}
         said = {name: section or None for name, section in own.items() if section is not None}
         return self.model_copy(update=said)
+
+    def copies(self, source: CorpusSourceConfig) -> frozenset[Copies]:
+        """The kinds of copies that a source's documents are compared for: those it asks for, of those looked for."""
+        section = self.deduplicate
+        return frozenset(kind for kind in source.deduplicate if section and getattr(section, kind))

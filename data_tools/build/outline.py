@@ -96,11 +96,12 @@ def _steps(config: CorpusBuildConfig, source: CorpusSourceConfig) -> Iterator[st
     if config.decontaminate is not None:
         yield "decontaminate"
     if config.deduplicate is not None:
-        if {"documents", "near"} & {*source.deduplicate}:
+        copies = config.copies(source)
+        if {"documents", "near"} & copies:
             yield "exact duplicates"
-        if config.deduplicate.near and "near" in source.deduplicate:
+        if "near" in copies:
             yield "near duplicates"
-        if config.deduplicate.paragraphs and "paragraphs" in source.deduplicate:
+        if "paragraphs" in copies:
             yield "repeated paragraphs"
             if config.filters or config.decontaminate is not None:
                 yield "filtered again"

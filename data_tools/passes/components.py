@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import record
 from .runs import stretches
 
 _BLOCK = 1 << 18
@@ -53,8 +54,10 @@ class Parts:
 
 
 def read_pairs(paths: Iterable[Path]) -> Iterator[np.ndarray]:
-    """Blocks uint64 (N, 2) of files of pairs."""
+    """Blocks uint64 (N, 2) of files of pairs. UserError for half a pair."""
     for path in paths:
+        if (size := path.stat().st_size) % 16:
+            raise record.damaged(path, f"{size} bytes are no pairs of 16")
         with path.open("rb") as stream:
             while len(block := np.fromfile(stream, np.uint64, 2 * _BLOCK)):
                 yield block.reshape(-1, 2)

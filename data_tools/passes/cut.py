@@ -54,6 +54,11 @@ class InputShard:
         return f"{self.source.name}-{self.number:05d}"
 
     @property
+    def copies(self) -> frozenset[str]:
+        """The kinds of copies that its documents are compared for."""
+        return self.config.copies(self.source)
+
+    @property
     def output(self) -> Path:
         return Path(self.config.output)
 

@@ -61,8 +61,8 @@ class Documents:
     def __init__(self, shard: InputShard, config: DeduplicateConfig) -> None:
         self._exact = _Exact(shard)
         self._near = _Near(shard, config) if config.near else None
-        self._takes_part = bool({"documents", "near"} & {*shard.source.deduplicate})
-        self._has_near = self._near is not None and "near" in shard.source.deduplicate
+        self._takes_part = bool({"documents", "near"} & shard.copies)
+        self._has_near = "near" in shard.copies
         self._hashes: list[np.ndarray] = []
         self._first = self._waiting = 0
 
@@ -154,7 +154,7 @@ class Paragraphs:
     """Rows of long paragraphs; those that occurred very often before in their run, in a file of their own."""
 
     def __init__(self, shard: InputShard, characters: int) -> None:
-        self._takes_part = "paragraphs" in shard.source.deduplicate
+        self._takes_part = "paragraphs" in shard.copies
         self._characters = characters
         self._rows = runs.RunWriter(shard.work("clean", ".paragraph"), PARAGRAPH_COLUMNS)
         self._boilerplate = runs.RunWriter(shard.work("clean", ".boilerplate"), PARAGRAPH_COLUMNS)

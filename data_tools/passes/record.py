@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from taixue.base import files
+from taixue.base import UserError, files
 
 
 def publish(path: Path, stamp: str, made: Iterable[Path], **facts: Any) -> None:
@@ -44,3 +44,8 @@ def forget(path: Path, made: Iterable[Path]) -> None:
     path.unlink(missing_ok=True)
     for file in (path, *made):
         files.remove_temporaries(file)
+
+
+def damaged(path: Path, what: str) -> UserError:
+    """A file of a task that is not as the task wrote it."""
+    return UserError(f"{path}: damaged: {what}; delete {path.parent} and run the same command again")

@@ -140,7 +140,7 @@ class ResolveTask:
         assert config is not None
         if not config.near:
             return np.ones(len(pairs), bool)
-        has_sketch = np.array(["near" in shard.source.deduplicate for shard in self.shards])
+        has_sketch = np.array(["near" in shard.copies for shard in self.shards])
         owners = (pairs >> np.uint64(match.DOCUMENT_BITS)).astype(np.int64)
         are = np.asarray(has_sketch[owners].all(axis=1))
         are[are] = match.are_similar(pairs[are], self.shards)

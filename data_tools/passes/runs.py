@@ -13,6 +13,9 @@ import numpy as np
 
 from taixue.base import files
 
+from .. import native
+from . import record
+
 END = 1 << 64
 _ALIGNMENT = 8  # numpy copies what it searches when it is not aligned
 Rows = dict[str, np.ndarray]
@@ -51,13 +54,24 @@ class RunWriter:
 
 
 class RunFile:
-    """A finished file of runs, mapped."""
+    """A finished file of runs, mapped. UserError for one whose size is not that of its runs."""
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
         self._columns = dict(columns)
-        self._raw = np.memmap(path, np.uint8, "r")
-        runs = int(self._raw[-8:].view("<u8")[0])
-        self._runs = self._raw[-8 * (runs + 1) : -8].view("<u8").astype(np.int64).tolist()
+        size = path.stat().st_size
+        self._raw = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        runs = int(self._raw[-8:].view("<u8")[0]) if size >= 8 else 0
+        if size % 8 or size < 8 * (runs + 1):
+            raise record.damaged(path, f"{size} bytes cannot hold the sizes of {runs} runs")
+        self._runs: list[int] = self._raw[size - 8 * (runs + 1) : size - 8].view("<u8").tolist()
+        expected = sum(self._column_bytes(rows, dtype) for rows in self._runs for dtype in columns.values())
+        if size != expected + 8 * (runs + 1):
+            raise record.damaged(path, f"{size} bytes, but its runs make {expected + 8 * (runs + 1)}")
+
+    @staticmethod
+    def _column_bytes(rows: int, dtype: str) -> int:
+        size = rows * np.dtype(dtype).itemsize
+        return size + -size % _ALIGNMENT
 
     def slices(self, low: int = 0, high: int = END) -> Iterator[Rows]:
         """The rows with low <= key < high of each run that has any, in the file's order; arrays are copies."""
@@ -68,7 +82,7 @@ class RunFile:
             for number, (name, dtype) in enumerate(self._columns.items()):
                 size = rows * np.dtype(dtype).itemsize
                 column = self._raw[position : position + size].view(dtype)
-                position += size + -size % _ALIGNMENT
+                position += self._column_bytes(rows, dtype)
                 if number == 0:
                     begin = int(np.searchsorted(column, np.uint64(low)))
                     end = rows if high >= END else int(np.searchsorted(column, np.uint64(high)))

@@ -11,6 +11,7 @@ import numpy as np
 from taixue.base import files
 
 from .. import native
+from . import record
 
 _BLOCK_BYTES = 4_000_000
 
@@ -35,15 +36,23 @@ class TextWriter:
 
 
 def read_texts(text: Path, length: Path) -> Iterator[tuple[native.Batch, np.ndarray]]:
-    """All documents in order, in blocks of about 4 MB, with the bytes of each, int64."""
+    """All documents in order, in blocks of about 4 MB, with the bytes of each, int64. UserError when the two files do
+    not go together, or a document is no UTF-8."""
     lengths = np.fromfile(length, "<u4").astype(np.int64)
     ends = np.cumsum(lengths)
+    size = text.stat().st_size
+    if (ends[-1] if len(ends) else 0) != size:
+        raise record.damaged(text, f"{size} bytes, but its documents have {lengths.sum()}")
     first = begin = 0
     with text.open("rb") as stream:
         while first < len(ends):
             last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
             end = int(ends[last - 1])
-            yield native.batch(stream.read(end - begin), lengths[first:last]), lengths[first:last]
+            try:
+                batch = native.batch(stream.read(end - begin), lengths[first:last])
+            except ValueError as error:
+                raise record.damaged(text, str(error)) from None
+            yield batch, lengths[first:last]
             first, begin = last, end
 
 

@@ -35,7 +35,7 @@ def fullwidth_rules() -> str:
 
 
 def rules(charsmap: bytes) -> Iterator[tuple[str, str]]:
-    """All (text, replacement), in the order of the UTF-8 bytes of the text."""
+    """All (text, replacement), in the order of the UTF-8 bytes of the text. ValueError for what is none."""
     size = int.from_bytes(charsmap[:4], "little")
     units, replacements = np.frombuffer(charsmap[4 : 4 + size], "<u4"), charsmap[4 + size :]
     places = np.arange(len(units), dtype=np.uint32)
@@ -47,10 +47,16 @@ def rules(charsmap: bytes) -> Iterator[tuple[str, str]]:
     below = places ^ (units >> 10 << (units >> 6 & 8))  # the node that a unit leads to
     first, end = (np.searchsorted(nodes, below, side).tolist() for side in ("left", "right"))
     order, last_byte = children.tolist(), labels.astype(np.uint8).tobytes()
-    waiting = [(b"", 0)]
+    waiting = [(b"", 0)] if len(units) else []
+    seen = np.zeros(len(units), bool)
     while waiting:
         key, place = waiting.pop()
+        if seen[place]:
+            raise ValueError("two ways lead to one unit of the double array")
+        seen[place] = True
         if units[place] >> 8 & 1:  # has a leaf
+            if below[place] >= len(units):
+                raise ValueError("a leaf lies outside the double array")
             begin = int(units[below[place]]) & 0x7FFFFFFF
             yield key.decode(), replacements[begin : replacements.index(b"\0", begin)].decode()
         found = order[first[place] : end[place]]

@@ -131,6 +131,8 @@ def _unigram(path: Path, content: bytes) -> tuple[dict[str, int], dict[str, Any]
             isinstance(score, (int, float)) for _, score in model["vocab"]
         ):
             raise ValueError(f"a Unigram model is expected, not {model['type']!r}")
+        if not isinstance(model.get("unk_id"), int):
+            raise ValueError(f"unk_id, the place of <unk>, is {model.get('unk_id')!r:.40}")
         return _dense(Hub.from_str(content.decode()).get_vocab()), described
     except BaseException as error:  # the library raises bare Exception, and panics are of BaseException
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):

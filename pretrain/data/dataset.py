@@ -55,6 +55,7 @@ class Source:
 class TrainingData:
     """Windows over corpora as Data (seam.py). Made by `open_data`; thread-safe, nothing changes after construction.
 
+    vocabulary: ids of the tokenizer; UserError for a window with others, before it is masked.
     schema: what the annotation's rows mean (annotate/sidecar.py), {} where it is not read. changes: to batches that are
     trained on, in order.
     """
@@ -66,6 +67,7 @@ class TrainingData:
         seed: int,
         eval_windows: int,
         identity: object,
+        vocabulary: int,
         annotation: Annotation | None = None,
         changes: Sequence[Change] = (),
     ) -> None:
@@ -76,6 +78,7 @@ class TrainingData:
         self._row = annotation.dtype if annotation else None
         self._mixture = Mixture([source.weight for source in sources])
         self._eval_windows = eval_windows
+        self._vocabulary = vocabulary
         self.fingerprint = hashlib.sha256(files.canonical_json(identity)).hexdigest()
         run_key = rng.mix(np.array([seed % 2**64], np.uint64))
         self._mask_key = rng.derive(run_key, _MASKS)
@@ -110,7 +113,19 @@ class TrainingData:
                 part.train.gather(window[mine], tokens, mine)
                 if part.train_rows is not None:
                     part.train_rows.gather(window[mine], rows, mine)
+        self._check(tokens, lambda row: self.sources[source[row]])
         return tokens, restored(rows, self._row) if self._row else None
+
+    def _check(self, tokens: np.ndarray, owner: Callable[[int], Source]) -> None:
+        """UserError for an id that the vocabulary does not have; owner: of a row."""
+        if tokens.size and tokens.view(np.uint32).max() >= self._vocabulary:  # below 0 is above all, too
+            row, place = np.argwhere(tokens.view(np.uint32) >= self._vocabulary)[0].tolist()
+            source = owner(row)
+            raise UserError(
+                f"corpus {source.corpus}, source {source.name}: token id {tokens[row, place]}, but the tokenizer has "
+                f"{self._vocabulary} ids (0 to {self._vocabulary - 1}): a .bin is damaged; data.check_digests: true "
+                "says which, `taixue corpus build` makes it again"
+            )
 
     def _empty(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Room for windows (count, raw_length) and for the bytes of their rows."""
@@ -138,6 +153,7 @@ class TrainingData:
         part.held_out.gather(chosen, tokens)
         if part.held_out_rows is not None:
             part.held_out_rows.gather(chosen, rows)
+        self._check(tokens, lambda row: part)
         return tokens, restored(rows, self._row) if self._row else None
 
     def _source(self, name: str) -> Source:
@@ -212,7 +228,15 @@ def open_data(
     if annotation is not None and objective.needs_annotation:
         objective.annotated(annotation.schema)
         check_tables(FAMILIES.of(run.model).tables(run.model), annotation.schema)
-    made = partial(TrainingData, sources, objective, run.seed, run.eval_windows, annotation=annotation)
+    made = partial(
+        TrainingData,
+        sources,
+        objective,
+        run.seed,
+        run.eval_windows,
+        vocabulary=tokenizer.vocab_size,
+        annotation=annotation,
+    )
     changes: list[Change] = []
     if run.knowledge.vectors:
         windows, _ = made(identity).windows(range(_COUNTED))

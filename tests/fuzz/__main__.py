@@ -28,7 +28,7 @@ def main() -> None:
     if engine == "atheris" and not options.inputs:
         import atheris
 
-        with atheris.instrument_imports(include=["taixue.data_tools"]):
+        with atheris.instrument_imports(include=["taixue.data_tools", "taixue.pretrain.objectives"]):
             from .targets import run
     else:
         from .targets import run
@@ -56,22 +56,22 @@ def main() -> None:
         for data in start:
             one(data)
         if engine == "atheris":
-            _atheris(one, start, options.seconds, Path(folder))
+            sys.exit(_atheris(one, start, options.seconds, Path(folder), options.out))
         else:
             _hypothesis(one, start, options.seconds)
         findings.finish()
 
 
 def _use(folder: Path) -> None:
-    """The extension of data_tools that was built into this folder, in place of the usual one."""
-    name = "taixue.data_tools._native"
-    (path,) = (folder / "taixue" / "data_tools").glob("_native.*")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-    print(f"with {path}")
+    """The extensions that were built into this folder, in place of the usual ones."""
+    for name in ("taixue.data_tools._native", "taixue.pretrain.objectives._native"):
+        (path,) = folder.glob(f"{name.replace('.', '/')}.*")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        print(f"with {path}")
 
 
 class _Findings:
@@ -110,17 +110,27 @@ def _engine() -> str:
     return "atheris"
 
 
-def _atheris(one: Callable[[bytes], None], start: list[bytes], seconds: int, folder: Path) -> None:
-    """By coverage of the Python code; libFuzzer prints the number of executions and ends the process."""
+def _atheris(one: Callable[[bytes], None], start: list[bytes], seconds: int, folder: Path, out: Path) -> int:
+    """By coverage of Python and, where it is sanitized, of C++; returns 0 when nothing was found.
+
+    libFuzzer ends its process, so it has one of its own, and prints the number of executions.
+    """
     import atheris
 
     corpus = folder / "corpus"
     corpus.mkdir()
     for number, data in enumerate(start):
         (corpus / f"{number:04d}").write_bytes(data)
+    before = {path.name for path in out.iterdir()} | {"last"}
+    if child := os.fork():
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        kept = {path.name for path in out.iterdir()} - before
+        print(f"{len(kept)} findings, exit status {status}", flush=True)
+        return 1 if kept or status else 0
     limits = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=4096", f"-max_total_time={seconds}"]
     atheris.Setup([sys.argv[0], str(corpus), *limits, "-print_final_stats=1"], one)
     atheris.Fuzz()
+    return 0
 
 
 def _hypothesis(one: Callable[[bytes], None], start: list[bytes], seconds: int) -> None:

@@ -49,6 +49,16 @@ def seeds() -> Iterator[bytes]:
             yield bytes([number, 2, 0]) + "\n".join(pieces).encode()
         elif target.__name__ == "read_tensors":
             yield bytes([number, 0, 0]) + _tensors()
+        elif target.__name__ == "mask_windows":
+            for one, two in product((30, 255), (0, 5, 130)):
+                yield bytes([number, one, two]) + bytes(place * 7 % 29 for place in range(240))
+        elif target.__name__ == "place_spans":
+            yield bytes([number, 61, 201]) + bytes([0, 0, 0, 3, 1, 2, 2, 1, 5])
+        elif target.__name__ == "read_work":
+            yield bytes([number, 2, 1]) + b"\x03\0\0\0\x05\0\0\0" + b"".join(_runs())
+            yield bytes([number, 1, 1]) + b"\x04\0\0\0"
+        elif target.__name__ == "read_rules":
+            yield bytes([number, 0, 0]) + _charsmap()
 
 
 def _files() -> list[tuple[str, bytes]]:
@@ -134,3 +144,19 @@ def _hub(kind: str, vocabulary: object) -> bytes:
 def _tensors() -> bytes:
     header = orjson.dumps({"shared.weight": {"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}})
     return len(header).to_bytes(8, "little") + header + bytes(24)
+
+
+def _runs() -> list[bytes]:
+    """Two runs of paragraphs: hash, document, number; the rows of each; how many runs."""
+    return [np.arange(2 * count, dtype="<u8").tobytes() for count in (2, 4)] + [
+        np.array([2, 4, 2], "<u8").tobytes()
+    ]
+
+
+def _charsmap() -> bytes:
+    """One rule, a to b: node 0 leads by 'a' to a unit with a leaf, whose value is the place of b."""
+    units = np.zeros(256, "<u4")
+    units[0] = 1 << 10
+    units[1 ^ ord("a")] = ord("a") | 1 << 8 | 2 << 10
+    units[1 ^ ord("a") ^ 2] = 1 << 31
+    return (4 * len(units)).to_bytes(4, "little") + units.tobytes() + b"b\0"

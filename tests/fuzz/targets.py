@@ -26,6 +26,7 @@ from taixue.data_tools.tokenizer import weights
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
 from ..data_tools.native.conftest import plain
+from .array_targets import ARRAY_TARGETS
 
 FORMATS = (".jsonl", ".txt", ".csv", ".tsv", ".parquet", ".arrow", ".warc", ".wet")
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -239,4 +240,4 @@ def _equal(ours: object, theirs: object) -> bool:
 
 
 TARGETS = (read_file, read_file, read_file, clean_text, hash_text, cut_words, read_vocabulary, read_index)
-TARGETS += (read_sidecar, read_manifest, read_tokenizer, read_tensors)
+TARGETS += (read_sidecar, read_manifest, read_tokenizer, read_tensors, *ARRAY_TARGETS)

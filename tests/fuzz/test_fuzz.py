@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from taixue import UserError
+from taixue.data_tools.tokenizer.store import load_tokenizer
+
 from .seeds import seeds
 from .targets import TARGETS, run
 
@@ -26,3 +29,10 @@ def test_seeds_and_their_mutants(tmp_path: Path) -> None:
 def test_nothing_at_all(tmp_path: Path, target: int) -> None:
     for rest in (b"", b"\0", b"\0\0", b"\xff\xff\xff\xff"):
         run(bytes([target]) + rest, tmp_path)
+
+
+def test_a_unigram_model_without_the_id_of_unknown_pieces(tmp_path: Path) -> None:
+    (seed,) = (data for data in seeds() if b"Unigram" in data)
+    (tmp_path / "tokenizer.json").write_bytes(seed[3:].replace(b'"unk_id"', b'"[unk_id"'))
+    with pytest.raises(UserError, match=r"unk_id, the place of <unk>, is None"):
+        load_tokenizer(tmp_path)

@@ -1,8 +1,9 @@
 """Twin of match_units.cc: a text as units that are compared.
 
-A unit is a hanzi, kana or hangul, or a run of other letters and digits; everything else only separates. Characters
-count in their canonical form: NFKC (width, radicals, circled digits, unit signs), lower case, and one form for
-traditional, simplified and variant hanzi. A word's hash is the sum of its characters', each mixed with its place.
+A unit is a hanzi, kana or hangul, or a run of other letters and digits; what has no width (zero-width marks, accents)
+does not count, and everything else only separates. Characters count in their canonical form: NFKC (width, radicals,
+circled digits, unit signs), lower case, without accents, and one form for traditional, simplified and variant hanzi. A
+word's hash is the sum of its characters', each mixed with its place.
 """
 
 import unicodedata
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .characters import folding
+from .characters import folding, identity
 from .hashes import murmur
 from .variants import VARIANTS
 
@@ -19,8 +20,9 @@ _MASK = (1 << 64) - 1
 _PLACE = 0x632BE59BD9B4E019
 _WORD_PART, _SINGLE, _SEVERAL = 1, 2, 3  # 0: it separates
 _NEWLINE = 1
+_KANA = (0x3040, 0x3100)
 _SINGLES = (
-    *((0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7B0), (0xF900, 0xFB00)),
+    *(_KANA, (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7B0), (0xF900, 0xFB00)),
     (0x20000, 0x32000),
 )
 
@@ -81,19 +83,34 @@ def tables() -> tuple[np.ndarray, list[list[int]]]:
     entries = np.zeros(0x110000, np.uint32)
     for code in range(0x3000):
         if unicodedata.category(chr(code))[0] in "LN":
-            entries[code] = _WORD_PART << 24 | ord(chr(code).lower()[0])
+            entries[code] = _WORD_PART << 24 | _without_accent(chr(code).lower())
     for low, high in _SINGLES:
         entries[low:high] = _SINGLE << 24 | np.arange(low, high, dtype=np.uint32)
+    for code in range(*_KANA):
+        entries[code] = _SINGLE << 24 | _without_accent(chr(code))
     for variant, canonical in VARIANTS.items():
         entries[ord(variant)] = _SINGLE << 24 | ord(canonical)
     entries[ord("\n")] = _NEWLINE
-    several: list[list[int]] = []
+    several: list[list[int]] = [[]]
+    nothing = _SEVERAL << 24
+    entries[[*_accents(), *(code for code, form in identity().items() if not form)]] = nothing
     folded = {
         ord(one): [entry for other in many if (entry := int(entries[ord(other)]))]
         for one, many in sorted(folding().mapped.items())
     }
-    for code, ones in folded.items():
-        entries[code] = ones[0] if len(ones) == 1 else (_SEVERAL << 24 | len(several) if ones else 0)
+    for code, found in folded.items():
+        ones = [entry for entry in found if entry != nothing]
         if len(ones) > 1:
+            entries[code] = _SEVERAL << 24 | len(several)
             several.append(ones)
+        else:
+            entries[code] = [*ones, *found, 0][0]
     return entries, several
+
+
+def _without_accent(letter: str) -> int:
+    return ord(unicodedata.normalize("NFKD", letter)[0])
+
+
+def _accents() -> list[int]:
+    return [code for code in range(0x20000) if unicodedata.category(chr(code)) == "Mn"]

@@ -91,6 +91,7 @@ py::tuple lay_out_mlm_of(const Array<int32_t>& tokens, const Array<int32_t>& mar
       (replaced && replaced->size() != tokens.size())) {
     throw py::value_error("arrays of different batches");
   }
+  if (!replaced && ordinary.size() == 0) throw py::value_error("no ordinary token to replace others with");
   const Windows windows{tokens.data(), nullptr, nullptr, static_cast<size_t>(batch), static_cast<size_t>(tokens.shape(1)),
                         0, nullptr};
   const MlmLayout layout{replacement_keys.data(),

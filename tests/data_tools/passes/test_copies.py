@@ -8,6 +8,7 @@ import pytest
 
 from taixue.data_tools.build.builder import build
 from taixue.data_tools.config import CorpusBuildConfig
+from taixue.data_tools.passes import index
 from taixue.data_tools.shards.corpus import open_corpus
 from taixue.data_tools.tokenizer.store import load_tokenizer
 
@@ -91,6 +92,18 @@ def test_a_near_copy_goes_for_one_that_is_like_it(tmp_path: Path, t5_folder: Pat
     for version in versions:
         mine = shingles("".join(version.split()))
         assert max(len(mine & other) / len(mine | other) for other in kept) > 0.6
+
+
+def test_many_near_copies_in_one_run_of_rows(
+    tmp_path: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run hands few rows of a band on; of the others it finds the copies itself."""
+    monkeypatch.setattr(index, "_LONG_RUN", 1)
+    article = "".join(make_texts(5, 6, 80)).replace("\n", "。")
+    copies = [f"{article}{end}" for end in ("", "又", "再看", "还有")]
+    texts, steps = built(tmp_path, t5_folder, {"a": copies}, deduplicate={"near": True})
+    assert len(texts) == 1
+    assert steps["near duplicates"]["documents"] == 3
 
 
 def shingles(text: str) -> set[str]:
@@ -208,3 +221,18 @@ def rows(folder: Path, split: Any) -> list[tuple[int, ...]]:
         for shard in open_corpus(folder, split).shards
         for number in range(shard.entry.documents)
     ]
+
+
+@pytest.mark.parametrize(("corpus", "source"), [("documents", "near"), ("near", "documents")])
+def test_a_source_that_asks_for_other_copies_than_the_corpus_takes_no_part(
+    tmp_path: Path, t5_folder: Path, corpus: str, source: str
+) -> None:
+    paths = [write_jsonl(tmp_path / f"{name}.jsonl", ["\n".join(LINES)] * 2) for name in "ab"]
+    entries = [{"name": "a", "inputs": [str(paths[0])]}]
+    entries += [{"name": "b", "inputs": [str(paths[1])], "deduplicate": [source]}]
+    kinds = {"documents": corpus == "documents", "near": corpus == "near"}
+    config = CorpusBuildConfig(
+        tokenizer=str(t5_folder), sources=entries, output=str(tmp_path / "out"), workers=1, deduplicate=kinds
+    )
+    steps = json.loads((build(config) / "flow.json").read_text())["steps"]
+    assert [step["documents"] for step in steps if step["step"] == "tokenize"] == [1, 2]

@@ -50,6 +50,25 @@ def test_a_sample_is_the_same_in_every_batch(run: RunConfig) -> None:
     assert not np.array_equal(other.batch(range(64))["labels"], whole["labels"])
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_id_outside_the_vocabulary_is_an_error(
+    run: RunConfig, corpus: Path, tmp_path: Path, split: str
+) -> None:
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    ids = load_tokenizer(run.data.tokenizer).vocab_size
+    for path in folder.glob(f"{split}-*.bin"):
+        tokens = np.fromfile(path, np.uint16)
+        tokens[:] = ids
+        tokens.tofile(path)
+    data = _open(_sources(run, SourceConfig(corpus=str(folder))))
+    read = data.batch if split == "train" else data.validation()["web"].__getitem__
+    with pytest.raises(
+        UserError, match=rf"source (web|news): token id {ids}, but the tokenizer has {ids} ids"
+    ):
+        read(range(2))
+
+
 def _windows(data: TrainingData, samples: range) -> list[tuple[int, ...]]:
     """The raw windows behind samples, put together again from inputs and targets."""
     batch = data.batch(samples)

@@ -27,6 +27,8 @@ def lay_out_mlm(
 ) -> dict[str, np.ndarray]:
     """input_ids, token_type_ids, labels, index int64 (B, S) and swapped int64 (B,); index: place in the window, -1 for
     [CLS] and [SEP]. replaced int32 (B, N): what stands for chosen tokens, in place of the draw."""
+    if replaced is None and not len(ordinary):
+        raise ValueError("no ordinary token to replace others with")
     mask, cls, sep = ids
     out: dict[str, list[list[int]]] = {
         name: [] for name in ("input_ids", "token_type_ids", "labels", "index")

@@ -184,5 +184,10 @@ def test_bad_arrays_are_refused() -> None:
     tokens, rows, keys = windows(1, 2, 8)
     with pytest.raises(ValueError, match="outside the vocabulary"):
         masking.choose_tokens(tokens + VOCABULARY, keys, SPECIAL, 0.2)
+    marks, none = np.ones_like(tokens), np.zeros(0, np.int32)
+    with pytest.raises(ValueError, match="no ordinary token"):
+        masking.lay_out_mlm(tokens, marks, keys, None, None, none, (1, 2, 3), (), False)
+    with pytest.raises(ValueError, match="no ordinary token"):
+        masked_windows.lay_out_mlm(tokens, marks, keys, None, None, none, (1, 2, 3), ())
     with pytest.raises(ValueError, match="need rows"):
         masking.choose_units(tokens, rows[:, :-1].copy(), keys, SPECIAL, 0.2, UnitRules((1,) * 5))
