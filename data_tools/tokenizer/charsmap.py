@@ -15,6 +15,7 @@ import numpy as np
 from ..native.plain.characters import FULLWIDTH_OF, FULLWIDTH_PUNCTUATION
 
 _BASE = "nmt_nfkc"
+_LONGEST, _MOST = 256, 1 << 22  # bytes of a rule's left side; bytes of all of them
 
 
 def fullwidth_rules() -> str:
@@ -48,12 +49,12 @@ def rules(charsmap: bytes) -> Iterator[tuple[str, str]]:
     first, end = (np.searchsorted(nodes, below, side).tolist() for side in ("left", "right"))
     order, last_byte = children.tolist(), labels.astype(np.uint8).tobytes()
     waiting = [(b"", 0)] if len(units) else []
-    seen = np.zeros(len(units), bool)
+    steps = 0
     while waiting:
         key, place = waiting.pop()
-        if seen[place]:
-            raise ValueError("two ways lead to one unit of the double array")
-        seen[place] = True
+        steps += 1  # units may be shared, so that only their number and length tell a circle
+        if len(key) > _LONGEST or steps > _MOST:
+            raise ValueError(f"a rule of more than {_LONGEST} bytes, or more than {_MOST:,} steps to all rules")
         if units[place] >> 8 & 1:  # has a leaf
             if below[place] >= len(units):
                 raise ValueError("a leaf lies outside the double array")
