@@ -66,7 +66,8 @@ def build(config: CorpusBuildConfig, rank: int = 0, world: int = 1, on: Place = 
     outlined = outline(shards, (tokenizer.library, *extractors))
     leftovers.check_libraries(output, outlined)
     with _full_disk_is_said(output), lock.held(output, rank, f"{outlined.identity} by {world}"):
-        leftovers.claim(output, outlined)
+        with _work_may_be_gone(shards):
+            leftovers.claim(output, outlined)
         _build(config, shards, rank, world, on)
     return output
 
@@ -85,12 +86,9 @@ def _build(
     )
     progress = Progress(output, rank, world)
     try:
-        if not all(map(is_finished, shards)):
-            _run_passes(config, shards, rank, world, progress, on)
-    except FileNotFoundError:
-        # Others have finished the corpus, and removed work/, while this rank had nothing left to do.
-        if not all(map(is_finished, shards)):
-            raise
+        with _work_may_be_gone(shards):
+            if not all(map(is_finished, shards)):
+                _run_passes(config, shards, rank, world, progress, on)
     finally:
         progress.close()
     unfinished = [shard for shard in shards if not is_finished(shard)]
@@ -100,6 +98,16 @@ def _build(
         )
     else:
         finish(config, shards, outline(shards), console)
+
+
+@contextmanager
+def _work_may_be_gone(shards: tuple[InputShard, ...]) -> Iterator[None]:
+    """Others may finish the corpus, and remove work/, while this rank has nothing left to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        if not all(map(is_finished, shards)):
+            raise
 
 
 @contextmanager
