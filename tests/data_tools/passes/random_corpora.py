@@ -44,6 +44,11 @@ def identity(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text.translate(dict.fromkeys(map(ord, _IGNORED)))).split())
 
 
+def as_spaces(text: str) -> str:
+    """The text with spaces in place of what is ignored."""
+    return text.translate(dict.fromkeys(map(ord, _IGNORED), " "))
+
+
 def plain(text: str) -> str:
     """A text without what its tokens do not tell."""
     return identity(text).replace(" ", "")

@@ -252,7 +252,12 @@ def check_paragraphs(folder: Path, corpus: RandomCorpus, kept: list[Kept]) -> No
         holders.update({identity(line) for line in text.split("\n") if len(line) >= LONG})
     sources = {one.source for one in corpus.documents if "paragraphs" in one.kinds}
     texts = [one.words for one in kept if one.source in sources]
-    lines = {identity(line) for one in corpus.documents for line in one.cleaned.split("\n")}
+    lines = {
+        identity(form)
+        for one in corpus.documents
+        for line in one.cleaned.split("\n")
+        for form in (line, random_corpora.as_spaces(line))  # to the tokenizer, marks without width are spaces
+    }
     for line, count in holders.items():
         found = sum(_times(line, text) for text in texts)
         is_there = found or any(plain(line) in one.text for one in kept)
