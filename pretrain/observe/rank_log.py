@@ -36,7 +36,8 @@ def rank_log(folder: Path, rank: int, world: int, device: str) -> Iterator[None]
         log.warning("%s cannot be written (%s): training goes on without it", path, error)
         yield
         return
-    places = (log, logging.getLogger())
+    root = logging.getLogger()
+    places = (root,) if log.propagate else (log, root)
     for place in places:
         place.addHandler(handler)
     dumps = not faulthandler.is_enabled()  # who has enabled it already wants the tracebacks elsewhere

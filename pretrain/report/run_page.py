@@ -67,6 +67,13 @@ def clock(seconds: float) -> str:
         return "?"
 
 
+def _lasting(seconds: float) -> Both:
+    """A duration in both languages."""
+    said = duration(seconds)
+    words = {"d": "天", "h": "小时", "min": "分", "s": "秒"}
+    return Both(said, " ".join(words.get(part, part) for part in said.split()))
+
+
 def _state(run: RunFiles, now: float) -> tuple[Text, bool]:
     """How the run stands, and whether it runs as far as its files tell."""
     last = run.starts[-1] if run.starts else None
@@ -96,7 +103,7 @@ def _cards(run: RunFiles, state: Text, running: bool) -> str:
             if row.time >= began:
                 left = eta.after({"step": row.step, "time": row.time, "loss": 0.0})
         if left is not None:
-            found.append((escape(duration(left)), Both("left", "剩余时间")))
+            found.append((html(_lasting(left)), Both("left", "剩余时间")))
     if "tokens" in last:
         found.append((number(last["tokens"]), Both("tokens learned from", "已学习的词元")))
     if "loss" in last:
@@ -118,7 +125,7 @@ def _cards(run: RunFiles, state: Text, running: bool) -> str:
 def _alarms(run: RunFiles, found: Sequence[Alarm]) -> str:
     if not found:
         return ""
-    newest = found[-12:]
+    newest = found[-8:]
     lines = [f"<li>{html(_at(alarm))}{html(alarm.what)}</li>" for alarm in reversed(newest)]
     more = len(found) - len(newest)
     rest = (
@@ -230,7 +237,7 @@ def _speed(run: RunFiles, now: float) -> str:
     shares = spent(run, now)
     if shares:
         whole = math.fsum(shares.values())
-        title = Both(f"Of {duration(whole)} of the run's starts", f"各次启动共 {duration(whole)}")
+        title = Both(f"Of {_lasting(whole).en} of the run's starts", f"各次启动共 {_lasting(whole).zh}")
         out.append(
             f"<h3>{html(title)}</h3>{bars({name: 100 * part / whole for name, part in shares.items()}, ' %')}"
         )

@@ -131,16 +131,16 @@ def lanes(title: Text, rows: Sequence[Lane], x: Axis) -> str:
     times = [time for row in rows for begin, end, *_ in row.spans for time in (begin, end)]
     times += [time for row in rows for time, _ in row.events]
     across = _scale(times, x.ends, _LEFT, _RIGHT)
-    tall, parts = 46, []
+    tall, parts = 54, []
     bottom = 4 + tall * len(rows)
     for place, row in enumerate(rows):
         top = 4 + tall * place
-        parts.append(f'<text x="{_LEFT}" y="{top + 17}">{svg(row.name)}</text>')
-        parts.append(f'<path d="M{_LEFT} {top + 42}H{_RIGHT}" class="grid"/>')
+        parts.append(f'<text x="{_LEFT}" y="{top + 18}">{svg(row.name)}</text>')
+        parts.append(f'<path d="M{_LEFT} {top + 48}H{_RIGHT}" class="grid"/>')
         for begin, end, what, bad in row.spans:
             left, right = across.place(begin), across.place(end)
             parts.append(
-                f'<rect x="{left:.1f}" y="{top + 24}" width="{max(right - left, 2):.1f}" height="14" rx="2" '
+                f'<rect x="{left:.1f}" y="{top + 28}" width="{max(right - left, 2):.1f}" height="14" rx="2" '
                 f'class="span{" bad" * bad}">'
                 f"<title>{escape(what)}</title></rect>"
             )
@@ -150,7 +150,7 @@ def lanes(title: Text, rows: Sequence[Lane], x: Axis) -> str:
         for column, told in columns.items():
             said = " · ".join(told[:8]) + (f" · +{len(told) - 8}" if len(told) > 8 else "")
             parts.append(
-                f'<path d="M{column} {top + 23}V{top + 40}" class="event k1"/><rect x="{column - 3}" y="{top + 20}" '
+                f'<path d="M{column} {top + 28}V{top + 46}" class="event k1"/><rect x="{column - 3}" y="{top + 26}" '
                 f'width="6" height="22" class="probe"><title>{escape(said)}</title></rect>'
             )
     parts += _x_axis(x, across, bottom)
@@ -270,9 +270,10 @@ def _x_axis(x: Axis, across: _Scale, bottom: float = _BOTTOM) -> list[str]:
     parts = [f'<path d="M{_LEFT} {bottom}H{_RIGHT}" class="frame"/>']
     for count, tick in enumerate(_ticks(across.low, across.high)):
         place = across.place(tick)
+        anchor = "y" if place > _RIGHT - 24 else "x"  # at the edge a long one would be cut
         parts.append(
-            f'<text x="{place:.1f}" y="{bottom + 22}" class="number x{" odd" * (count % 2)}">{escape(x.short(tick))}'
-            f'</text><path d="M{place:.1f} {bottom}v5" class="frame"/>'
+            f'<text x="{place:.1f}" y="{bottom + 22}" class="number {anchor}{" odd" * (count % 2)}">'
+            f'{escape(x.short(tick))}</text><path d="M{place:.1f} {bottom}v5" class="frame"/>'
         )
     parts.append(f'<text x="{_RIGHT}" y="{bottom + 46}" class="number y">{svg(x.title)}</text>')
     return parts
