@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
+
 from taixue.base.language import Both
 
 from ..run.history import Start
@@ -74,9 +76,12 @@ def _spikes(run: RunFiles) -> Iterator[Alarm]:
     for name, times, words in rules:
         known = [row for row in run.training if math.isfinite(row.values.get(name, math.nan))]
         values = [row.values[name] for row in known]
-        for place in range(LEAST, len(known)):
-            if values[place] <= times * min(values[place - LEAST : place]):
-                continue  # cheap, and true of nearly all
+        if len(values) <= LEAST:
+            continue
+        lowest = np.lib.stride_tricks.sliding_window_view(np.array(values), LEAST).min(1)[
+            :-1
+        ]  # cheap, and below
+        for place in (LEAST + np.flatnonzero(values[LEAST:] > times * lowest)).tolist():  # the median
             usual = median(values[max(place - BEFORE, 0) : place])
             if usual > 0 and values[place] > times * usual:
                 row = known[place]

@@ -20,6 +20,8 @@ from ..observe.sinks import ABANDONED_FILE, METRICS_FILE
 from ..run.contents import CONFIG, FILLS
 from ..run.history import Start, read_history
 
+LARGEST = 1e100
+"""Numbers beyond are taken for none: their sums must be finite."""
 LOG_BYTES = 1 << 18
 """Of the end of a log that is looked at."""
 
@@ -138,17 +140,17 @@ def _rows(path: Path) -> Iterator[Row]:
         step = record.get("step")
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             continue
-        values = {name: _number(value) for name, value in record.items() if name not in ("step", "time")}
-        yield Row(
-            step,
-            _number(record.get("time")),
-            {name: value for name, value in values.items() if value == value or record[name] is None},
-        )
+        time = _number(record.pop("time", None))
+        del record["step"]
+        values = {name: _number(value) for name, value in record.items()}
+        for name in [name for name, value in values.items() if value != value and record[name] is not None]:
+            del values[name]
+        yield Row(step, time, values)
 
 
 def _number(value: Any) -> float:
     """nan for what is no finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
+    if type(value) not in (int, float) or abs(value) > LARGEST:
         return math.nan
     return float(value)
 
@@ -170,6 +172,9 @@ def _last_word(rows: Iterable[Row]) -> tuple[list[Row], list[list[Row]]]:
 
 def _distinct(rows: Iterable[Row], current: list[Row]) -> list[Row]:
     """Without those that a kill left in both files, or that were moved twice."""
+    rows = list(rows)
+    if not rows:
+        return []
     seen = {(row.step, row.time, tuple(row.values.items())) for row in current if not math.isnan(row.time)}
     found = []
     for row in rows:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+import numpy as np
+
 from .charts import number
 from .language import Both, Text, html, svg
 
@@ -88,16 +90,25 @@ def chart(
 ) -> str:
     """A figure; "" where no curve has a point. log: with a box that makes the y-axis logarithmic, where all values that
     are drawn allow it."""
-    drawn = [curve for curve in map(_finite, curves) if curve.points]
+    finite = [_finite(curve.points) for curve in curves]
+    drawn = [curve for curve, points in zip(curves, finite, strict=True) if len(points)]
+    finite = [points for points in finite if len(points)]
     if not drawn:
         return ""
-    across = _scale([point[0] for curve in drawn for point in curve.points], x.ends, _LEFT, _RIGHT)
-    values = [point[1] for curve in drawn for point in curve.points]
-    log = log and min(values) > 0 and max(values) > min(values)
-    parts = [*_x_axis(x, across), *_marks(marks, across), f'<g class="linear">{_drawn(drawn, y, across)}</g>']
+    lowest, highest = (
+        np.min([points.min(0) for points in finite], 0),
+        np.max([points.max(0) for points in finite], 0),
+    )
+    across = _scale([float(lowest[0]), float(highest[0])], x.ends, _LEFT, _RIGHT)
+    log = log and 0 < lowest[1] < highest[1]
+    parts = [
+        *_x_axis(x, across),
+        *_marks(marks, across),
+        f'<g class="linear">{_drawn(drawn, finite, y, across)}</g>',
+    ]
     if log:
-        parts.append(f'<g class="log">{_drawn(drawn, y, across, log=True)}</g>')
-    parts += [_y_title(y.title), *_probes(drawn, x, y, across)]
+        parts.append(f'<g class="log">{_drawn(drawn, finite, y, across, log=True)}</g>')
+    parts += [_y_title(y.title), *_probes(drawn, finite, x, y, across)]
     colours = _colours(drawn)
     entries = [
         f'<span><i class="{colours[place]}{" dashed" * curve.dashed}"></i>{escape(curve.name)}</span>'
@@ -186,9 +197,10 @@ def _scale(values: Sequence[float], ends: Point | None, first: float, last: floa
     return _Scale(low, high, first, last)
 
 
-def _finite(curve: Curve) -> Curve:
-    kept = [(x, y) for x, y in curve.points if math.isfinite(x) and math.isfinite(y)]
-    return Curve(curve.name, kept, curve.abandoned, curve.dashed, curve.colour)
+def _finite(points: Sequence[Point]) -> np.ndarray:
+    """(N, 2)."""
+    found = np.array(points, np.float64).reshape(-1, 2)
+    return found[np.isfinite(found).all(1)]
 
 
 def _colours(curves: Sequence[Curve]) -> list[str]:
@@ -203,37 +215,44 @@ def _colours(curves: Sequence[Curve]) -> list[str]:
 
 @dataclass(frozen=True)
 class Column:
-    """Points of a curve that fall into one column of the picture."""
+    """Points of a curve that fall into column number `number` of a picture. x: their mean; last: the last one's."""
 
+    number: int
     x: float
+    last: float
     low: float
     mean: float
     high: float
 
 
-def thinned(points: Sequence[Point], low: float, high: float, columns: int) -> list[Column]:
-    """Points, x ascending from low to high, in at most so many columns of equal width; no more than there are points in
-    any case, each at the mean of its x."""
-    if len(points) <= columns:
-        return [Column(x, y, y, y) for x, y in points]
-    found: dict[int, list[Point]] = {}
-    for point in points:
-        found.setdefault(min(int((point[0] - low) / (high - low) * columns), columns - 1), []).append(point)
-    return [
-        Column(
-            math.fsum(x for x, _ in column) / len(column),
-            min(y for _, y in column),
-            math.fsum(y for _, y in column) / len(column),
-            max(y for _, y in column),
-        )
-        for column in found.values()
-    ]
+def thinned(points: np.ndarray, low: float, high: float, columns: int) -> list[Column]:
+    """Points (N, 2), x ascending from low to high, in columns of equal width, those that are not empty."""
+    numbers = np.minimum(((points[:, 0] - low) / (high - low) * columns).astype(np.int64), columns - 1)
+    first = np.flatnonzero(np.diff(numbers, prepend=-1))
+    counts = np.diff(first, append=len(points))
+    means = np.add.reduceat(points, first) / counts[:, None]
+    y = points[:, 1]
+    parts = (
+        *(numbers[first], means[:, 0], points[first + counts - 1, 0]),
+        *(np.minimum.reduceat(y, first), means[:, 1], np.maximum.reduceat(y, first)),
+    )
+    return [Column(*row) for row in zip(*(part.tolist() for part in parts), strict=True)]
 
 
-def _drawn(curves: Sequence[Curve], y: Axis, across: _Scale, log: bool = False) -> str:
+def _each(points: np.ndarray) -> list[Column]:
+    """A column for each point."""
+    return [Column(number, x, x, y, y, y) for number, (x, y) in enumerate(points.tolist())]
+
+
+def _drawn(
+    curves: Sequence[Curve], finite: Sequence[np.ndarray], y: Axis, across: _Scale, log: bool = False
+) -> str:
     """Grid, ticks and curves on one kind of y-axis."""
     bent: Callable[[float], float] = math.log10 if log else float
-    columns = [thinned(curve.points, across.low, across.high, _COLUMNS) for curve in curves]
+    columns = [
+        _each(points) if len(points) <= _COLUMNS else thinned(points, across.low, across.high, _COLUMNS)
+        for points in finite
+    ]
     edges = [value for found in columns for column in found for value in (column.low, column.high)]
     ends = None if y.ends is None or log else y.ends
     up = _scale([bent(value) for value in edges], ends, _BOTTOM, _TOP)
@@ -252,7 +271,7 @@ def _drawn(curves: Sequence[Curve], y: Axis, across: _Scale, log: bool = False) 
             (across.place(c.x), up.place(bent(c.low)), up.place(bent(c.mean)), up.place(bent(c.high)))
             for c in found
         ]
-        if len(places) < len(curve.points):
+        if len(places) < len(finite[which]):
             above = [f"{x:.1f},{top:.1f}" for x, _, _, top in places]
             below = [f"{x:.1f},{bottom:.1f}" for x, bottom, _, _ in reversed(places)]
             parts.append(f'<polygon points="{" ".join(above + below)}" class="band {colour}"/>')
@@ -296,21 +315,18 @@ def _marks(marks: Sequence[Mark], across: _Scale) -> list[str]:
     return parts
 
 
-def _probes(curves: Sequence[Curve], x: Axis, y: Axis, across: _Scale) -> list[str]:
+def _probes(
+    curves: Sequence[Curve], finite: Sequence[np.ndarray], x: Axis, y: Axis, across: _Scale
+) -> list[str]:
     """A rectangle over each column that has points, with what they are."""
     wide = (across.high - across.low) / _PROBES
     told: dict[int, list[tuple[float, str]]] = {}
-    for curve in curves:
-        columns: dict[int, list[Point]] = {}
-        for point in curve.points:
-            columns.setdefault(min(int((point[0] - across.low) / wide), _PROBES - 1), []).append(point)
-        for place, points in columns.items():
-            values = [value for _, value in points]
-            mean = math.fsum(values) / len(values)
-            said = y.short(mean)
-            if len(values) > 1 and min(values) < max(values):
-                said += f" ({y.short(min(values))} – {y.short(max(values))})"
-            told.setdefault(place, []).append((points[-1][0], f"{curve.name} {said}"))
+    for curve, points in zip(curves, finite, strict=True):
+        for column in thinned(points, across.low, across.high, _PROBES):
+            said = y.short(column.mean)
+            if column.low < column.high:
+                said += f" ({y.short(column.low)} – {y.short(column.high)})"
+            told.setdefault(column.number, []).append((column.last, f"{curve.name} {said}"))
     parts = []
     for place, entries in sorted(told.items()):
         left = across.place(across.low + place * wide)

@@ -4,6 +4,7 @@ import re
 from html import unescape
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from taixue.base import language, page
@@ -62,7 +63,7 @@ def test_many_points_leave_their_extremes_in_the_picture() -> None:
     points = [(float(k), 1.0) for k in range(100_000)]
     points[54_321] = (54_321.0, 9.0)
     points[54_322] = (54_322.0, 0.5)
-    columns = thinned(points, 0.0, 99_999.0, 300)
+    columns = thinned(np.array(points), 0.0, 99_999.0, 300)
     assert len(columns) == 300
     assert max(column.high for column in columns) == 9.0
     assert min(column.low for column in columns) == 0.5

@@ -195,7 +195,7 @@ def test_lines_that_are_no_records(tmp_path: Path) -> None:
     odd = {
         "step": 30,
         "time": "late",
-        "loss": 1e299,
+        "loss": 1e99,
         "lr": "high",
         "loss/span": None,
         "tokens": 10**30,

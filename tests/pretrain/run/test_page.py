@@ -58,30 +58,27 @@ def test_a_run_on_two_ranks_that_is_resumed(made: dict[str, str], tmp_path: Path
         assert log.endswith("INFO end\n")
 
 
-LAYOUTS = [
-    {"parallel": {"dp_shard": 2}},
-    {"parallel": {"tp": 2}},
-    {"parallel": {"pp": 2, "pipeline_schedule": "1f1b"}},
-]
-
-
-@pytest.mark.parametrize("kind", ["t5", "bert"])
-def test_fills_are_the_same_in_every_layout(kind: str, made: dict[str, str], tmp_path: Path) -> None:
-    exact = {"compute": {"device": "cpu", "precision": "fp32", "float64": True}, "steps": 3}
-    changes = exact | CONSTANT | (bert(made) if kind == "bert" else {})
-    found = []
-    for number, layout in enumerate([{}, *LAYOUTS]):
-        values = settings(tmp_path / str(number), made, **(changes | layout))
-        assert run_ranks(go, 2 if layout else 1, values) == ["done"] * (2 if layout else 1)
-        found.append([line["parts"] for line in lines(folder(values) / "fills.jsonl")])
-        assert {(line["step"], line["source"]) for line in lines(folder(values) / "fills.jsonl")} == {
-            (3, "sample")
-        }
-    assert len(found[0]) >= 2
-    for other in found[1:]:
-        shared = min(len(other), len(found[0]))  # a pipeline looks at more, a micro-batch holds so many
-        assert other[:shared] == found[0][:shared]
-    blanks = [part for parts in found[0] for part in parts if isinstance(part, dict)]
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [("t5", {"pp": 2, "pipeline_schedule": "1f1b"}), ("bert", {"tp": 2})],
+    ids=["t5", "bert"],
+)
+def test_fills_are_the_same_in_every_layout(
+    kind: str, layout: dict[str, Any], made: dict[str, str], tmp_path: Path
+) -> None:
+    changes = CONSTANT | {"compute": {"device": "cpu", "precision": "fp32", "float64": True}, "steps": 3}
+    changes |= bert(made) if kind == "bert" else {}
+    alone = settings(tmp_path / "alone", made, **changes)
+    spread = settings(tmp_path / "spread", made, **(changes | {"parallel": layout}))
+    assert run_ranks(go, 1, alone) == ["done"]
+    assert run_ranks(go, 2, spread) == ["done", "done"]
+    found = [lines(folder(values) / "fills.jsonl") for values in (alone, spread)]
+    assert {(line["step"], line["source"]) for line in found[0]} == {(3, "sample")}
+    one, other = ([line["parts"] for line in rows] for rows in found)
+    assert len(one) == 2, "a micro-batch"
+    assert len(other) == 2 * layout.get("pp", 1), "a pipeline looks at one for each stage"
+    assert other[:2] == one
+    blanks = [part for parts in other for part in parts if isinstance(part, dict)]
     assert all(len(blank["target"]) == len(blank["fill"]) > 0 for blank in blanks)
     assert all(
         "<extra_id" not in piece and "[MASK]" not in piece for blank in blanks for piece in blank["target"]
