@@ -116,6 +116,7 @@ COMMANDS = {
     "data preview": Command("CONFIG", "samples as the model sees them", run.preview),
     "masks": Command("CONFIG", "what a run will mask, as a page", run.masks),
     "train": Command("CONFIG", "pretrain; alone it starts its ranks", run.train),
+    "report": Command("RUN...", "a run as a page; several beside each other", run.report),
     "verify": Command("CONFIG", "compare layouts with one process", run.verify),
     "ablate": Command("CONFIG", "do knowledge masks help? measured", run.ablate),
     "export": Command("RUN OUT", "to a verified Hugging Face folder", hub.export),

@@ -35,12 +35,14 @@ class Wanted:
 
     states: names that the family gives to states of the last slice, e.g. "states" for the final ones, (B, L, D) each.
     logits: "logits" (B, L, V). top_k above 0: "top_ids" int64 and "top_log_probabilities", at least fp32, (B, L, top_k)
-    each, likeliest first.
+    each, likeliest first. rows above 0: logits and top_k of the first so many samples of each micro-batch only, one
+    micro-batch after another: whoever looks at a few samples holds no logits of the others.
     """
 
     states: tuple[str, ...] = ("states",)
     logits: bool = False
     top_k: int = 0
+    rows: int = 0
 
 
 class Engine(Protocol):

@@ -63,7 +63,11 @@ def _catch(last: nn.Module, runtime: Runtime, wanted: Wanted, caught: dict[str, 
     handles = [module.register_forward_pre_hook(keep(name)) for name, module in places]
     if wanted.logits or wanted.top_k:
         path = next(path for path, role in runtime.spec.plan.items() if role == "vocabulary-head")
-        handles.append(last.get_submodule(path).register_forward_hook(head))
+        place = last.get_submodule(path)
+        handles.append(place.register_forward_hook(head))
+        if wanted.rows:
+            few = slice(wanted.rows)
+            handles.append(place.register_forward_pre_hook(lambda _, args: (args[0][few], *args[1:])))
     return handles
 
 

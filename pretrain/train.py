@@ -33,9 +33,11 @@ from .models import ModelSpec, model_spec
 from .models.family import Lengths
 from .objectives import Objective, build_objective
 from .objectives.summary import facts_of
-from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
+from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, rank_log, show_messages
+from .report import RunPage, live_page
 from .run.build import build_engine, choose_device, layout_of
-from .run.contents import CHECKPOINTS
+from .run.contents import CHECKPOINTS, PAGE
+from .run.fills import Fills
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
@@ -70,7 +72,7 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
     """The run, on the ranks of the started process group, in a folder that no other start uses meanwhile."""
     folder, is_main = run_folder(run), dist.get_rank() == 0
     saving = dist.new_group(backend="gloo", timeout=timedelta(seconds=run.parallel.timeout_seconds))
-    with held(folder, saving):
+    with held(folder, saving), rank_log(folder, dist.get_rank(), dist.get_world_size(), str(device)):
         if run.data.check_digests:
             agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
         found = checkpoint.newest(folder / CHECKPOINTS, saving)
@@ -88,28 +90,33 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
 
         from_main(saving, lambda: claim(folder, run))
         told = SinkStart(run.name, folder, start, run.steps, run.model_dump(mode="json"))
-        sinks = agreed(saving, lambda: open_sinks(run.logging, told, is_main))
+        pages = {PAGE: lambda: RunPage(folder)}
+        sinks = agreed(saving, lambda: open_sinks(run.logging, told, is_main, pages))
         saver = checkpoint.Saver(
             folder / CHECKPOINTS, run.checkpoint.keep, run.checkpoint.asynchronous, saving
         )
         size, prefetch = run.batch.global_size, run.data.prefetch
         loader = Loader(data, size, engine.data_rank, engine.data_ranks, start, prefetch)
+        fills = _fills(state, data, folder if is_main else None)
         started = (lambda: _started(state, origin, found)) if is_main else None
         history = History(folder, started)
-        loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop)
-        with _closed(sinks), loader, _saved(saver), _recorded(history, loop):
-            if run.dry_run and start < run.steps:
-                loop.dry_run(start)
-            done = loop.run(start)
+        loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop, fills)
+        with live_page(folder, is_main):
+            with _closed(sinks), loader, _saved(saver), _recorded(history, loop):
+                if run.dry_run and start < run.steps:
+                    loop.dry_run(start)
+                done = loop.run(start)
 
-        if done == run.steps and not state.evaluation_due:
-            history.finished(done)
-            log.info("run %s is finished: %d steps, in %s", run.name, run.steps, folder)
-            return
-        log.warning("stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps)
-        history.stopped(done, stop.name)
-        if is_main:
-            mark_preempted(folder, done, stop.name)
+            if done == run.steps and not state.evaluation_due:
+                history.finished(done)
+                log.info("run %s is finished: %d steps; look at it: %s", run.name, run.steps, folder / PAGE)
+                return
+            log.warning(
+                "stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps
+            )
+            history.stopped(done, stop.name)
+            if is_main:
+                mark_preempted(folder, done, stop.name)
 
 
 def _done(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> tuple[int, bool]:
@@ -148,6 +155,13 @@ def _started(state: TrainState, origin: Origin, found: Path | None) -> Start:
         fingerprint=state.fingerprint,
         tokenizer=load_tokenizer(run.data.tokenizer).sha256,
         objective=state.objective,
+    )
+
+
+def _fills(state: TrainState, data: Data, folder: Path | None) -> Fills | None:
+    """What looks at held-out samples at evaluations, where there are any."""
+    return (
+        Fills(state, data, load_tokenizer(state.run.data.tokenizer), folder) if state.run.eval_every else None
     )
 
 

@@ -125,3 +125,26 @@ def ablate(words: list[str]) -> int:
 
         ablate(run, **vars(options))
     return 0
+
+
+def report(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue report",
+        description="Make the page of a run, index.html in its folder (a run does so itself while it goes on); of "
+        "several also one page with all of them, and the differences from the first.",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="folder of a run, such as runs/t5-tiny"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="the page to write (default: as above; comparison.html beside the first)",
+    )
+    options = parser.parse_args(words)
+    from taixue.pretrain.report import report
+
+    for path in report(options.runs, options.out):
+        print(path)
+    return 0

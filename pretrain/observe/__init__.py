@@ -3,6 +3,7 @@
 from .config import SINKS, Record, Sink, SinkKind, SinkStart
 from .console import show_messages
 from .metrics import METRICS, Meter
+from .rank_log import rank_log
 from .sinks import evaluated, open_sinks
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "SinkStart",
     "evaluated",
     "open_sinks",
+    "rank_log",
     "show_messages",
 ]

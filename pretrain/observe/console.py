@@ -5,7 +5,9 @@ import time
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from .eta import Eta, duration
 
 STDERR = RichConsole(stderr=True, highlight=False, soft_wrap=True)
 """Shared by messages and progress bar, so that they do not write into each other."""
@@ -28,30 +30,32 @@ class _Messages(logging.Handler):
             if record.levelno >= logging.WARNING
             else None
         )
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        STDERR.print(f"{clock} {record.getMessage()}", style=style, markup=False)
+        STDERR.print(f"{_clock(record.created)} {record.getMessage()}", style=style, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    """The time of day, here."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 class Console:
-    """A progress bar with a line per report on a terminal, plain lines elsewhere."""
+    """Lines as of `line`, with the time of day before and the time left behind; on a terminal also a bar."""
 
     def __init__(self, name: str, steps: int, start: int, console: RichConsole | None = None) -> None:
-        self._steps = steps
+        self._steps, self._eta = steps, Eta(steps)
         self._console = console or STDERR
         self._bar: Progress | None = None
         if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task(name, total=steps, completed=start)
             self._bar.start()
 
     def write(self, record: dict[str, Any]) -> None:
-        self._console.print(line(record, self._steps), markup=False)
+        left = self._eta.after(record)
+        ending = f"  {duration(left)} left" if left and "loss" in record else ""
+        said = line(record, self._steps) + ending
+        self._console.print(f"{_clock(record.get('time', time.time()))} {said}", markup=False)
         if self._bar is not None:
             self._bar.update(self._task, completed=record["step"])
 
@@ -75,6 +79,9 @@ def line(record: dict[str, Any], steps: int) -> str:
         parts.append(f"mfu {100 * record['mfu']:.1f}%")
     if "memory" in record:
         parts.append(f"{record['memory']:.1f} GiB")
+    for name, text in (("evaluation_seconds", "in {:.1f} s"), ("save_seconds", "saved in {:.1f} s")):
+        if name in record:
+            parts.append(text.format(record[name]))
     if record.get("skipped"):
         parts.append(f"skipped (overflow), loss scale {record['loss_scale']:g}")
     return "  ".join(parts)

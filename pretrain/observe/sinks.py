@@ -5,7 +5,7 @@ A sink that fails does not end the run: it is said once, and what it missed is c
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,17 @@ from .console import Console
 log = logging.getLogger("taixue")
 
 METRICS_FILE, WANDB_ID = "metrics.jsonl", "wandb_id"
+ABANDONED_FILE = "metrics-abandoned.jsonl"
+"""Lines of steps that a later start did again."""
 
 
-def open_sinks(config: LoggingSection, start: SinkStart, is_main: bool) -> list[Sink]:
-    """The sinks of a run that (re)starts; none except on the main rank.
+def open_sinks(
+    config: LoggingSection,
+    start: SinkStart,
+    is_main: bool,
+    more: Mapping[str, Callable[[], Sink]] | None = None,
+) -> list[Sink]:
+    """The sinks of a run that (re)starts; none except on the main rank. more: others, by name.
 
     Raises UserError if a package that was asked for is missing.
     """
@@ -40,6 +47,7 @@ def open_sinks(config: LoggingSection, start: SinkStart, is_main: bool) -> list[
     for number, sink in enumerate(config.sinks):
         kind = SINKS.of(sink)
         openers[f"logging.sinks.{number} ({kind.name})"] = partial(kind.open, sink, start)
+    openers |= more or {}
     return [Guarded(name, opener) for name, opener in openers.items()]
 
 
@@ -85,15 +93,17 @@ def _words(error: Exception) -> str:
 
 
 class JsonLines:
-    """One JSON object per line. On resume, lines of later steps (and a torn last line) are dropped first. A line that
-    the disk had no room for leaves no trace, or half a line that readers skip."""
+    """One JSON object per line. On resume, lines of later steps move to ABANDONED_FILE first (a torn last line is
+    dropped); a kill between the two writes leaves them in both. A line that the disk had no room for leaves no trace,
+    or half a line that readers skip."""
 
     def __init__(self, path: Path, start: int) -> None:
         if path.exists():
-            kept = b"".join(
-                line for line in path.read_bytes().splitlines(keepends=True) if _keep(line, start)
-            )
-            files.write(path, kept)
+            lines = [(line, _step(line)) for line in path.read_bytes().splitlines(keepends=True)]
+            later = b"".join(line for line, step in lines if step is not None and step > start)
+            if later:
+                _keep_abandoned(path.with_name(ABANDONED_FILE), later)
+            files.write(path, b"".join(line for line, step in lines if step is not None and step <= start))
         self._file = path.open("ab", buffering=0)
         self._torn = False
 
@@ -108,11 +118,21 @@ class JsonLines:
         self._file.close()
 
 
-def _keep(line: bytes, start: int) -> bool:
+def _step(line: bytes) -> int | None:
+    """The step of a whole record; None for anything else."""
     try:
-        return line.endswith(b"\n") and orjson.loads(line)["step"] <= start
+        step = orjson.loads(line)["step"] if line.endswith(b"\n") else None
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return False
+        return None
+    return step if isinstance(step, int) else None
+
+
+def _keep_abandoned(path: Path, lines: bytes) -> None:
+    try:
+        with path.open("ab") as file:
+            file.write(lines)
+    except OSError as error:
+        log.warning("%s cannot be written (%s): what is done again leaves no trace", path, error)
 
 
 def evaluated(folder: Path, step: int) -> bool:
@@ -140,7 +160,7 @@ class TensorBoard:
 
     def write(self, record: Record) -> None:
         for name, value in record.items():
-            if name != "step":
+            if name not in ("step", "time"):
                 self._writer.add_scalar(name, value, record["step"])
         self._writer.flush()
 

@@ -7,3 +7,9 @@ CHECKPOINTS = "checkpoints"
 
 PREEMPTED = "PREEMPTED"
 """Left by a start that saved because of a signal; removed when the run starts again."""
+
+FILLS = "fills.jsonl"
+"""What the model put into blanks of held-out samples, see fills.py."""
+
+PAGE = "index.html"
+"""The run to look at: report/."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from math import isfinite
+from time import perf_counter
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,7 @@ class _Found(NamedTuple):
 class Loop:
     """Runs the steps of a run from any step on. All ranks call every method together.
 
+    show: called with the steps done and the time after each evaluation, on all ranks, to look at the model.
     done: steps done so far, also when an error has ended run().
     """
 
@@ -56,6 +58,7 @@ class Loop:
     sinks: list[Sink]
     meter: Meter
     stop: StopRequest
+    show: Callable[[int, float], None] | None = None
     done: int = field(default=0, init=False)
 
     def dry_run(self, step: int) -> None:
@@ -84,7 +87,8 @@ class Loop:
             batch, agreement = self._next()
         while done < run.steps:
             self.meter.begin()
-            counts = agreement.wait()
+            with self.meter.waiting("ranks_wait"):
+                counts = agreement.wait()
             if self.stop.decided:
                 break
             found = self._step(done, batch, counts)
@@ -99,7 +103,8 @@ class Loop:
             waiting = evaluating or saving or done == run.steps
             late = None if waiting else found
             if waiting:
-                found.numbers.read()
+                with self.meter.waiting("device_wait"):
+                    found.numbers.read()
             self.meter.end()
             self.done = done
             if waiting:
@@ -116,7 +121,7 @@ class Loop:
 
     def _next(self) -> tuple[dict[str, Tensor], Agreement]:
         """The batch of the next step, and what the ranks are about to agree on."""
-        with self.meter.waiting_for_data():
+        with self.meter.waiting("data_wait"):
             _, arrays = next(self.loader)
         batch = as_batch(self.state.run, arrays)
         return batch, Agreement(self.state.engine, predictions(batch, self.state.losses), self.stop)
@@ -154,7 +159,8 @@ class Loop:
         if found is None:
             return
         every, done, update = self.state.run.logging.every, found.step + 1, found.update
-        *means, norm = found.numbers.read().tolist()
+        with self.meter.waiting("device_wait"):
+            *means, norm = found.numbers.read().tolist()
         predicted = zip(self.state.engine.loss_names, means, found.counts, strict=True)
         values = {name: mean for name, mean, count in predicted if count}
         weights = self._weights()
@@ -179,14 +185,23 @@ class Loop:
         )
 
     def _evaluate(self, done: int) -> None:
+        began = perf_counter()
         found = evaluate(self.state, self.data, self.stop)
         self.state.evaluation_due = found is None
-        if found is not None:
-            self._write({"step": done} | found)
+        if found is None:
+            return
+        if self.show is not None:
+            self.show(done, self.meter.now())
+        self._write({"step": done} | found | {"evaluation_seconds": perf_counter() - began})
 
     def _save(self, done: int) -> None:
+        began = perf_counter()
         self.saver.save(done, self.state.engine.tensors(), self.state.describe(done))
+        self._write({"step": done, "save_seconds": perf_counter() - began})
 
     def _write(self, record: Record) -> None:
-        for sink in self.sinks:
-            sink.write(record)
+        """Tell the sinks, and what time it is."""
+        told = {"step": record["step"], "time": self.meter.now()} | record
+        with self.meter.waiting("report_wait"):
+            for sink in self.sinks:
+                sink.write(told)

@@ -7,13 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from .language import Both, Text, html, svg
+
 LIGHT = {
     **{"ink": "#1d2433", "soft": "#667085", "line": "#e4e7ec", "paper": "#fff", "back": "#f5f6f8"},
     **{"a": "#2f6f9f", "b": "#7a9e3f", "lost": "#d9822b"},
+    **{"c": "#b0457a", "d": "#7658b5", "e": "#1f8f86", "f": "#8c6a3a"},
 }
 DARK = {
     **{"ink": "#e6e9ef", "soft": "#98a2b3", "line": "#344054", "paper": "#1b2130", "back": "#12161f"},
     **{"a": "#5aa2d6", "b": "#a3c76a", "lost": "#e39b52"},
+    **{"c": "#e07aab", "d": "#a78fe6", "e": "#4fc3b7", "f": "#c9a26b"},
 }
 STYLE = """
 svg text{fill:var(--ink);font-size:13px}svg .label{text-anchor:end}svg .strong{font-weight:600}
@@ -28,18 +32,20 @@ _WIDE_LABEL = 250
 _TITLE = 36
 
 
-def bars(values: Mapping[str, float], unit: str = "", shade: str = "a") -> str:
+def bars(values: Mapping[Text, float] | Mapping[str, float], unit: str = "", shade: str = "a") -> str:
     """Horizontal bars with a label on the left and the number behind each."""
     if not values:
-        return '<p class="none">nothing to show</p>'
+        return f'<p class="none">{html(Both("nothing to show", "无可显示"))}</p>'
     most = max(values.values()) or 1
     room = _WIDTH - _LABEL - 130
     parts = []
     for k, (name, value) in enumerate(values.items()):
         top = k * _ROW
         width = max(room * value / most, 1)
+        short = Both(*map(_short, name)) if isinstance(name, Both) else _short(name)
+        whole = " ".join(name) if isinstance(name, Both) else name
         parts.append(
-            f'<text x="{_LABEL - 8}" y="{top + 16}" class="label">{escape(_short(name))}<title>{escape(name)}</title>'
+            f'<text x="{_LABEL - 8}" y="{top + 16}" class="label">{svg(short)}<title>{escape(whole)}</title>'
             f'</text><rect x="{_LABEL}" y="{top + 4}" width="{width:.1f}" height="16" class="{shade}" rx="2"/>'
             f'<text x="{_LABEL + width + 6:.1f}" y="{top + 16}" class="number">{number(value)}{unit}</text>'
         )

@@ -6,9 +6,10 @@ What is given as HTML is put in as it is: callers escape the texts of others.
 from collections.abc import Container, Sequence
 from html import escape
 
-from . import charts
+from . import charts, curves, language
+from .language import Text, html
 
-__all__ = ["cards", "document", "escape", "section", "table"]
+__all__ = ["cards", "document", "escape", "html", "section", "table"]
 
 _COLOURS, _DARK_COLOURS = (
     ";".join(f"--{name}:{value}" for name, value in palette.items())
@@ -25,7 +26,8 @@ h3{font-size:15px;margin:22px 0 6px}p.sub{color:var(--soft);margin:0 0 20px;over
 section{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:18px 20px;margin:16px 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:16px 0}
 .card{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
-.card b{display:block;font-size:21px}.card span{color:var(--soft);font-size:13px}
+.card b{display:block;font-size:21px;line-height:1.25}.card span{color:var(--soft);font-size:13px}
+.card b span{color:inherit;font-size:inherit}
 table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:right;color:var(--soft);font-weight:500}
 th:first-child,td:first-child{text-align:left}td{text-align:right;font-variant-numeric:tabular-nums}
 td,th{padding:5px 8px;border-bottom:1px solid var(--line)}tr.strong td{font-weight:600}
@@ -42,14 +44,27 @@ table{font-size:12px}td,th{padding:4px}main svg text{font-size:17px}main svg .ti
 )
 
 
-def document(title: str, about: str, sections: Sequence[str], *, name: str = "", style: str = "") -> str:
-    """A whole page. about: HTML under the heading; name: added to the title of the window; style: more CSS."""
-    window = f"{title}: {name}" if name else title
+def document(
+    title: Text, about: str, sections: Sequence[str], *, name: str = "", style: str = "", refresh: int = 0
+) -> str:
+    """A whole page. about: HTML under the heading; name: added to the title of the window; style: more CSS; refresh:
+    seconds after which a browser reads it again, 0 for never. Where anything is said in both languages, a switch."""
+    window = title if isinstance(title, str) else " ".join(title)
+    window = f"{window}: {name}" if name else window
+    body = f'<h1>{html(title)}</h1><p class="sub">{about}</p>{"".join(sections)}'
+    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
+    switch, script = "", ""
+    if f'lang="{language.CHINESE}"' in body:
+        switch, script = language.SWITCH, language.SCRIPT
+    if curves.MARK in body:
+        script += curves.SCRIPT
+    ending = f"<script>{script}</script>" if script else ""
+    styles = _STYLE + charts.STYLE + curves.STYLE + language.STYLE + style
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(window)}</title><style>{_STYLE}{charts.STYLE}{style}</style></head><body><main>"
-        f'<h1>{escape(title)}</h1><p class="sub">{about}</p>{"".join(sections)}</main></body></html>\n'
+        f'<!doctype html><html lang="{language.ENGLISH}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">{again}'
+        f"<title>{escape(window)}</title><style>{styles}</style></head><body><main>"
+        f"{switch}{body}</main>{ending}</body></html>\n"
     )
 
 

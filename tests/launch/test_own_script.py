@@ -97,7 +97,8 @@ def test_two_ranks_train_and_resume(home: Path) -> None:
     folder = home / "runs/demo/own"
     said = run(home, str(SCRIPT), "train", "run.yaml", "--steps", "6")
     assert "resuming run own at step 4 of 6" in said
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    records = [record for record in map(json.loads, lines) if "loss" in record]
     assert [record["step"] for record in records] == list(range(1, 7))
     rows = [line.split("\t") for line in (folder / "own.tsv").read_text().splitlines()]
     assert [(int(step), float(loss)) for step, loss in rows] == [(r["step"], r["loss"]) for r in records]

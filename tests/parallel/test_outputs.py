@@ -58,6 +58,9 @@ def _outputs(model: T5Config | BertConfig, layout: Layout) -> float:
         assert found["states"].shape[:2] == found["top_ids"].shape[:2]
         assert (found["top_ids"] == expected["top_ids"]).all()
         worst = max(worst, *((found[name] - value).abs().max().item() for name, value in expected.items()))
+    some = outputs(runtime, batch, Wanted(states=(), top_k=3, rows=1), layout.pp)
+    each = 4 // layout.pp
+    assert torch.equal(some["top_ids"], found["top_ids"][::each]), "the first of each micro-batch"
     labelled = random_batch(model, samples, 1, 16)
     mine = {name: x[block] for name, x in labelled.items()}
     runtime.evaluate(mine, layout.pp)  # another form of batch, through other runners

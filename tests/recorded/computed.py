@@ -32,7 +32,7 @@ from .cases import CORPORA, MODELS, OBJECTIVES, RUNS, TOKENIZERS
 ROOT = Path(__file__).parents[2]
 SAMPLES = np.r_[0:24, 997, 10_000, 123_456]
 """First samples, and some of later epochs."""
-_CLOCK = ("seconds", "per_second", "data_wait", "memory")
+_CLOCK = ("seconds", "per_second", "_wait", "memory", "time")
 
 
 class Home:
@@ -174,8 +174,9 @@ def training(home: Home, name: str) -> dict[str, list[Any]]:
     """metrics.jsonl by column: losses, gradient norms, learning rates, held-out losses; nothing of the clock."""
     columns: dict[str, list[Any]] = {}
     for line in (home.run(name) / "metrics.jsonl").read_bytes().splitlines():
-        for key, value in orjson.loads(line).items():
-            if not any(part in key for part in _CLOCK):
+        record = orjson.loads(line)
+        for key, value in record.items():
+            if "save_seconds" not in record and not any(part in key for part in _CLOCK):
                 columns.setdefault(key, []).append(value)
     return columns
 

@@ -26,6 +26,7 @@ WITHOUT_TORCH = (
     "pretrain/objectives/",
     "pretrain/data/",
     "pretrain/masks/",
+    "pretrain/report/",
     "pretrain/observe/names.py",
     "pretrain/run/history.py",
     "parallel/ranks.py",

@@ -1,5 +1,7 @@
 """Metrics: documented names, consistent speeds, a FLOP count that torch's own counter agrees with."""
 
+import time
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -29,7 +31,7 @@ def test_speeds_come_from_the_steps_since_the_last_report(monkeypatch: pytest.Mo
     timed = meter(_began=next(clock))
     for _ in range(2):
         timed.begin()
-        with timed.waiting_for_data():
+        with timed.waiting("data_wait"):
             pass
         timed.end()
     report = timed.report(5)
@@ -40,6 +42,17 @@ def test_speeds_come_from_the_steps_since_the_last_report(monkeypatch: pytest.Mo
     assert report["tokens"] == 5 * 8 * 100
     assert report["mfu"] == pytest.approx(3 * 1e12 * 2.0 / (1e13 * 2))
     assert 0 < report["memory"] < 1000
+    with timed.waiting("report_wait"):
+        pass  # between steps: not part of one, the clock is not even read
+
+
+def test_times_never_fall(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = meter()
+    assert abs(timed.now() - time.time()) < 10
+    monkeypatch.setattr("time.time", lambda: 0.0)  # whatever is done to the clock
+    times = [timed.now() for _ in range(1000)]
+    assert times == sorted(times)
+    assert times[0] > 1e9
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.observe.config import Record, Sink, SinkStart
 from taixue.pretrain.observe.console import Console, line
+from taixue.pretrain.observe.eta import duration
 from taixue.pretrain.observe.sinks import Guarded, JsonLines, TensorBoard, WandB, evaluated, open_sinks
 
 RECORD = {
@@ -67,6 +69,9 @@ def test_resuming_drops_later_and_torn_lines(tmp_path: Path) -> None:
     again.close()
     assert steps(path) == [10, 20, 30]
     assert not list(tmp_path.glob("*.tmp"))
+    assert steps(tmp_path / "metrics-abandoned.jsonl") == [30]
+    JsonLines(path, 10).close()
+    assert steps(tmp_path / "metrics-abandoned.jsonl") == [30, 20, 30]
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
@@ -81,7 +86,44 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     console = Console("run", 100, 0, RichConsole(file=out))
     console.write(RECORD)
     console.close()
-    assert out.getvalue() == "step 20/100  loss 3.2500  norm 0.500  lr 0.01  12,346 tokens/s\n"
+    said = "step 20/100  loss 3.2500  norm 0.500  lr 0.01  12,346 tokens/s"
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {re.escape(said)}\n", out.getvalue())
+
+
+def test_lines_tell_the_time_of_day_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    out = io.StringIO()
+    console = Console("run", 1000, 0, RichConsole(file=out, width=200))
+    noon = 1_795_838_400.0  # 12:00 in Shanghai
+    for step, seconds in ((10, 0.0), (20, 30.0), (20, 50.0), (30, 80.0)):
+        extra = {"eval/web/span": 2.0, "evaluation_seconds": 20.0} if seconds == 50.0 else {"loss": 3.0}
+        console.write({"step": step, "time": noon + seconds} | extra)
+    console.write({"step": 30, "time": noon + 81, "save_seconds": 0.25})
+    monkeypatch.undo()
+    time.tzset()
+    assert out.getvalue().splitlines() == [
+        "12:00:00 step 10/1000  loss 3.0000",
+        "12:00:30 step 20/1000  loss 3.0000  49 min left",
+        "12:00:50 step 20/1000  eval/web/span 2.0000  in 20.0 s",
+        "12:01:20 step 30/1000  loss 3.0000  1 h 04 min left",  # the evaluation is in it
+        "12:01:21 step 30/1000  saved in 0.2 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (61, "1 min 01 s"),
+        (600, "10 min"),
+        (3660, "1 h 01 min"),
+        (90_000, "1 d 01 h"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
 def test_a_bar_on_a_terminal() -> None:

@@ -60,6 +60,7 @@ class PlainEngine:
     @torch.no_grad()
     def outputs(self, batch: Batch, wanted: Wanted) -> dict[str, Tensor]:
         logits = self.model.eval()(**batch)
+        logits = (logits[0] if isinstance(logits, tuple) else logits)[: wanted.rows or None]
         values, ids = logits.log_softmax(-1).topk(wanted.top_k)
         return {"top_ids": ids, "top_log_probabilities": values}
 

@@ -174,7 +174,8 @@ def same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def metrics(values: dict[str, Any]) -> list[dict[str, float]]:
-    """metrics.jsonl without what depends on the clock."""
-    clock = ("seconds", "per_second", "data_wait", "memory")
+    """metrics.jsonl without what depends on the clock, and without saves."""
+    clock = ("seconds", "per_second", "_wait", "memory", "time")
     rows = [orjson.loads(row) for row in (folder(values) / "metrics.jsonl").read_bytes().splitlines()]
+    rows = [row for row in rows if "save_seconds" not in row]
     return [{k: v for k, v in row.items() if not any(part in k for part in clock)} for row in rows]
