@@ -192,6 +192,15 @@ def _schedule(facts: Facts) -> Iterator[str]:
         yield from SCHEDULES.of(schedule).problems(schedule, steps)
 
 
+def _early_stop(facts: Facts) -> Iterator[str]:
+    run = facts.run
+    if run.early_stop.patience and not run.eval_every:
+        yield (
+            f"early_stop.patience: {run.early_stop.patience}, but eval_every is 0, which never evaluates; set "
+            f"eval_every to at most {run.steps}, or patience to 0"
+        )
+
+
 def _folder(facts: Facts) -> Iterator[str]:
     name, folder = facts.run.name, run_folder(facts.run).absolute()
     if Path(name).name != name or name in ("", ".", ".."):
@@ -218,5 +227,6 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _precision,
     _eight_bits,
     _schedule,
+    _early_stop,
     _folder,
 )

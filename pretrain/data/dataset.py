@@ -124,8 +124,13 @@ class TrainingData:
 
     def validation(self) -> dict[str, "HeldOutWindows"]:
         """Of each source that holds out any, at most run.eval_windows windows."""
-        sizes = {source.name: min(self._eval_windows, len(source.held_out)) for source in self.sources}
-        return {name: HeldOutWindows(self, name, size) for name, size in sizes.items() if size}
+        return {
+            source.name: HeldOutWindows(
+                self, source.name, min(self._eval_windows, len(source.held_out)), source.weight
+            )
+            for source in self.sources
+            if len(source.held_out)
+        }
 
     def held_out_windows(
         self, source: str, indices: range | np.ndarray
@@ -161,6 +166,7 @@ class HeldOutWindows:
     data: TrainingData
     source: str
     size: int
+    weight: float
 
     def __len__(self) -> int:
         return self.size

@@ -6,7 +6,6 @@ A sink that fails does not end the run: it is said once, and what it missed is c
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from taixue.base import UserError, files
 
 from .config import SINKS, LoggingSection, Record, Sink, SinkStart
 from .console import Console
+from .evaluations import METRICS_FILE
 
 log = logging.getLogger("taixue")
 
-METRICS_FILE, WANDB_ID = "metrics.jsonl", "wandb_id"
+WANDB_ID = "wandb_id"
 
 
 def open_sinks(config: LoggingSection, start: SinkStart, is_main: bool) -> list[Sink]:
@@ -113,17 +113,6 @@ def _keep(line: bytes, start: int) -> bool:
         return line.endswith(b"\n") and orjson.loads(line)["step"] <= start
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return False
-
-
-def evaluated(folder: Path, step: int) -> bool:
-    """Whether the run's metrics hold held-out losses after `step` updates."""
-    path = folder / METRICS_FILE
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        with suppress(orjson.JSONDecodeError):
-            record = orjson.loads(line)
-            if record["step"] == step and any(name.startswith("eval/") for name in record):
-                return True
-    return False
 
 
 class TensorBoard:
