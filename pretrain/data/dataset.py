@@ -272,8 +272,8 @@ def _open(
     if made_by.sha256 != tokenizer.sha256:
         raise UserError(
             f"{entry.corpus}: its ids were made by another tokenizer ({made_by.kind}, {made_by.vocab_size} ids, digest "
-            f"{made_by.sha256[:12]}) than data.tokenizer ({tokenizer.kind}, {tokenizer.vocab_size} ids, digest "
-            f"{tokenizer.sha256[:12]}); use that tokenizer or build the corpus again"
+            f"{made_by.sha256[:12]}) than the model's, data.tokenizer ({tokenizer.kind}, {tokenizer.vocab_size} ids, "
+            f"digest {tokenizer.sha256[:12]}); use that tokenizer or build the corpus again"
         )
     names = (entry.source,) if entry.source else train.source_names
     windows = {name: _windows(train, name, length) for name in names}
