@@ -27,6 +27,7 @@ WITHOUT_TORCH = (
     "pretrain/data/",
     "pretrain/masks/",
     "pretrain/observe/names.py",
+    "pretrain/observe/evaluations.py",
     "pretrain/run/history.py",
     "parallel/ranks.py",
 )
