@@ -119,6 +119,7 @@ COMMANDS = {
     "report": Command("RUN...", "a run as a page; several beside each other", run.report),
     "verify": Command("CONFIG", "compare layouts with one process", run.verify),
     "ablate": Command("CONFIG", "do knowledge masks help? measured", run.ablate),
+    "eval": Command("MODEL CORPUS ...", "held-out loss, of ours and Hugging Face's", run.evaluate),
     "export": Command("RUN OUT", "to a verified Hugging Face folder", hub.export),
     "import": Command("FOLDER OUT", "from Hugging Face, to train on", hub.import_),
     "bench corpus": Command("", "speed of corpus work, beside others", text.bench_corpus),

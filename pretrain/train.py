@@ -30,10 +30,9 @@ from .config.schema import RunConfig
 from .config.validate import run_folder, validate
 from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
-from .models.family import Lengths
 from .objectives import Objective, build_objective
 from .objectives.summary import facts_of
-from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, rank_log, show_messages
+from .observe import Meter, Progress, Sink, SinkStart, open_sinks, rank_log, show_messages
 from .report import RunPage, live_page
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS, PAGE
@@ -41,7 +40,7 @@ from .run.fills import Fills
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
-from .run.predictions import max_predictions
+from .run.predictions import lengths
 from .run.state import TrainState
 from .start import first_weights
 
@@ -76,12 +75,23 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
         if run.data.check_digests:
             agreed(saving, lambda: check_digests(run, dist.get_rank(), dist.get_world_size()))
         found = checkpoint.newest(folder / CHECKPOINTS, saving)
-        before, due = (0, False) if found is None else _done(found, run, data, saving)
+        before, due, progress = (0, False, Progress()) if found is None else _done(found, run, data, saving)
+        early = "" if due else progress.standstill(run.early_stop.patience, run.early_stop.min_delta)
         if found is not None and before >= run.steps and not due:
             log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
             return
+        if early:
+            log.info(
+                "run %s is finished: %s holds %d of its %d steps; %s",
+                run.name,
+                found,
+                before,
+                run.steps,
+                early,
+            )
+            return
 
-        spec = model_spec(run.model, run.seed, _lengths(run, objective))
+        spec = model_spec(run.model, run.seed, lengths(run, objective))
         engine = build_engine(run, spec, device)
         state = TrainState(run, engine, data.fingerprint, facts_of(run.objective, objective), due)
         origin = _weights(state, spec, found, saving)
@@ -100,16 +110,19 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
         fills = _fills(state, data, folder if is_main else None)
         started = (lambda: _started(state, origin, found)) if is_main else None
         history = History(folder, started)
-        loop = Loop(state, data, loader, saver, sinks, _meter(run, objective, spec, device), stop, fills)
+        meter = _meter(run, objective, spec, device)
+        loop = Loop(state, data, loader, saver, sinks, meter, stop, progress, fills)
         with live_page(folder, is_main):
             with _closed(sinks), loader, _saved(saver), _recorded(history, loop):
                 if run.dry_run and start < run.steps:
                     loop.dry_run(start)
                 done = loop.run(start)
 
-            if done == run.steps and not state.evaluation_due:
-                history.finished(done)
-                log.info("run %s is finished: %d steps; look at it: %s", run.name, run.steps, folder / PAGE)
+            if (loop.early or done == run.steps) and not state.evaluation_due:
+                history.finished(done, loop.early)
+                said = f"; {loop.early}" if loop.early else progress.summary()
+                page = folder / PAGE
+                log.info("run %s is finished: %d steps%s; look at it: %s", run.name, done, said, page)
                 return
             log.warning(
                 "stopped by %s after step %d of %d; start it again to go on", stop.name, done, run.steps
@@ -119,15 +132,18 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
                 mark_preempted(folder, done, stop.name)
 
 
-def _done(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> tuple[int, bool]:
-    """Steps of the checkpoint, and whether the evaluation after them was cut short and not made up for since.
+def _done(found: Path, run: RunConfig, data: Data, saving: dist.ProcessGroup) -> tuple[int, bool, Progress]:
+    """Steps of the checkpoint; whether the evaluation after them was cut short and not made up for since; evaluations
+    so far.
 
     UserError where the run cannot go on from the checkpoint. Collective: gathers on `saving`.
     """
     before = agreed(saving, lambda: checkpoint.read_state(found))
     checkpoint.check(before, run, data.fingerprint, str(found))
     step, due = int(before["step"]), bool(before["evaluation_due"])
-    return step, due and not from_main(saving, lambda: evaluated(run_folder(run), step))
+    folder = run_folder(run)
+    progress = from_main(saving, lambda: Progress.read(folder, step, checkpoint.steps(folder / CHECKPOINTS)))
+    return step, due and not progress.evaluated(step), progress
 
 
 def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dist.ProcessGroup) -> Origin:
@@ -196,13 +212,6 @@ def _saved(saver: checkpoint.Saver) -> Iterator[None]:
     except BaseException:
         saver.wait(LAST_SAVE_SECONDS)  # the ranks it needs may be gone
         raise
-
-
-def _lengths(run: RunConfig, objective: Objective) -> Lengths:
-    """Those of a sample."""
-    shapes = objective.shapes
-    target = shapes.get("decoder_input_ids")
-    return shapes["input_ids"][0], target[0] if target else max_predictions(run)
 
 
 def _size(run: RunConfig, spec: ModelSpec, objective: Objective) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 
 from taixue.base import files
 
-from .. import native
 from . import record
 
 END = 1 << 64

@@ -54,7 +54,9 @@ def rules(charsmap: bytes) -> Iterator[tuple[str, str]]:
         key, place = waiting.pop()
         steps += 1  # units may be shared, so that only their number and length tell a circle
         if len(key) > _LONGEST or steps > _MOST:
-            raise ValueError(f"a rule of more than {_LONGEST} bytes, or more than {_MOST:,} steps to all rules")
+            raise ValueError(
+                f"a rule of more than {_LONGEST} bytes, or more than {_MOST:,} steps to all rules"
+            )
         if units[place] >> 8 & 1:  # has a leaf
             if below[place] >= len(units):
                 raise ValueError("a leaf lies outside the double array")

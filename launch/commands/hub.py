@@ -10,6 +10,12 @@ def export(words: list[str]) -> int:
     )
     parser.add_argument("source", metavar="RUN_OR_CHECKPOINT", type=Path)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument(
+        "--which",
+        metavar="best|last|STEP",
+        default="",
+        help="which checkpoint of a run (default: the best by held-out loss; the last where nothing was evaluated)",
+    )
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT when it exists")
     parser.add_argument(

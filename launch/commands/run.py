@@ -81,6 +81,54 @@ def train(words: list[str]) -> int:
     return local.start([*local.rank_program, *words], world, run_folder(run))
 
 
+def evaluate(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue eval",
+        description="Held-out loss and perplexity by source, of a run or a Hugging Face folder alike. Under torchrun "
+        "the ranks share the work.",
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL_OR_RUN",
+        type=Path,
+        help="run folder, checkpoint of one, or Hugging Face folder of a T5 or BERT family",
+    )
+    parser.add_argument(
+        "corpora",
+        metavar="CORPUS",
+        nargs="*",
+        help="folder written by `taixue corpus build` with the model's tokenizer (default: those of the run)",
+    )
+    parser.add_argument(
+        "--which",
+        metavar="best|last|STEP",
+        default="",
+        help="which checkpoint of a run (default: the best by held-out loss; the last where nothing was evaluated)",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="CONFIG_OR_RUN",
+        default="",
+        help="ask what this configuration or run asks (default: the run's own, or the usual one of the family)",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="FOLDER",
+        default="",
+        help="where the tokenizer is now, if it moved since the run",
+    )
+    parser.add_argument(
+        "--windows", metavar="N", type=int, default=256, help="held-out windows of a source (default: 256)"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the result to this file, too")
+    options = vars(parser.parse_args(words))
+    from taixue.pretrain.perplexity import evaluate
+
+    return 0 if evaluate(options.pop("model"), options.pop("corpora"), **options) else 130
+
+
 def verify(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 

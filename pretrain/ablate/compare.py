@@ -130,7 +130,7 @@ def _difference(by_variant: Mapping[str, list[float]]) -> dict[str, float]:
 
 def _trained(run: RunConfig) -> torch.nn.Module:
     """The model of a finished run, for evaluation."""
-    trained = read_trained(run_folder(run))
+    trained = read_trained(run_folder(run), "last")
     with torch.device("meta"):
         model = build_model(run.model)
     model.load_state_dict(dict(trained.weights), assign=True)

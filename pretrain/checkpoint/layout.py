@@ -60,6 +60,11 @@ def committed(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
+def steps(folder: Path) -> set[int]:
+    """Those whose checkpoints in `folder` were committed."""
+    return {step for path in committed(folder) if (step := step_of(path)) is not None}
+
+
 def set_aside(folder: Path) -> list[str]:
     """Names of the damaged checkpoints that are kept in `folder`."""
     return sorted(path.name for path in folder.glob(f"step-*{CORRUPT}*"))

@@ -37,8 +37,11 @@ class Saver:
         self._failure: str | None = None
         self._works = False  # a save of this start has succeeded
 
-    def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Save tensors (plain or DTensor, by flat key) and state (JSON) as the checkpoint of `step`.
+    def save(
+        self, step: int, tensors: dict[str, Tensor], state: dict[str, Any], best: int | None = None
+    ) -> None:
+        """Save tensors (plain or DTensor, by flat key) and state (JSON) as the checkpoint of `step`. Once it is there,
+        all go but the `keep` newest and that of step `best`.
 
         On return the tensors may change. Waits for the save before this one, if it is still under way. Raises UserError
         on every rank if nothing could be saved yet.
@@ -47,14 +50,14 @@ class Saver:
         if self._thread is None:
             pending: Future[None] = Future()
             try:
-                self._write(step, tensors, state)
+                self._write(step, tensors, state, best)
                 pending.set_result(None)
             except CheckpointException as error:
                 pending.set_exception(error)
             self._pending = pending
         else:
             staged = self._staging.stage(tensors)
-            self._pending = self._thread.submit(self._write, step, staged, state)
+            self._pending = self._thread.submit(self._write, step, staged, state, best)
         if self._thread is None or not self._works:
             self._settle()
         if not self._works:
@@ -92,20 +95,23 @@ class Saver:
                 log.error("%s. Training goes on; earlier checkpoints are intact", self._failure)
         self._pending = None
 
-    def _write(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def _write(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any], best: int | None) -> None:
         writer = Writer(layout.path_of(self._folder, step), step, state)
         planner = dcp.DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
             dcp.save(tensors, storage_writer=writer, planner=planner, process_group=self._group)
         finally:
             if dist.get_rank() == 0:
-                self._tidy()
+                self._tidy(step, best)
 
-    def _tidy(self) -> None:
-        """Drop the oldest checkpoints, and what a failed save left: a full disk needs the room."""
+    def _tidy(self, step: int, best: int | None) -> None:
+        """Drop what a failed save left: a full disk needs the room. Once `step` is there, drop old checkpoints."""
         try:
             layout.clear_unfinished(self._folder)
-            for old in layout.committed(self._folder)[self._keep :]:
-                layout.discard(old)
+            there = layout.committed(self._folder)
+            old = there[self._keep :] if layout.path_of(self._folder, step) in there else []
+            for path in old:
+                if layout.step_of(path) != best:
+                    layout.discard(path)
         except OSError as error:
             log.warning("old checkpoints could not be removed: %s", error)

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from taixue.base import UserError
 from taixue.base.section import Decisive, Section
@@ -48,6 +56,7 @@ __all__ = [
     "ComputeConfig",
     "DataConfig",
     "Denoiser",
+    "EarlyStopConfig",
     "FeaturesConfig",
     "HeadsConfig",
     "KnowledgeConfig",
@@ -193,7 +202,22 @@ class CheckpointConfig(Section):
 
     every: PositiveInt = Field(1000, description="steps between checkpoints")
     keep: PositiveInt = Field(3, description="newest checkpoints kept")
+    best: bool = Field(
+        True,
+        description="keep the checkpoint with the lowest eval_loss, too: an evaluation that finds a new one saves",
+    )
     asynchronous: bool = Field(True, description="go on training while files are written")
+
+
+class EarlyStopConfig(Section):
+    """When a run ends before its last step: eval_loss no longer falls. The learning rate is then not yet at its end."""
+
+    patience: NonNegativeInt = Field(
+        0, description="evaluations in a row without a gain that end the run; 0: never"
+    )
+    min_delta: NonNegativeFloat = Field(
+        0.0, description="nats that eval_loss must be below its best so far to be a gain"
+    )
 
 
 class LoggingConfig(LoggingSection):
@@ -225,6 +249,7 @@ class RunConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     parallel: ParallelConfig = ParallelConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    early_stop: EarlyStopConfig = EarlyStopConfig()
     logging: LoggingConfig = LoggingConfig()
 
     @model_validator(mode="after")

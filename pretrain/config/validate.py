@@ -42,13 +42,15 @@ class Facts:
         return FAMILIES.of(self.run.model)
 
 
-def validate(run: RunConfig, world: int | None, tokenizer_vocab: int | None = None) -> None:
+def validate(
+    run: RunConfig, world: int | None, tokenizer_vocab: int | None = None, checks: "Checks | None" = None
+) -> None:
     """Raise UserError with every problem of `run` on `world` ranks with a tokenizer of so many ids.
 
-    None skips the checks that need the number.
+    None skips the checks that need the number. checks: these instead of all.
     """
     facts = Facts(run, world, tokenizer_vocab)
-    problems = [problem for check in CHECKS for problem in check(facts)]
+    problems = [problem for check in checks or CHECKS for problem in check(facts)]
     if problems:
         raise UserError("\n".join(problems))
 
@@ -192,6 +194,15 @@ def _schedule(facts: Facts) -> Iterator[str]:
         yield from SCHEDULES.of(schedule).problems(schedule, steps)
 
 
+def _early_stop(facts: Facts) -> Iterator[str]:
+    run = facts.run
+    if run.early_stop.patience and not run.eval_every:
+        yield (
+            f"early_stop.patience: {run.early_stop.patience}, but eval_every is 0, which never evaluates; set "
+            f"eval_every to at most {run.steps}, or patience to 0"
+        )
+
+
 def _folder(facts: Facts) -> Iterator[str]:
     name, folder = facts.run.name, run_folder(facts.run).absolute()
     if Path(name).name != name or name in ("", ".", ".."):
@@ -207,7 +218,12 @@ def _folder(facts: Facts) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
+Checks = tuple[Callable[[Facts], Iterator[str]], ...]
+
+SAMPLES: Checks = (_objective, _model, _vocabulary, _precision)
+"""Those of what a model is fed: where nothing is trained."""
+
+CHECKS: Checks = (
     _world,
     _tensor_parallel,
     _pipeline,
@@ -218,5 +234,6 @@ CHECKS: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _precision,
     _eight_bits,
     _schedule,
+    _early_stop,
     _folder,
 )

@@ -139,8 +139,13 @@ class TrainingData:
 
     def validation(self) -> dict[str, "HeldOutWindows"]:
         """Of each source that holds out any, at most run.eval_windows windows."""
-        sizes = {source.name: min(self._eval_windows, len(source.held_out)) for source in self.sources}
-        return {name: HeldOutWindows(self, name, size) for name, size in sizes.items() if size}
+        return {
+            source.name: HeldOutWindows(
+                self, source.name, min(self._eval_windows, len(source.held_out)), source.weight
+            )
+            for source in self.sources
+            if len(source.held_out)
+        }
 
     def held_out_windows(
         self, source: str, indices: range | np.ndarray
@@ -177,6 +182,7 @@ class HeldOutWindows:
     data: TrainingData
     source: str
     size: int
+    weight: float
 
     def __len__(self) -> int:
         return self.size
@@ -290,8 +296,8 @@ def _open(
     if made_by.sha256 != tokenizer.sha256:
         raise UserError(
             f"{entry.corpus}: its ids were made by another tokenizer ({made_by.kind}, {made_by.vocab_size} ids, digest "
-            f"{made_by.sha256[:12]}) than data.tokenizer ({tokenizer.kind}, {tokenizer.vocab_size} ids, digest "
-            f"{tokenizer.sha256[:12]}); use that tokenizer or build the corpus again"
+            f"{made_by.sha256[:12]}) than the model's, data.tokenizer ({tokenizer.kind}, {tokenizer.vocab_size} ids, "
+            f"digest {tokenizer.sha256[:12]}); use that tokenizer or build the corpus again"
         )
     names = (entry.source,) if entry.source else train.source_names
     windows = {name: _windows(train, name, length) for name in names}

@@ -12,6 +12,11 @@ Arrays = dict[str, np.ndarray]
 class HeldOut(Protocol):
     """Samples that are not trained on: 0, 1, ... len - 1, the same for every run."""
 
+    @property
+    def weight(self) -> float:
+        """Their source's part of what is trained on, relative to the others: what its loss counts in the mean."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, numbers: range | np.ndarray) -> Arrays:

@@ -50,6 +50,7 @@ those of the training code: largest difference {difference:.1e}.
 | | |
 |---|---|
 | steps | {step:,} |
+| checkpoint | {chosen} |
 | samples | {samples} |
 {tokens}| objective | {objective} |
 | started from | {origin} |
@@ -82,6 +83,7 @@ def write_card(folder: Path, trained: Trained, tokenizer: Tokenizer, dtype: str,
         dtype=dtype,
         difference=difference,
         step=trained.step,
+        chosen=trained.chosen,
         samples=provenance.samples(trained),
         tokens=provenance.tokens(trained),
         objective=provenance.objective(trained),

@@ -28,13 +28,15 @@ def to_hf(
     source: Path,
     out: Path,
     *,
+    which: str = "",
     dtype: Literal["fp32", "bf16"] = "fp32",
     overwrite: bool = False,
     tokenizer: Path | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> float:
-    """Write the folder `out` from a checkpoint or the newest intact one of a run folder.
+    """Write the folder `out` from a checkpoint, or one of a run folder.
 
+    which: "best" by held-out loss, "last", or a step; "": the best, or the last where nothing was evaluated.
     tokenizer: where its folder is now, if not where the run had it. Returns the largest difference of fp32 logits
     between transformers and our model. Raises UserError (nothing to export, `out` is there, tokenizer missing) and
     RuntimeError (transformers computes something else); then `out` is as it was. One process, no group.
@@ -43,7 +45,7 @@ def to_hf(
         _check_overwrite(out, overwrite)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with console.status(f"reading {source}") as status:
-        trained = read_trained(source)
+        trained = read_trained(source, which)
         check_transformers(trained.run.model)
         tokens_from = tokenizer or Path(trained.run.data.tokenizer)
         loaded = load_tokenizer(tokens_from)
@@ -63,7 +65,7 @@ def to_hf(
             _publish(temporary, out)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    console.print(f"{out}: step {trained.step:,} of {trained.run.name}, {dtype}")
+    console.print(f"{out}: {trained.run.name}, {dtype}, {trained.chosen}")
     if parts := FAMILIES.of(trained.run.model).hf.left_out(trained.run.model):
         console.print(f"left out, for pretraining only: {', '.join(parts)}")
     for name, distance in distances(trained.held_out).items():

@@ -1,6 +1,5 @@
 """What an export needs of a training checkpoint, read in one process without any group."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,11 @@ from typing import Any
 import orjson
 from torch import Tensor
 
-from taixue.base import UserError
-
-from ..checkpoint import layout, read_state, read_tensors
+from ..checkpoint import read_state, read_tensors
 from ..config.schema import RunConfig, recorded_run
 from ..objectives.summary import ObjectiveFacts
 from ..run.history import Start, leading_to, read_history
-
-log = logging.getLogger("taixue")
+from .chosen import choose
 
 
 @dataclass(frozen=True)
@@ -23,6 +19,8 @@ class Trained:
     """Weights of a checkpoint by our names, and how they came about."""
 
     path: Path
+    chosen: str
+    """Its step and held-out loss, and how they compare with those of the run's other checkpoints."""
     run: RunConfig
     weights: dict[str, Tensor]
     step: int
@@ -38,9 +36,11 @@ class Trained:
     """Last held-out loss by "source/objective", from the same file."""
 
 
-def read_trained(source: Path) -> Trained:
-    """Read a checkpoint folder, or the newest intact one of a run folder. Verifies every byte. Raises UserError."""
-    path = _choose(source)
+def read_trained(source: Path, which: str) -> Trained:
+    """Read a checkpoint folder, or the checkpoint of a run folder that is meant by `which`, see chosen.choose. Verifies
+    every byte. Raises UserError."""
+    chosen = choose(source, which)
+    path = chosen.path
     state = read_state(path)
     run = recorded_run(state["config"], path)
     step = int(state["step"])
@@ -49,6 +49,7 @@ def read_trained(source: Path) -> Trained:
     facts = state.get("objective")
     return Trained(
         path=path,
+        chosen=chosen.words,
         run=run,
         weights=read_tensors(path),
         step=step,
@@ -58,22 +59,6 @@ def read_trained(source: Path) -> Trained:
         starts=leading_to(read_history(folder), step),
         losses=losses,
         held_out=held_out,
-    )
-
-
-def _choose(source: Path) -> Path:
-    if layout.step_of(source) is not None and source.is_dir():
-        if found := layout.problems(source):
-            raise UserError(f"{source}: damaged ({found[0]}); export another checkpoint of the run")
-        return source
-    candidates = layout.committed(source / "checkpoints")
-    for path in candidates:
-        if not (found := layout.problems(path)):
-            return path
-        log.warning("checkpoint %s is damaged (%s); trying the one before it", path, found[0])
-    raise UserError(
-        f"{source}: {'no intact checkpoint' if candidates else 'no checkpoint'} there; expected a run folder with "
-        "checkpoints/step-* or one of its step-* folders"
     )
 
 

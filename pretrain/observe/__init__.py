@@ -2,19 +2,21 @@
 
 from .config import SINKS, Record, Sink, SinkKind, SinkStart
 from .console import show_messages
+from .evaluations import Evaluation, Progress
 from .metrics import METRICS, Meter
 from .rank_log import rank_log
-from .sinks import evaluated, open_sinks
+from .sinks import open_sinks
 
 __all__ = [
     "METRICS",
     "SINKS",
+    "Evaluation",
     "Meter",
+    "Progress",
     "Record",
     "Sink",
     "SinkKind",
     "SinkStart",
-    "evaluated",
     "open_sinks",
     "rank_log",
     "show_messages",

@@ -88,5 +88,10 @@ def line(record: dict[str, Any], steps: int) -> str:
 
 
 def _is_loss(name: str, record: dict[str, Any]) -> bool:
-    several = sum(key.startswith("loss/") for key in record) > 1
-    return name == "loss" or name.startswith("eval/") or (several and name.startswith("loss/"))
+    if name in ("loss", "eval_loss"):
+        return name == "loss" or _several("eval/", record)
+    return name.startswith("eval/") or (name.startswith("loss/") and _several("loss/", record))
+
+
+def _several(prefix: str, record: dict[str, Any]) -> bool:
+    return sum(key.startswith(prefix) for key in record) > 1

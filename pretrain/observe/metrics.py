@@ -35,6 +35,9 @@ METRICS = {
     "tokens_per_second": "raw tokens, over all ranks, since the last report",
     "mfu": "model FLOPs (3 x forward, recomputation not counted) / peak FLOPs of all devices; known devices only",
     "memory": "GiB: most that was allocated on rank 0's GPU, or resident in rank 0's process on CPU",
+    "eval_loss": "the held-out loss of a run: the losses below added up as in loss, each the mean over the sources by "
+    "their part of the mixture, nats",
+    "eval_samples": "held-out samples that eval_loss was measured on",
     "eval/<source>/<objective>": "loss on held-out windows, nats per prediction",
     "eval/<source>/<objective>-without-tags": "the same without linguistic inputs, as an exported model has it",
 }

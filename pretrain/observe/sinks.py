@@ -6,7 +6,6 @@ A sink that fails does not end the run: it is said once, and what it missed is c
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from taixue.base import UserError, files
 
 from .config import SINKS, LoggingSection, Record, Sink, SinkStart
 from .console import Console
+from .evaluations import METRICS_FILE
 
 log = logging.getLogger("taixue")
 
-METRICS_FILE, WANDB_ID = "metrics.jsonl", "wandb_id"
+WANDB_ID = "wandb_id"
 ABANDONED_FILE = "metrics-abandoned.jsonl"
 """Lines of steps that a later start did again."""
 
@@ -133,17 +133,6 @@ def _keep_abandoned(path: Path, lines: bytes) -> None:
             file.write(lines)
     except OSError as error:
         log.warning("%s cannot be written (%s): what is done again leaves no trace", path, error)
-
-
-def evaluated(folder: Path, step: int) -> bool:
-    """Whether the run's metrics hold held-out losses after `step` updates."""
-    path = folder / METRICS_FILE
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        with suppress(orjson.JSONDecodeError):
-            record = orjson.loads(line)
-            if record["step"] == step and any(name.startswith("eval/") for name in record):
-                return True
-    return False
 
 
 class TensorBoard:

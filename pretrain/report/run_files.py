@@ -15,8 +15,9 @@ import yaml
 
 from taixue.base import UserError
 
+from ..observe.evaluations import METRICS_FILE
 from ..observe.rank_log import log_path
-from ..observe.sinks import ABANDONED_FILE, METRICS_FILE
+from ..observe.sinks import ABANDONED_FILE
 from ..run.contents import CONFIG, FILLS
 from ..run.history import Start, read_history
 

@@ -75,8 +75,8 @@ class Code(_Record):
 
 
 class End(_Record):
-    """When and why a start ended. step: steps of the run that were done, saved or not. detail: the signal's name, or
-    the error's first line."""
+    """When and why a start ended. step: steps of the run that were done, saved or not. detail: the signal's name,
+    the error's first line, or why a run that is finished ended before its last step."""
 
     event: Literal["end"] = "end"
     time: str = Field(default_factory=_now)
@@ -123,9 +123,9 @@ class History:
         if start is not None:
             self._write(start)
 
-    def finished(self, step: int) -> None:
-        """All steps are done."""
-        self._write(lambda: End(step=step, why="finished"))
+    def finished(self, step: int, early: str = "") -> None:
+        """All steps are done; early: why no more are to be done."""
+        self._write(lambda: End(step=step, why="finished", detail=early))
 
     def stopped(self, step: int, signal: str) -> None:
         """Asked to stop."""

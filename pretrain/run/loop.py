@@ -16,7 +16,7 @@ from taixue.parallel.transfer import Readback
 
 from ..checkpoint import Saver
 from ..data import Data, Loader
-from ..observe import Meter, Record, Sink
+from ..observe import Evaluation, Meter, Progress, Record, Sink
 from ..optim import learning_rate
 from .agreement import Agreement, summed
 from .evaluation import evaluate
@@ -47,8 +47,10 @@ class _Found(NamedTuple):
 class Loop:
     """Runs the steps of a run from any step on. All ranks call every method together.
 
-    show: called with the steps done and the time after each evaluation, on all ranks, to look at the model.
-    done: steps done so far, also when an error has ended run().
+    progress: the evaluations before. show: called with the steps done and the time after each evaluation, on all ranks,
+    to look at the model.
+    done: steps done so far, also when an error has ended run(). early: why the run ended before its last step, unasked;
+    else empty.
     """
 
     state: TrainState
@@ -58,8 +60,10 @@ class Loop:
     sinks: list[Sink]
     meter: Meter
     stop: StopRequest
+    progress: Progress = field(default_factory=Progress)
     show: Callable[[int, float], None] | None = None
     done: int = field(default=0, init=False)
+    early: str = field(default="", init=False)
 
     def dry_run(self, step: int) -> None:
         """Forward and backward on a step's batch, gradients thrown away: what cannot work fails before step 1.
@@ -71,7 +75,7 @@ class Loop:
         engine.rehearse(batch, summed(engine, predictions(batch, self.state.losses)))
 
     def run(self, start: int) -> int:
-        """Train from `start` steps done. The steps done at the end: all, or fewer when asked to stop.
+        """Train from `start` steps done. The steps done at the end: all, or fewer when asked to stop or done early.
 
         Everything done is saved, though the last save may still be on its way.
 
@@ -82,14 +86,14 @@ class Loop:
         late: _Found | None = None
         done = self.done = start
         if self.state.evaluation_due:
-            self._evaluate(done)
+            self._evaluate(done)  # its checkpoint is there
         if done < run.steps:
             batch, agreement = self._next()
         while done < run.steps:
             self.meter.begin()
             with self.meter.waiting("ranks_wait"):
                 counts = agreement.wait()
-            if self.stop.decided:
+            if self.stop.decided or self.early:
                 break
             found = self._step(done, batch, counts)
             if found is None:
@@ -109,9 +113,8 @@ class Loop:
             self.done = done
             if waiting:
                 self._report(found)
-            if evaluating:
-                self._evaluate(done)
-            if saving:
+            improved = evaluating and self._evaluate(done)
+            if saving or (improved and run.checkpoint.best):
                 self._save(saved := done)
             self.saver.poll()
         self._report(late)
@@ -184,19 +187,27 @@ class Loop:
             f"{self.state.run.optimizer.clip_norm:g}), or lengthen schedule.warmup_steps"
         )
 
-    def _evaluate(self, done: int) -> None:
+    def _evaluate(self, done: int) -> bool:
+        """Whether it is the best so far; decides whether it is the last."""
         began = perf_counter()
         found = evaluate(self.state, self.data, self.stop)
         self.state.evaluation_due = found is None
         if found is None:
-            return
+            return False
         if self.show is not None:
             self.show(done, self.meter.now())
         self._write({"step": done} | found | {"evaluation_seconds": perf_counter() - began})
+        improved = self.progress.add(Evaluation(done, found["eval_loss"], int(found["eval_samples"])))
+        early_stop = self.state.run.early_stop
+        if done < self.state.run.steps:
+            self.early = self.progress.standstill(early_stop.patience, early_stop.min_delta)
+        return improved
 
     def _save(self, done: int) -> None:
         began = perf_counter()
-        self.saver.save(done, self.state.engine.tensors(), self.state.describe(done))
+        kept = self.progress.kept if self.state.run.checkpoint.best else None
+        state = self.state.describe(done)
+        self.saver.save(done, self.state.engine.tensors(), state, None if kept is None else kept.step)
         self._write({"step": done, "save_seconds": perf_counter() - began})
 
     def _write(self, record: Record) -> None:

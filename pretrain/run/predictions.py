@@ -11,8 +11,9 @@ from taixue.kernels.loss import IGNORE
 from ..config.schema import RunConfig
 from ..data.feature_dropout import FEATURES
 from ..models import FAMILIES
+from ..models.family import Lengths
 from ..models.label_positions import with_label_positions
-from ..objectives import OBJECTIVES, ObjectiveSection
+from ..objectives import OBJECTIVES, Objective, ObjectiveSection
 
 
 def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -24,6 +25,13 @@ def max_predictions(run: RunConfig) -> int:
     """Most labels of a sample, where the model's head is told where they are; 0: it sees all positions."""
     most = OBJECTIVES.of(run.objective).max_predictions(run.objective)
     return most or 0 if FAMILIES.of(run.model).label_positions else 0
+
+
+def lengths(run: RunConfig, objective: Objective) -> Lengths:
+    """Those of a sample."""
+    shapes = objective.shapes
+    target = shapes.get("decoder_input_ids")
+    return shapes["input_ids"][0], target[0] if target else max_predictions(run)
 
 
 def as_batch(run: RunConfig, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

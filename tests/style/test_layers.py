@@ -28,6 +28,7 @@ WITHOUT_TORCH = (
     "pretrain/masks/",
     "pretrain/report/",
     "pretrain/observe/names.py",
+    "pretrain/observe/evaluations.py",
     "pretrain/run/history.py",
     "parallel/ranks.py",
 )

@@ -50,7 +50,12 @@ def test_what_counts() -> None:
     assert shared("abc今天", "今天abc 今天", 9) == []
     for other in ("⼀隻後⾯", "一只后面", "㈠只后面"):
         assert [row[:3] for row in shared("说一只后面", f"说{other}", 5)] == [[1, 0, 5]]
-    for other in ("ca\ufefffe\u0301今\u200b天が", "CAFÉ今天か\u3099", "ｃａｆe今天が", "ca\xadfé今天が\u200d"):
+    for other in (
+        "ca\ufefffe\u0301今\u200b天が",
+        "CAFÉ今天か\u3099",
+        "ｃａｆe今天が",
+        "ca\xadfé今天が\u200d",
+    ):
         assert len(shared("说café今天が", f"说{other}", 5)) == 1
     assert shared("净重5㎏①号的货", "淨重5kg1號的貨", 7) == [[1, 0, 9, 0]]
 

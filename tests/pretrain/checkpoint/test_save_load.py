@@ -12,7 +12,15 @@ import torch
 from taixue.pretrain.checkpoint import layout, read_state, read_tensors
 
 from ...dist import run_ranks
-from .toy import fail_at_first, fail_on_rank_one, full, load_newest, save_forever, save_steps
+from .toy import (
+    fail_at_first,
+    fail_on_rank_one,
+    full,
+    load_newest,
+    save_forever,
+    save_steps,
+    save_with_a_best,
+)
 
 LAYOUTS: list[dict[str, int]] = [
     {"dp_shard": 1},
@@ -48,6 +56,10 @@ def test_background_saves_hold_the_values_of_their_step_and_the_newest_are_kept(
     assert {path.name for path in tmp_path.iterdir()} == {"step-00000010", "step-00000003"}
     assert run_ranks(load_newest, 1, tmp_path, {"dp_shard": 1}) == [10]
     assert read_state(tmp_path / "step-00000003")["step"] == 3
+
+
+def test_the_best_goes_when_a_better_one_is_on_the_disk(tmp_path: Path) -> None:
+    assert run_ranks(save_with_a_best, 1, tmp_path) == [[["1"], ["1", "2"], ["1", "3"], ["1", "3"], ["5"]]]
 
 
 def test_no_pickle_is_stored(tmp_path: Path) -> None:

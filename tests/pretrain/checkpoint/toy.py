@@ -168,3 +168,16 @@ def fail_at_first(folder: Path, asynchronous: bool) -> str:
     with full_disk if dist.get_rank() == 1 else nullcontext(), pytest.raises(UserError) as error:
         saver.save(1, tensors({"dp_shard": dist.get_world_size()}, 1), {})
     return str(error.value)
+
+
+def save_with_a_best(folder: Path) -> list[list[str]]:
+    """Save 1 to 5, the newest and the best kept, which is 1 until 4, whose save finds the disk full; what is there
+    after each."""
+    saver, seen = Saver(folder, 1, True, dist.new_group(backend="gloo")), []
+    for step, best in ((1, 1), (2, 1), (3, 1), (4, 4), (5, 5)):
+        full_disk = mock.patch.object(storage, "write_tensors", side_effect=OSError(28, "No space left"))
+        with full_disk if step == 4 else nullcontext():
+            saver.save(step, tensors({"dp_shard": 1}, step), {}, best)
+            saver.wait()
+        seen.append([str(int(path.name[5:])) for path in sorted(folder.iterdir())])
+    return seen

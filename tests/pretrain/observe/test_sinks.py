@@ -23,7 +23,7 @@ from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.observe.config import Record, Sink, SinkStart
 from taixue.pretrain.observe.console import Console, line
 from taixue.pretrain.observe.eta import duration
-from taixue.pretrain.observe.sinks import Guarded, JsonLines, TensorBoard, WandB, evaluated, open_sinks
+from taixue.pretrain.observe.sinks import Guarded, JsonLines, TensorBoard, WandB, open_sinks
 
 RECORD = {
     "step": 20,
@@ -136,6 +136,11 @@ def test_a_bar_on_a_terminal() -> None:
 
 def test_lines_for_evaluation_several_losses_and_overflow() -> None:
     assert line({"step": 5, "eval/web/span": 2.0}, 9) == "step 5/9  eval/web/span 2.0000"
+    mean = line(
+        {"step": 5, "eval/web/span": 2.0, "eval/news/span": 3.0, "eval_loss": 2.5, "eval_samples": 8}, 9
+    )
+    assert mean == "step 5/9  eval/web/span 2.0000  eval/news/span 3.0000  eval_loss 2.5000"
+    assert "eval_loss" not in line({"step": 5, "eval/web/span": 2.0, "eval_loss": 2.0}, 9), "it says the same"
     both = line({"step": 5, "loss": 3.0, "loss/mlm": 2.0, "loss/sop": 1.0}, 9)
     assert both == "step 5/9  loss 3.0000  loss/mlm 2.0000  loss/sop 1.0000"
     assert "skipped (overflow), loss scale 1024" in line({"step": 5, "skipped": 1, "loss_scale": 1024.0}, 9)
@@ -180,13 +185,6 @@ def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.
         WandB(run.logging, start(tmp_path / name))
     assert ids[0] == ids[1] != ids[2]
     assert re.fullmatch("[0-9a-f]{16}", ids[0])
-
-
-def test_evaluated_finds_the_losses_of_a_step(tmp_path: Path) -> None:
-    assert not evaluated(tmp_path, 20)
-    (tmp_path / "metrics.jsonl").write_text('{"step":10,"eval/web/span":2.0}\n{"step":20,"loss":3.0}\n{"st')
-    assert evaluated(tmp_path, 10)
-    assert not evaluated(tmp_path, 20)
 
 
 def test_only_the_main_rank_writes(tmp_path: Path) -> None:

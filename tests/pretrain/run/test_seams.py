@@ -72,6 +72,8 @@ class Records:
 
 
 class HeldOutRecords:
+    weight = 1.0
+
     def __len__(self) -> int:
         return 7
 
