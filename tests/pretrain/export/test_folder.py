@@ -157,11 +157,11 @@ def test_parts_of_an_albert(made: type[PreTrainedModel], fresh: set[str], tmp_pa
     )  # fmt: skip
     model = made(hf_config)
     model.save_pretrained(tmp_path / "hf")
-    config, state, lacked = read_hf(tmp_path / "hf")
+    config, weights = read_hf(tmp_path / "hf")
     assert config == ALBERT
-    assert {name.split(".")[0] for name in lacked} == fresh
+    assert {name.split(".")[0] for name in weights.fresh} == fresh
     embedding = model.get_input_embeddings().weight
-    assert torch.equal(state["embeddings.word.weight"], embedding)
+    assert torch.equal(weights.state["embeddings.word.weight"], embedding)
 
 
 def test_an_albert_of_several_layers_is_refused(tmp_path: Path) -> None:
