@@ -46,7 +46,7 @@ def import_hf(folder: Path, out: Path) -> Path:
         (temporary / "tokenizer").mkdir(parents=True)
         tokenizer_files.copy_tokenizer(folder, temporary / "tokenizer")
         tokenizer_files.complete(folder, temporary / "tokenizer", tokenizer.kind, family.longest(config))
-        rebuilt = tokenizer_files.agree(temporary / "tokenizer", tokenizer)
+        rebuilt = tokenizer_files.agree(folder, temporary / "tokenizer", tokenizer)
         files.write(temporary / "model.yaml", _preset(folder, out, config).encode())
         files.write(temporary / "run.yaml", _run(folder, out, config).encode())
         files.publish(temporary, out)

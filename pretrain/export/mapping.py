@@ -13,6 +13,8 @@ from ..models import FAMILIES, build_model
 from ..models.hugging_face import NameMap, is_extra
 from .config import hf_class
 
+_MOST_SHOWN = 3
+
 
 def name_map(config: ModelConfig) -> NameMap:
     """The table of the model that `config` describes."""
@@ -49,8 +51,8 @@ def state_from_hf(config: ModelConfig, tensors: Mapping[str, Tensor], where: str
     """HF tensors by our names. Names of older versions, of models without heads and with heads for tasks are read, and
     a weight that only a copy of it names.
 
-    Raises UserError listing every tensor that is missing, unknown, of another shape, or that should repeat
-    another and does not.
+    Raises UserError naming the tensors that are missing, unknown, of another shape, or that should repeat
+    another and do not.
     """
     names, shapes = name_map(config), parameter_shapes(config)
     named = _modern(names, tensors)
@@ -106,8 +108,8 @@ def _misfits(shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor])
 
 def _refuse(where: str, problems: list[str], remedy: str = "") -> None:
     if problems:
-        shown = "\n  ".join(sorted(problems)[:20])
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
+        shown = "\n  ".join(sorted(problems)[:_MOST_SHOWN])
+        more = f"\n  and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
         remedy = f"\n{remedy}" if remedy else ""
         raise UserError(
             f"{where}: tensors that do not fit the model ({len(problems)}):\n  {shown}{more}{remedy}"

@@ -61,7 +61,7 @@ def to_hf(
                 tokens_from, temporary, loaded.kind, FAMILIES.of(trained.run.model).longest(trained.run.model)
             )
             write_model(temporary, trained.run.model, state, loaded, shard_bytes, trained.origin_config)
-            rebuilt = agree(temporary, loaded)
+            rebuilt = agree(tokens_from, temporary, loaded)
             status.update("comparing with transformers")
             difference = verify_folder(temporary, trained.run.model, state, loaded)
             write_card(temporary, trained, loaded, dtype, difference)

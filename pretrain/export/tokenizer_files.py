@@ -49,21 +49,29 @@ def complete(source: Path, folder: Path, kind: str, longest: int | None) -> None
         files.write(path, files.readable_json(settings))
 
 
-def agree(folder: Path, tokenizer: Tokenizer) -> str:
-    """See to it that transformers reads the files of `folder` as `tokenizer` does; why they were changed, if they were.
+def agree(source: Path, folder: Path, tokenizer: Tokenizer) -> str:
+    """See to it that transformers reads the files of `folder`, a copy of `source`, as `tokenizer` does; why they were
+    changed, if they were.
 
     transformers makes a tokenizer of its own of spiece.model: without byte fallback, mT5's sentinels are no sentinels
     to it, UMT5's it does not read at all. Models were trained on what sentencepiece says, which a tokenizer.json can
-    say, too. Raises UserError where that does not help.
+    say, too. Raises UserError where there is one already, or that does not help.
     """
     try:
         verify_tokenizer(folder, tokenizer)
     except ReadOtherwise as error:
+        why = str(error).replace(str(folder), str(source))
         if not (folder / sentencepiece.MODEL_FILE).is_file():
-            raise
+            raise UserError(why) from None
+        if (folder / "tokenizer.json").is_file():
+            raise UserError(
+                f"{why}\nspiece.model, which taixue reads, and tokenizer.json, which transformers reads, differ: "
+                "remove from a copy of the folder the one that the model was not trained with; without tokenizer.json "
+                "taixue writes one that is read as spiece.model is"
+            ) from None
         _rebuild(folder, tokenizer)
         verify_tokenizer(folder, tokenizer)
-        return str(error).removeprefix(f"{folder}: ")
+        return why
     return ""
 
 

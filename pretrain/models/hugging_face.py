@@ -145,6 +145,6 @@ def validated(section: type[Config], values: dict[str, Any], rows: Fields, where
         for e in error.errors():
             path = ".".join(map(str, e["loc"]))
             lines.append(f"{names.get(path, path)} is {e['input']!r}; {e['msg'][:1].lower()}{e['msg'][1:]}")
-        raise UserError(
-            f"{where}: {'; '.join(lines)}. Another model needs a family of its own (docs/extending.md)"
-        ) from None
+        another = any(e["type"] == "literal_error" for e in error.errors())
+        needed = ". Another kind of model needs a family of its own (docs/extending.md)" if another else ""
+        raise UserError(f"{where}: {'; '.join(lines)}{needed}") from None

@@ -101,7 +101,7 @@ def fields(raw: Mapping[str, Any], rows: Fields, where: str) -> dict[str, Any]:
     }
     computed["is_gated_act"] = values["ffn"].startswith("gated-")
     for name, expected in computed.items():
-        if raw.get(name, expected) != expected:
+        if values["ffn"] in ("gated-gelu", "relu") and raw.get(name, expected) != expected:
             raise UserError(
                 f"{where}: {name} is {raw[name]!r}, feed_forward_proj {values['ffn']!r} says {expected!r}; legal: "
                 "gated-gelu with dense_act_fn gelu_new, relu with relu"

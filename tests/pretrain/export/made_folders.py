@@ -180,13 +180,14 @@ def old_bert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 T5_4X: dict[str, Any] = {
     "architectures": ["T5ForConditionalGeneration"], "torch_dtype": "float32", "dtype": None,
-    "transformers_version": "4.18.0", "scale_decoder_outputs": None, "n_positions": 512, "output_past": True, "gradient_checkpointing": False,
+    "transformers_version": "4.18.0", "scale_decoder_outputs": None,
+    "n_positions": 512, "output_past": True, "gradient_checkpointing": False,
     "initializer_factor": 0.5, "use_cache": True, "task_specific_params": {"summarization": {"num_beams": 4}},
 }  # fmt: skip
 BERT_4X: dict[str, Any] = {
     "torch_dtype": "float32", "dtype": None, "transformers_version": "4.6.0", "directionality": "bidi",
-    "bos_token_id": 0, "eos_token_id": 2, "output_past": True, "pooler_fc_size": 768, "pooler_type": "first_token_transform",
-    "initializer_range": 0.01, "tie_word_embeddings": None,
+    "bos_token_id": 0, "eos_token_id": 2, "output_past": True, "pooler_fc_size": 768,
+    "pooler_type": "first_token_transform", "initializer_range": 0.01, "tie_word_embeddings": None,
 }  # fmt: skip
 HEADS = ("lm_head", "mlm_transform", "sop_head")
 

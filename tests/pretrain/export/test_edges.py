@@ -37,7 +37,8 @@ _BERT: dict[str, dict[str, Any]] = {
     "num_layers": {"num_layers": 1}, "norm": {"norm": "pre"}, "activation": {"activation": "relu"},
     "tanh": {"activation": "gelu_new"}, "max_positions": {"max_positions": 4}, "one token type": {"token_types": 1},
     "many token types": {"token_types": 7}, "small eps": {"layer_norm_eps": 1e-30},
-    "large eps": {"layer_norm_eps": 1e3}, "dropout": {"dropout": 0.999}, "vocab_size": {"vocab_size": 200}, "knowledge_width": {"knowledge_width": 1},
+    "large eps": {"layer_norm_eps": 1e3}, "dropout": {"dropout": 0.999}, "vocab_size": {"vocab_size": 200},
+    "knowledge_width": {"knowledge_width": 1},
     "heads": {"heads": {"pos": 1, "ne": 1, "relation": 1}},
 }  # fmt: skip
 _ALBERT = {name: change for name, change in _BERT.items() if name != "norm"} | {
