@@ -7,7 +7,7 @@ from taixue.base import UserError, files
 from taixue.data_tools.tokenizer import sentencepiece
 from taixue.data_tools.tokenizer.store import Tokenizer
 
-from .hf_folder import read_json
+from .hf_folder import read_json, write_json
 from .proof import ReadOtherwise, verify_tokenizer
 
 SETTINGS = "tokenizer_config.json"
@@ -46,7 +46,7 @@ def complete(source: Path, folder: Path, kind: str, longest: int | None) -> None
         said = found.get("model_max_length")
         settings["model_max_length"] = min(said, longest) if isinstance(said, int) and said > 0 else longest
     if settings != found:
-        files.write(path, files.readable_json(settings))
+        write_json(settings, path)
 
 
 def agree(source: Path, folder: Path, tokenizer: Tokenizer) -> str:
@@ -92,4 +92,4 @@ def _rebuild(folder: Path, tokenizer: Tokenizer) -> None:
     for name in ("special_tokens_map.json", "added_tokens.json"):
         (folder / name).unlink(missing_ok=True)
     files.write(folder / "tokenizer.json", sentencepiece.hub_tokenizer(content, len(names)))
-    files.write(folder / SETTINGS, files.readable_json(settings))
+    write_json(settings, folder / SETTINGS)

@@ -82,6 +82,17 @@ def test_an_imported_vocabulary_alone_loads(config: Any, tmp_path: Path, tokeniz
     assert theirs(text, add_special_tokens=False).input_ids == ours.encode([text])[0].tolist()
 
 
+def test_lengths_of_old_settings(tmp_path: Path, tokenizers: Tokenizers) -> None:
+    """transformers 4 wrote int(1e30) where a tokenizer had no limit."""
+    for config, kind, name in ((T5_V1_1, "t5", "spiece.model"), (BERT, "bert", "vocab.txt")):
+        folder = write_hf(tmp_path / kind, config)
+        (folder / name).write_bytes((tokenizers[kind] / name).read_bytes())
+        (folder / "tokenizer_config.json").write_text(f'{{"model_max_length": {int(1e30)}}}')
+        import_hf(folder, tmp_path / f"imported-{kind}")
+        found = AutoTokenizer.from_pretrained(tmp_path / f"imported-{kind}/tokenizer").model_max_length
+        assert found == (int(1e30) if kind == "t5" else BERT.max_positions)
+
+
 def test_blank_last_lines_of_a_vocabulary_are_no_tokens(tmp_path: Path, tokenizers: Tokenizers) -> None:
     text = (tokenizers["bert"] / "vocab.txt").read_text()
     for end in ("", "\n", "\n\n", "\r\n"):
