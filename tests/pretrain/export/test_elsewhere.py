@@ -31,18 +31,22 @@ def exported(tmp_path: Path, tokenizers: Tokenizers, monkeypatch: pytest.MonkeyP
     return tmp_path
 
 
-def run_block(word: str, *packages: str) -> dict[str, object]:
+def needs(*packages: str) -> pytest.MarkDecorator:
+    missing = [package for package in packages if find_spec(package) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}, which Taixue does not")
+
+
+def run_block(word: str) -> dict[str, object]:
     """Run the page's only block with that word; the names it defines."""
-    if missing := [package for package in packages if find_spec(package) is None]:
-        pytest.skip(f"needs {', '.join(missing)}, which Taixue does not")
     (block,) = (block for block in BLOCKS if word in block)
     names: dict[str, object] = {}
     exec(block, names)
     return names
 
 
+@needs("accelerate")
 def test_trainer(exported: Path) -> None:
-    names = run_block("Trainer(", "accelerate")
+    names = run_block("Trainer(")
     data = names["data"]
     assert isinstance(data, list)
     assert len(data[0]["input_ids"]) == BERT.max_positions
@@ -65,8 +69,9 @@ def test_two_matrices_stay_two(exported: Path) -> None:
     torch.testing.assert_close(logits[1][..., :300], logits[0])
 
 
+@needs("ctranslate2")
 def test_ctranslate2(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = run_block("ctranslate2", "ctranslate2")
+    names = run_block("ctranslate2")
     import ctranslate2
 
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(exported / "runs/t5/hf").eval()
@@ -80,8 +85,9 @@ def test_ctranslate2(exported: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.strip()
 
 
+@needs("onnx", "onnxscript", "onnxruntime")
 def test_onnx(exported: Path) -> None:
-    run_block("torch.onnx.export", "onnx", "onnxscript", "onnxruntime")
+    run_block("torch.onnx.export")
     import onnxruntime
 
     model = transformers.AutoModelForMaskedLM.from_pretrained(exported / "runs/bert/hf").eval()
