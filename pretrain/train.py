@@ -152,6 +152,8 @@ def _weights(state: TrainState, spec: ModelSpec, found: Path | None, saving: dis
     if found is not None:
         start = state.restore(found, saving)
         log.info("resuming run %s at step %d of %d from %s", run.name, start, run.steps, found)
+        if run.init_from != checkpoint.read_state(found)["config"].get("init_from", ""):
+            log.warning("init_from %s is not read: the weights are those of %s", run.init_from, found)
         return Origin(kind="checkpoint", path=found.name, step=start)
     origin = first_weights(run, state.engine, spec, saving)
     source = f" from the weights in {run.init_from}" if run.init_from else ""

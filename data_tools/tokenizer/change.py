@@ -88,7 +88,10 @@ def _write(source: Path, output: Path, tokenizer: Tokenizer, change: Change, mul
             "it must be at least as large"
         )
     if (source / "pytorch_model.bin").is_file() and not any(source.glob("*.safetensors")):
-        raise UserError(f"{source}: weights as pytorch_model.bin; `taixue import` makes safetensors of them")
+        raise UserError(
+            f"{source}: weights as pytorch_model.bin; with transformers, load the model there and save it again "
+            "(from_pretrained, save_pretrained), which makes safetensors of them"
+        )
     padded = -(-len(change.origin) // multiple) * multiple
     # Rows without a token: the old ones as long as there are any, so that a copy stays a copy.
     spare = [[k] for k in range(tokenizer.vocab_size, rows)][: padded - len(change.origin)]

@@ -13,7 +13,6 @@ from taixue.base import UserError
 from taixue.base.files import readable_json
 
 from .base import Tokenizer
-from .config import TokenizerTrainConfig
 from .sentencepiece import MODEL_FILE, SentencePieceTokenizer, hub_tokenizer
 from .wordpiece import HUB_FILE, VOCABULARY_FILE, BertTokenizer, bert_pipeline
 
@@ -155,13 +154,7 @@ def _t5_files(folder: Path, tokenizer: SentencePieceTokenizer, proto: Any) -> di
     sentinels = 0 if inside else len(tokenizer.sentinel_ids)
     out = {MODEL_FILE: content}
     if (folder / HUB_FILE).is_file():
-        config = TokenizerTrainConfig(
-            inputs=("none",),
-            output="none",
-            sentinels=sentinels,
-            byte_fallback=proto.trainer_spec.byte_fallback,
-        )
-        out[HUB_FILE] = hub_tokenizer(content, config)
+        out[HUB_FILE] = hub_tokenizer(content, sentinels)
     return out
 
 

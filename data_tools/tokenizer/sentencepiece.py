@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ MODEL_FILE = "spiece.model"
 _SAME_IDS_AS = "0.2.3"  # sentencepiece; other versions break ties between equal scores differently
 _SENTENCE_CHARACTERS = 1000
 _SPACE = "\u2581"
+_SENTINEL = re.compile(r"<extra_id_\d+>")
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,10 @@ def load(folder: Path, sentinels: int) -> SentencePieceTokenizer:
     except RuntimeError:
         raise UserError(f"{path}: not a SentencePiece model ({len(content)} bytes)") from None
     size = processor.vocab_size()
-    inside = (
-        [processor.piece_to_id(f"<extra_id_{k}>") for k in range(size)]
-        if _has(processor, "<extra_id_0>")
-        else []
-    )
-    ids = tuple(number for number in inside if number != processor.unk_id())
-    ids = ids or tuple(range(size + sentinels - 1, size - 1, -1))
+    inside = _sentinels(processor)
+    if inside:  # what a text spells is text
+        processor = sentencepiece.SentencePieceProcessor(model_proto=_without(content, inside))
+    ids = inside or tuple(range(size + sentinels - 1, size - 1, -1))
     pad = processor.pad_id()
     if min(pad, processor.eos_id(), processor.unk_id()) < 0:
         raise UserError(f"{path}: a T5 vocabulary needs <pad>, </s> and <unk>; one of them is missing")
@@ -127,8 +126,21 @@ def load(folder: Path, sentinels: int) -> SentencePieceTokenizer:
     )
 
 
-def _has(processor: Any, piece: str) -> bool:
-    return bool(processor.piece_to_id(piece) != processor.unk_id())
+def _sentinels(processor: Any) -> tuple[int, ...]:
+    """Ids of the sentinels that are pieces of the model, <extra_id_0> first; mT5's begin with a space."""
+    names = ([f"{space}<extra_id_{k}>" for space in ("", _SPACE)] for k in range(processor.vocab_size()))
+    found = (max(processor.piece_to_id(both), key=lambda n: n != processor.unk_id()) for both in names)
+    return tuple(takewhile(lambda number: number != processor.unk_id(), found))
+
+
+def _without(model: bytes, ids: tuple[int, ...]) -> bytes:
+    """The model, which never gives these pieces."""
+    from sentencepiece import sentencepiece_model_pb2 as model_pb2
+
+    proto = model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
+    for number in ids:
+        proto.pieces[number].type = model_pb2.ModelProto.SentencePiece.Type.UNUSED  # type: ignore[attr-defined]
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes]:
@@ -160,7 +172,7 @@ def learn(texts: Sequence[str], config: TokenizerTrainConfig) -> dict[str, bytes
     content = _without_path(model.getvalue())
     return {
         MODEL_FILE: content,
-        "tokenizer.json": hub_tokenizer(content, config),
+        "tokenizer.json": hub_tokenizer(content, config.sentinels),
         "tokenizer_config.json": readable_json(
             {
                 # T5Tokenizer would put a space behind every sentinel; the generic class runs tokenizer.json as it is.
@@ -223,8 +235,9 @@ def _explained(error: RuntimeError, config: TokenizerTrainConfig) -> UserError:
     return UserError(f"sentencepiece could not learn a vocabulary of {config.vocab_size}: {message.strip()}")
 
 
-def hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
-    """tokenizer.json: sentencepiece's pipeline, and sentinels that may stand inside a word.
+def hub_tokenizer(model: bytes, sentinels: int) -> bytes:
+    """tokenizer.json: sentencepiece's pipeline, and sentinels that may stand inside a word: the model's own, or so many
+    behind its pieces.
 
     In training a span is cut out of the middle of the text, so nothing is put behind its sentinel. transformers'
     T5Tokenizer starts a new word there, which Chinese text, having no spaces, would never have shown the model.
@@ -234,9 +247,13 @@ def hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
     from tokenizers import Tokenizer as HubTokenizer
 
     proto = model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
-    sentinels = [f"<extra_id_{k}>" for k in reversed(range(config.sentinels))]
-    vocabulary = [(piece.piece, piece.score) for piece in proto.pieces] + [(name, 0.0) for name in sentinels]
-    hub = HubTokenizer(models.Unigram(vocabulary, unk_id=2, byte_fallback=config.byte_fallback))
+    byte_fallback = proto.trainer_spec.byte_fallback
+    vocabulary = [(_without_space(piece.piece), piece.score) for piece in proto.pieces]
+    names = [piece for piece, _ in vocabulary if _SENTINEL.fullmatch(piece)]
+    if not names:
+        names = [f"<extra_id_{k}>" for k in reversed(range(sentinels))]
+        vocabulary += [(name, 0.0) for name in names]
+    hub = HubTokenizer(models.Unigram(vocabulary, unk_id=2, byte_fallback=byte_fallback))
     hub.normalizer = normalizers.Sequence(
         [
             normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
@@ -247,11 +264,14 @@ def hub_tokenizer(model: bytes, config: TokenizerTrainConfig) -> bytes:
     space: dict[str, Any] = {"replacement": "▁", "prepend_scheme": "first", "split": True}
     hub.pre_tokenizer = pre_tokenizers.Metaspace(**space)
     metaspace = decoders.Metaspace(**space)
-    hub.decoder = (
-        decoders.Sequence([decoders.ByteFallback(), metaspace]) if config.byte_fallback else metaspace
-    )
+    hub.decoder = decoders.Sequence([decoders.ByteFallback(), metaspace]) if byte_fallback else metaspace
     hub.post_processor = processors.TemplateProcessing(
         single=["$A", "</s>"], pair=["$A", "</s>", "$B", "</s>"], special_tokens=[("</s>", 1)]
     )
-    hub.add_special_tokens(["<pad>", "</s>", "<unk>", *(AddedToken(name, lstrip=True) for name in sentinels)])
+    hub.add_special_tokens(["<pad>", "</s>", "<unk>", *(AddedToken(name, lstrip=True) for name in names)])
     return hub.to_str().encode()
+
+
+def _without_space(piece: str) -> str:
+    """mT5's sentinels as everyone writes them."""
+    return piece.removeprefix(_SPACE) if _SENTINEL.fullmatch(piece.removeprefix(_SPACE)) else piece

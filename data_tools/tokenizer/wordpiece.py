@@ -265,8 +265,10 @@ def _bert_vocabulary(folder: Path) -> dict[str, int]:
     try:
         if path.is_file():
             # Not splitlines: a vocabulary may hold U+2028 and its like as tokens.
-            names = path.read_text("utf-8").removesuffix("\n").split("\n")
-            return {name.rstrip("\r"): number for number, name in enumerate(names)}
+            names = [name.rstrip("\r") for name in path.read_text("utf-8").split("\n")]
+            while names and not names[-1]:  # blank last lines are no tokens
+                names.pop()
+            return {name: number for number, name in enumerate(names)}
         path = folder / HUB_FILE
         return _dense(dict(orjson.loads(path.read_bytes())["model"]["vocab"]))
     except (

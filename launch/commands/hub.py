@@ -33,10 +33,12 @@ def export(words: list[str]) -> int:
 
 def import_(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        "taixue import", description="Make a preset and a tokenizer of a Hugging Face folder, to train on."
+        "taixue import", description="Make a run of a Hugging Face folder, to pretrain its model on."
     )
     parser.add_argument("folder", metavar="HF_FOLDER", type=Path)
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write: a preset and the tokenizer")
+    parser.add_argument(
+        "out", metavar="OUT", type=Path, help="folder to write: a preset, a run on it, the tokenizer"
+    )
     options = parser.parse_args(words)
     from taixue.pretrain.export import import_hf
 

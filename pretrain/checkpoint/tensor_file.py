@@ -2,13 +2,13 @@
 
 The format: the header's size (8 bytes, little-endian), the header (JSON: name -> dtype, shape, first and last offset;
 padded with spaces to a multiple of 8), the tensors' bytes without gaps. Tensors are in the order of the library's own
-writer (wide dtypes first, then by name), which keeps each aligned to its dtype, and so the files are equal to its.
-https://github.com/huggingface/safetensors#format
+writer (wide dtypes first, then by name), which keeps each aligned to its dtype, and so the files are equal to its; but
+its are for their owner alone (mode 0600), whatever the umask says. https://github.com/huggingface/safetensors#format
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import orjson
@@ -35,8 +35,10 @@ _ORDER = {dtype: place for place, dtype in enumerate(_DTYPES)}
 _PIECE = 16 * 2**20
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Digest:
-    """Write and sync the file; what is in it, taken from the bytes on their way.
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> Digest:
+    """Write and sync the file; what is in it, taken from the bytes on their way. metadata: words for the header.
 
     Tensors may be on any device and of any strides: what is not contiguous on the CPU is copied there, one tensor at a
     time. Raises OSError, and KeyError for a dtype not listed above.
@@ -44,7 +46,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Digest:
     ordered = sorted(tensors.items(), key=lambda item: (_ORDER[item[1].dtype], item[0]))
     sha256, size = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for piece in _pieces(ordered):
+        for piece in _pieces(ordered, metadata):
             sha256.update(piece)
             size += file.write(piece)
         file.flush()
@@ -52,8 +54,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Digest:
     return Digest(size, sha256.hexdigest())
 
 
-def _pieces(ordered: list[tuple[str, Tensor]]) -> Iterator[bytes | memoryview]:
-    header, end = {}, 0
+def _pieces(
+    ordered: list[tuple[str, Tensor]], metadata: Mapping[str, str] | None
+) -> Iterator[bytes | memoryview]:
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
     for name, tensor in ordered:
         begin, end = end, end + tensor.nbytes
         header[name] = {

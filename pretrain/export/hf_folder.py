@@ -1,6 +1,7 @@
 """Hugging Face model folders on disk: weights of any usual form in, safetensors of reproducible bytes out."""
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,15 @@ from typing import Any
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from taixue.base import UserError, files
 
+from ..checkpoint import tensor_file
 from ..config.schema import ModelConfig
-from ..models import FAMILIES
 from .config import config_from_hf
-from .mapping import state_from_hf
+from .mapping import Weights, state_from_hf
 
 SHARD_BYTES = 5 * 1000**3
 
@@ -26,17 +27,16 @@ def from_hf(folder: str | Path) -> tuple[ModelConfig, dict[str, Tensor]]:
 
     What folders often lack (pooler and sop_head of a BERT) starts as in a new run. Raises UserError.
     """
-    config, state, _ = read_hf(Path(folder))
-    return config, state
+    config, weights = read_hf(Path(folder))
+    return config, weights.state
 
 
-def read_hf(folder: Path) -> tuple[ModelConfig, dict[str, Tensor], list[str]]:
-    """As `from_hf`, and the names of the parameters that the folder lacked."""
-    raw = _read_json(folder / "config.json")
+def read_hf(folder: Path) -> tuple[ModelConfig, Weights]:
+    """As `from_hf`, and what the folder lacked or was not asked for."""
+    raw = read_json(folder / "config.json")
     tensors = read_tensors(folder)
     config = config_from_hf(raw, tensors, str(folder / "config.json"))
-    complete = FAMILIES.of(config).hf.complete(config, tensors)
-    return config, *state_from_hf(config, complete, str(folder))
+    return config, state_from_hf(config, tensors, str(folder))
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -47,7 +47,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             return _read_file(folder / name)
         if index.is_file():
             tensors: dict[str, Tensor] = {}
-            for shard in sorted(set(_read_json(index).get("weight_map", {}).values())):
+            for shard in sorted(set(read_json(index).get("weight_map", {}).values())):
                 if Path(shard).name != shard:
                     raise UserError(f"{index}: weight_map names {shard!r}; legal: a file of the same folder")
                 tensors |= _read_file(folder / shard)
@@ -61,7 +61,8 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        mapped = zipfile.is_zipfile(path)  # not what PyTorch wrote before 1.6
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise UserError(f"{path}: missing, and the index names it") from None
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
@@ -75,7 +76,8 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. UserError when it is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -92,7 +94,7 @@ def write_tensors(tensors: Mapping[str, Tensor], folder: Path, shard_bytes: int 
     ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
     split = split_torch_state_dict_into_shards(ordered, max_shard_size=shard_bytes)
     for file, names in split.filename_to_tensors.items():
-        save_file({name: ordered[name] for name in names}, folder / file, metadata={"format": "pt"})
+        tensor_file.write_tensors(folder / file, {name: ordered[name] for name in names}, {"format": "pt"})
     if split.is_sharded:
         index = {
             "metadata": {"total_size": split.metadata["total_size"]},

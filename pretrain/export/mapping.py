@@ -1,6 +1,7 @@
 """Weights in both directions: our names <-> Hugging Face's, by the table of the model's family."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from taixue.base import UserError
 from ..config.schema import ModelConfig
 from ..models import FAMILIES, build_model
 from ..models.hugging_face import NameMap, is_extra
+from .config import hf_class
+
+_MOST_SHOWN = 3
 
 
 def name_map(config: ModelConfig) -> NameMap:
@@ -32,38 +36,63 @@ def state_to_hf(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, T
     return {names.to_hf(name): tensor for name, tensor in state.items() if not is_extra(section, name)}
 
 
-def state_from_hf(
-    config: ModelConfig, tensors: Mapping[str, Tensor], where: str
-) -> tuple[dict[str, Tensor], list[str]]:
-    """HF tensors by our names, fp32, and the names that `tensors` lacked and that start as in a new run.
+class Weights(NamedTuple):
+    """What a folder's tensors are to a model of ours."""
 
-    Raises UserError listing every tensor that is missing, unknown, of another shape, or that should repeat
-    another and does not.
+    state: dict[str, Tensor]
+    """By our names, whole, fp32."""
+    fresh: list[str]
+    """Of these the names that the folder lacked; they are as in a new run."""
+    left: list[str]
+    """HF names of heads for tasks, which were left behind."""
+
+
+def state_from_hf(config: ModelConfig, tensors: Mapping[str, Tensor], where: str) -> Weights:
+    """HF tensors by our names. Names of older versions, of models without heads and with heads for tasks are read, and
+    a weight that only a copy of it names.
+
+    Raises UserError naming the tensors that are missing, unknown, of another shape, or that should repeat
+    another and do not.
     """
     names, shapes = name_map(config), parameter_shapes(config)
-    renamed: dict[str, Tensor] = {}
+    named = _modern(names, tensors)
+    left = sorted(name for name in named if name.startswith(names.of_tasks))
+    named = {name: tensor for name, tensor in named.items() if name not in left}
+    for copy, original in names.copies.items():
+        if copy in named and original not in named and names.from_hf(copy) not in shapes:
+            named[original] = named[copy]
+    complete = FAMILIES.of(config).hf.complete(config, named)
+
+    found: dict[str, Tensor] = {}
     problems = []
-    for hf_name, tensor in tensors.items():
-        modern = hf_name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-            "LayerNorm.beta", "LayerNorm.bias"
-        )
-        ours = names.from_hf(modern)
+    for name, tensor in complete.items():
+        ours = names.from_hf(name)
         if ours in shapes:
-            renamed[ours] = tensor.float()
-        elif modern in names.copies:
-            original = tensors.get(names.copies[modern])
-            if original is None or not torch.equal(tensor, original):
-                problems.append(
-                    f"{hf_name}: differs from {names.copies[modern]}; taixue's model has one for both"
-                )
-        elif modern not in names.unused:
-            problems.append(f"{hf_name}: unknown")
-    fresh = sorted(name for name in shapes.keys() - renamed.keys() if name.startswith(names.may_lack))
+            found[ours] = tensor.float()
+        elif name in names.copies:
+            repeated = complete.get(names.copies[name])
+            if repeated is None or not torch.equal(tensor, repeated):
+                problems.append(f"{name}: differs from {names.copies[name]}; taixue's model has one for both")
+        elif name not in names.unused:
+            problems.append(f"{name}: unknown")
+    lacked = tuple(part for part in names.may_lack if not any(name.startswith(part) for name in found))
+    fresh = sorted(name for name in shapes if name.startswith(lacked)) if lacked else []
     init = FAMILIES.of(config).init
-    renamed |= {name: init(name, shapes[name], config, 0) for name in fresh}
-    problems += [f"{names.to_hf(name)}: {what}" for name, what in _misfits(shapes, renamed)]
-    _refuse(where, problems)
-    return {name: renamed[name] for name in shapes}, fresh
+    found |= {name: init(name, shapes[name], config, 0) for name in fresh}
+    problems += [f"{names.to_hf(name)}: {what}" for name, what in _misfits(shapes, found)]
+    _refuse(where, problems, f"a folder that {hf_class(config)} of transformers saved has all of its tensors")
+    return Weights({name: found[name] for name in shapes}, fresh, left)
+
+
+def _modern(names: NameMap, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by the names that they have in the file of a model with heads, as transformers writes it today."""
+    bare = not any(name.startswith(names.inside) for name in tensors)
+    return {
+        ((names.inside if bare else "") + name.removeprefix(names.wrapped))
+        .replace("LayerNorm.gamma", "LayerNorm.weight")
+        .replace("LayerNorm.beta", "LayerNorm.bias"): tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _misfits(shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
@@ -77,8 +106,11 @@ def _misfits(shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor])
             yield name, f"shape {tuple(state[name].shape)}, the config says {shapes[name]}"
 
 
-def _refuse(where: str, problems: list[str]) -> None:
+def _refuse(where: str, problems: list[str], remedy: str = "") -> None:
     if problems:
-        shown = "\n  ".join(sorted(problems)[:20])
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise UserError(f"{where}: tensors that do not fit the model ({len(problems)}):\n  {shown}{more}")
+        shown = "\n  ".join(sorted(problems)[:_MOST_SHOWN])
+        more = f"\n  and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
+        remedy = f"\n{remedy}" if remedy else ""
+        raise UserError(
+            f"{where}: tensors that do not fit the model ({len(problems)}):\n  {shown}{more}{remedy}"
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..objectives import OBJECTIVES
 from .trained import Trained
 
-_LEARNED_BY = ("model.", "optimizer.", "schedule.", "steps", "compute.precision")
+_LEARNED_BY = ("model.", "optimizer.", "schedule.", "steps", "compute.precision", "compute.fp8", "knowledge.")
 """How the names of keys begin that starts may change and that bear on what is learned. No paths among them."""
 
 
@@ -43,7 +43,10 @@ def origin(trained: Trained) -> str:
         return f"random weights, seed {starts[0].origin.seed}"
     if starts and starts[0].origin.kind == "folder":
         return f"{Path(starts[0].origin.path).name}, digest `{starts[0].origin.digest}`"
-    said = Path(run.init_from).name if run.init_from else f"random weights, seed {run.seed}"
+    folder = run.init_from
+    if starts:  # what later starts said was not looked at
+        folder = starts[0].changes.get("init_from", (starts[0].config.get("init_from") or "",))[0]
+    said = Path(folder).name if folder else f"random weights, seed {run.seed}"
     return f"{said} (by the configuration: the run has no record of its first start)"
 
 

@@ -1,8 +1,9 @@
 """From a checkpoint to a Hugging Face folder that stock transformers loads, proven before it gets its name."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -18,7 +19,7 @@ from .config import config_to_hf
 from .hf_folder import SHARD_BYTES, sync_folder, write_json, write_tensors
 from .mapping import state_to_hf
 from .proof import check_transformers, verify_folder
-from .tokenizer_files import copy_tokenizer
+from .tokenizer_files import agree, complete, copy_tokenizer
 from .trained import read_trained
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -58,7 +59,11 @@ def to_hf(
         try:
             status.update(f"writing {out}")
             copy_tokenizer(tokens_from, temporary)
-            write_model(temporary, trained.run.model, state, loaded, shard_bytes)
+            complete(
+                tokens_from, temporary, loaded.kind, FAMILIES.of(trained.run.model).longest(trained.run.model)
+            )
+            write_model(temporary, trained.run.model, state, loaded, shard_bytes, trained.origin_config)
+            rebuilt = agree(tokens_from, temporary, loaded)
             status.update("comparing with transformers")
             difference = verify_folder(temporary, trained.run.model, state, loaded)
             write_card(temporary, trained, loaded, dtype, difference)
@@ -66,6 +71,8 @@ def to_hf(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     console.print(f"{out}: {trained.run.name}, {dtype}, {trained.chosen}")
+    if rebuilt:
+        console.print(f"{rebuilt}\n{out}: has a tokenizer.json that is read as taixue reads spiece.model")
     if parts := FAMILIES.of(trained.run.model).hf.left_out(trained.run.model):
         console.print(f"left out, for pretraining only: {', '.join(parts)}")
     for name, distance in distances(trained.held_out).items():
@@ -86,8 +93,10 @@ def write_model(
     state: dict[str, Tensor],
     tokenizer: Tokenizer,
     shard_bytes: int = SHARD_BYTES,
+    said: Mapping[str, Any] | None = None,
 ) -> None:
-    """Weights, config.json and, for a family that generates, generation_config.json. state: our names, one dtype."""
+    """Weights, config.json and, for a family that generates, generation_config.json. state: our names, one dtype; said:
+    see config_to_hf."""
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocabulary only {config.vocab_size} rows; "
@@ -96,7 +105,8 @@ def write_model(
     write_tensors(state_to_hf(config, state), folder, shard_bytes)
     pad_id, eos_id = tokenizer.pad_id, tokenizer.eos_id
     dtype = str(next(iter(state.values())).dtype).removeprefix("torch.")
-    write_json(config_to_hf(config, pad_id=pad_id, eos_id=eos_id, dtype=dtype), folder / "config.json")
+    content = config_to_hf(config, pad_id=pad_id, eos_id=eos_id, dtype=dtype, said=said)
+    write_json(content, folder / "config.json")
     generation = FAMILIES.of(config).hf.generation(config, pad_id, eos_id)
     if generation is not None:
         write_json(generation, folder / "generation_config.json")

@@ -12,6 +12,7 @@ from ..config.schema import RunConfig, recorded_run
 from ..objectives.summary import ObjectiveFacts
 from ..run.history import Start, leading_to, read_history
 from .chosen import choose
+from .config import carried
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Trained:
     """None where the checkpoint is older than this record."""
     starts: list[Start]
     """Those that led to this step, by the history beside the checkpoint; empty when there is none."""
+    origin_config: dict[str, Any]
+    """What config.json of the folder that the run started from said, as far as it goes on (config.carried)."""
     losses: list[tuple[int, float]]
     """(step, training loss) from the run's metrics.jsonl up to this step; empty when the file is not there."""
     held_out: dict[str, float]
@@ -45,6 +48,7 @@ def read_trained(source: Path, which: str) -> Trained:
     run = recorded_run(state["config"], path)
     step = int(state["step"])
     folder = path.parent.parent
+    starts = leading_to(read_history(folder), step)
     losses, held_out = _losses(folder / "metrics.jsonl", step)
     facts = state.get("objective")
     return Trained(
@@ -56,7 +60,8 @@ def read_trained(source: Path, which: str) -> Trained:
         samples=int(state["samples"]),
         fingerprint=str(state["fingerprint"]),
         objective=None if facts is None else ObjectiveFacts.model_validate(facts),
-        starts=leading_to(read_history(folder), step),
+        starts=starts,
+        origin_config=carried(starts[0].origin.config) if starts else {},
         losses=losses,
         held_out=held_out,
     )

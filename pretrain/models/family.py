@@ -80,6 +80,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Continuing:
+    """How a published model is usually pretrained on: a section `optimizer`, and the name of a schedule."""
+
+    optimizer: Mapping[str, Any]
+    schedule: str
+
+
+@dataclass(frozen=True)
 class Costs(Generic[Config]):
     """What models of a family cost, as formulas; see <family>/costs.py."""
 
@@ -133,6 +141,10 @@ class Family(Generic[Config]):
     probe: Callable[[Config, int, int, Lengths], dict[str, "Tensor"]]
     """A made-up batch of so many samples for step s: every input and label that the configuration knows."""
     hf: HuggingFace[Config]
+    continuing: Continuing = Continuing(
+        {"name": "adamw", "lr": 5e-5, "betas": [0.9, 0.999], "weight_decay": 0.01}, "linear"
+    )
+    """What `taixue import` proposes."""
     longest: Callable[[Config], int | None] = lambda config: None
     """Most tokens that it can read; None: any number."""
     knowledge_width: Callable[[Config], int] = lambda config: 0

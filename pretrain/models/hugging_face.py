@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound=Section)
 Fields = tuple[tuple[str, str, Any], ...]
 """Rows: field of ours, field of HF's, HF's default (used when an old config.json leaves it out)."""
-
-
-class SpecialTokens(Protocol):
-    """What a proof asks of a tokenizer."""
-
-    @property
-    def pad_id(self) -> int: ...
-    @property
-    def sentinel_ids(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,13 @@ class NameMap:
     unused: frozenset[str] = frozenset()
     """HF names that old files hold and no computation uses."""
     may_lack: tuple[str, ...] = ()
-    """Prefixes of our names that an HF file may lack; they then start as in a new run."""
+    """Prefixes of our names, each of a part that an HF file may lack as a whole; it then starts as in a new run."""
+    inside: str = ""
+    """What HF names begin with in models with heads, and lack in the file of a model without: "bert."."""
+    wrapped: str = ""
+    """What HF names begin with in some models for tasks, and not in the one that is read: "transformer."."""
+    of_tasks: tuple[str, ...] = ()
+    """Prefixes of HF names that belong to heads for tasks; they are left behind."""
 
     def to_hf(self, name: str) -> str:
         """HF's name of our parameter `name`."""
@@ -95,8 +92,9 @@ class HuggingFace(Generic[Config]):
     UserError on what we cannot be."""
     generation: Callable[[Config, int, int], dict[str, Any] | None]
     """Contents of generation_config.json from the same ids; None: it has none."""
-    proof_inputs: Callable[["Tensor", SpecialTokens], dict[str, "Tensor"]]
-    """Inputs besides input_ids (B, S) and attention_mask for the proof of an export, for our model and theirs."""
+    inputs: tuple[str, ...]
+    """Entries of a batch, besides input_ids and attention_mask, that HF's model takes, too: what an export is proven
+    with, of a made-up batch (Family.probe), so that whatever the section allows can be proven."""
     outputs: tuple[str, ...]
     """Attributes of what the HF model returns that equal what ours returns, in order."""
     left_out: Callable[[Config], list[str]]
@@ -107,6 +105,11 @@ class HuggingFace(Generic[Config]):
         tensors
     )
     """Tensors of a folder with those that its writer left out because they repeat another."""
+    named_by: tuple[str, ...] = ()
+    """Classes of transformers, besides those of `classes`, that read what is written: an export of a run that started
+    from a folder of one of them names it again."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Of config.json, where the folder that a run started from said nothing else."""
     right_since: str = "5.0"
     """A version of transformers from which on its model is known to compute what the format says."""
 
@@ -132,12 +135,16 @@ def theirs(config: Section, rows: Fields) -> dict[str, Any]:
     return {hf: getattr(config, name) for name, hf, _ in rows}
 
 
-def validated(section: type[Config], values: dict[str, Any], where: str) -> Config:
-    """The section of these values. UserError with all that is wrong."""
+def validated(section: type[Config], values: dict[str, Any], rows: Fields, where: str) -> Config:
+    """The section of these values. UserError with all that is wrong, by HF's names, and what would be needed."""
     try:
         return section(**values)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}; was given {e['input']!r}" for e in error.errors()
-        ]
-        raise UserError(f"{where}: " + "; ".join(lines)) from None
+        names = {name: hf for name, hf, _ in rows}
+        lines = []
+        for e in error.errors():
+            path = ".".join(map(str, e["loc"]))
+            lines.append(f"{names.get(path, path)} is {e['input']!r}; {e['msg'][:1].lower()}{e['msg'][1:]}")
+        another = any(e["type"] == "literal_error" for e in error.errors())
+        needed = ". Another kind of model needs a family of its own (docs/extending.md)" if another else ""
+        raise UserError(f"{where}: {'; '.join(lines)}{needed}") from None

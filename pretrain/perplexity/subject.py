@@ -61,7 +61,7 @@ def read_subject(place: Path, which: str, objective: str) -> Subject:
 
 
 def _of_folder(folder: Path, asked: ObjectiveConfig | None) -> Subject:
-    model, weights, fresh = read_hf(folder)
+    model, weights = read_hf(folder)
     family = FAMILIES.of(model)
     length = min(_LENGTH, family.longest(model) or _LENGTH)
     usual = {"kind": family.objectives[0], "input_length": length}
@@ -70,14 +70,14 @@ def _of_folder(folder: Path, asked: ObjectiveConfig | None) -> Subject:
     objective = asked or RunConfig.model_validate({"model": model, "objective": usual}).objective
     ordered = getattr(objective, "sentence_order", False)
     lacking = sorted(
-        {name.split(".")[0] for name in fresh} - ({"pooler", "sop_head"} if not ordered else set())
+        {name.split(".")[0] for name in weights.fresh} - ({"pooler", "sop_head"} if not ordered else set())
     )
     if lacking:
         raise UserError(
             f"{folder}: has no {' and no '.join(lacking)}, which pretraining's predictions are made with: nothing that "
             "it has learned could be measured"
         )
-    return Subject(folder.name, model, weights, _fitted(objective), str(folder), (), KnowledgeConfig())
+    return Subject(folder.name, model, weights.state, _fitted(objective), str(folder), (), KnowledgeConfig())
 
 
 def _objective_of(place: str) -> ObjectiveConfig:

@@ -48,12 +48,14 @@ class _Record(BaseModel):
 
 class Origin(_Record):
     """Where the weights of a start came from: numbers drawn with `seed`, a Hugging Face folder (its path, the digest of
-    its files), or a checkpoint of the run (its name, the steps it had done)."""
+    its files, what its config.json says that an export says again), or a checkpoint of the run (its name, the steps it
+    had done)."""
 
     kind: Literal["seed", "folder", "checkpoint"]
     seed: int = 0
     path: str = ""
     digest: str = ""
+    config: dict[str, Any] = {}
     step: int = 0
 
 

@@ -11,9 +11,11 @@ Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
 class Section(BaseModel):
-    """Immutable, strict about names."""
+    """Immutable, strict about names; numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ NAMES = NameMap(
     unused=frozenset({"albert.embeddings.position_ids"}),
     # folders of AlbertForMaskedLM lack the first two, those of AlbertModel all but the pooler
     may_lack=("pooler.", "sop_head.", "mlm_transform.", "lm_head."),
+    inside="albert.",
+    of_tasks=("classifier.", "qa_outputs."),
 )
 
 _FIELDS = (
@@ -64,10 +66,7 @@ _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type
 def _to_config(config: AlbertConfig, pad_id: int, eos_id: int) -> dict[str, Any]:
     rest = {
         "attention_probs_dropout_prob": config.dropout,
-        "bos_token_id": None,
-        "classifier_dropout_prob": 0.1,
         "eos_token_id": eos_id,
-        "initializer_range": 0.02,
         "tie_word_embeddings": True,
     }
     return theirs(config, _FIELDS) | _FIXED | rest
@@ -79,14 +78,7 @@ def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where:
     if wrong:
         found = "; ".join(f"{name} is {value!r}, legal: {legal!r}" for name, value, legal in wrong)
         raise UserError(f"{where}: {found} (one layer, applied num_hidden_layers times)")
-    return validated(AlbertConfig, ours(raw, _FIELDS), where)
-
-
-def _complete(config: AlbertConfig, tensors: Mapping[str, "Tensor"]) -> Mapping[str, "Tensor"]:
-    """Those of an AlbertModel by the names that they have inside the larger models."""
-    if any(name.startswith("albert.") for name in tensors):
-        return tensors
-    return {f"albert.{name}": tensor for name, tensor in tensors.items()}
+    return validated(AlbertConfig, ours(raw, _FIELDS), _FIELDS, where)
 
 
 def _example(config: AlbertConfig, sentence_order: bool) -> str:
@@ -101,10 +93,11 @@ HF = HuggingFace(
     names=lambda config: NAMES,
     to_config=_to_config,
     from_config=_from_config,
-    complete=_complete,
     generation=BERT.generation,
-    proof_inputs=BERT.proof_inputs,
+    inputs=BERT.inputs,
     outputs=("prediction_logits", "sop_logits"),
     left_out=BERT.left_out,
     example=_example,
+    named_by=("AlbertForMaskedLM",),
+    defaults={"bos_token_id": None, "classifier_dropout_prob": 0.1, "initializer_range": 0.02},
 )

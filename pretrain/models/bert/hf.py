@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from taixue.base import UserError
 
 from .. import linguistic_config
-from ..hugging_face import HuggingFace, NameMap, SpecialTokens, ours, present, theirs, validated
+from ..hugging_face import HuggingFace, NameMap, ours, present, theirs, validated
 from .config import BertConfig
 from .heads import auxiliary
 
@@ -49,7 +49,10 @@ def _names(rows: Mapping[str, str]) -> NameMap:
             "cls.predictions.decoder.bias": "cls.predictions.bias",
         },
         unused=frozenset({"bert.embeddings.position_ids"}),
-        may_lack=("pooler.", "sop_head."),  # folders of BertForMaskedLM
+        # folders of BertForMaskedLM lack the first two, those of BertModel (sentence encoders) all but the pooler
+        may_lack=("pooler.", "sop_head.", "mlm_transform.", "lm_head."),
+        inside="bert.",
+        of_tasks=("classifier.", "qa_outputs."),
     )
 
 
@@ -87,14 +90,7 @@ def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where:
         if raw.get(name, legal) != legal:
             raise UserError(f"{where}: {name} is {raw[name]!r}; legal: {legal!r}")
     norm = next(norm for norm, kind in _TYPES.items() if kind == raw["model_type"])
-    return validated(BertConfig, {**ours(raw, _FIELDS), "norm": norm}, where)
-
-
-def _proof_inputs(ids: "Tensor", tokens: SpecialTokens) -> dict[str, "Tensor"]:
-    import torch
-
-    length = ids.shape[1]
-    return {"token_type_ids": (torch.arange(length) > length // 2).long().expand_as(ids).contiguous()}
+    return validated(BertConfig, {**ours(raw, _FIELDS), "norm": norm}, _FIELDS, where)
 
 
 def _left_out(config: BertConfig) -> list[str]:
@@ -119,8 +115,9 @@ HF = HuggingFace(
     to_config=_to_config,
     from_config=_from_config,
     generation=lambda config, pad_id, eos_id: None,
-    proof_inputs=_proof_inputs,
+    inputs=("token_type_ids",),
     outputs=("prediction_logits", "seq_relationship_logits"),
     left_out=_left_out,
     example=_example,
+    named_by=("BertForMaskedLM", "MegatronBertForMaskedLM"),
 )

@@ -25,7 +25,7 @@ FIELDS: Fields = tuple((ours, hf, _DEFAULTS.get(hf, default)) for ours, hf, defa
 
 def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> MT5Config:
     """Whatever tie_word_embeddings says, an mT5 of transformers does not scale its logits."""
-    return validated(MT5Config, t5.fields(raw, FIELDS), where)
+    return validated(MT5Config, t5.fields(raw, FIELDS, where), FIELDS, where)
 
 
 HF = replace(

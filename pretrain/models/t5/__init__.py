@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .. import linguistic_config
-from ..family import Costs, Family, Lengths, Setting, Small
+from ..family import Continuing, Costs, Family, Lengths, Setting, Small
 from . import costs
 from .config import T5Config
 from .hf import HF
@@ -91,6 +91,7 @@ FAMILY = Family(
     small=_small,
     probe=_probe,
     hf=HF,
+    continuing=Continuing({"name": "adafactor", "lr": 1e-3, "weight_decay": 0.0}, "constant"),
     fp16=(
         "a T5 overflows: its activations pass fp16's largest number, 65504, and its authors trained in bfloat16"
     ),

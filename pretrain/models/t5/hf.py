@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from taixue.base import UserError
 
 from .. import linguistic_config
-from ..hugging_face import Fields, HuggingFace, NameMap, SpecialTokens, ours, theirs, validated
+from ..hugging_face import Fields, HuggingFace, NameMap, ours, theirs, validated
 from .config import T5Config
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ NAMES = NameMap(
     },
     # the published t5-* files hold a bias table of cross-attention that T5 never had
     unused=frozenset({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}),
+    wrapped="transformer.",  # of T5ForSequenceClassification and T5ForTokenClassification
+    of_tasks=("classification_head.", "classifier.", "qa_outputs."),
 )
 
 FIELDS = (
@@ -70,6 +72,16 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))
 
 `dropout_rate` in config.json is what pretraining used"""
 
+_RESIZING = """
+
+The embedding and the output layer are two matrices. transformers 5 makes them one when it resizes them, and what the
+output layer has learned is lost, unless it is told before:
+
+```python
+model.config.tie_word_embeddings = False
+model.resize_token_embeddings(len(tokenizer))
+```"""
+
 
 def _to_config(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
     return theirs(config, FIELDS) | {
@@ -80,16 +92,28 @@ def _to_config(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
     }
 
 
-def fields(raw: Mapping[str, Any], rows: Fields) -> dict[str, Any]:
-    """Our fields but tie_embeddings, from the contents of a config.json."""
+def fields(raw: Mapping[str, Any], rows: Fields, where: str) -> dict[str, Any]:
+    """Our fields but tie_embeddings, from the contents of a config.json. UserError where it says of the feed-forward
+    layers two things: transformers takes dense_act_fn and is_gated_act before what feed_forward_proj says."""
     values = ours(raw, rows)
+    computed = {
+        "dense_act_fn": "gelu_new" if values["ffn"] == "gated-gelu" else values["ffn"].rpartition("-")[2]
+    }
+    computed["is_gated_act"] = values["ffn"].startswith("gated-")
+    for name, expected in computed.items():
+        if values["ffn"] in ("gated-gelu", "relu") and raw.get(name, expected) != expected:
+            raise UserError(
+                f"{where}: {name} is {raw[name]!r}, feed_forward_proj {values['ffn']!r} says {expected!r}; legal: "
+                "gated-gelu with dense_act_fn gelu_new, relu with relu"
+            )
     return values | {"num_decoder_layers": values["num_decoder_layers"] or values["num_encoder_layers"]}
 
 
 def is_scaled(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> bool:
     """Whether logits are scaled, which says that there is one weight. UserError where there are two."""
     scaled = raw.get("scale_decoder_outputs", raw.get("tie_word_embeddings") is not False)
-    head, shared = tensors.get("lm_head.weight"), tensors.get("shared.weight")
+    names = ("shared.weight", *(name for name in NAMES.copies if name != "lm_head.weight"))
+    head, shared = tensors.get("lm_head.weight"), next((tensors[n] for n in names if n in tensors), None)
     if scaled and head is not None and shared is not None and not head.equal(shared):
         raise UserError(
             f"{where}: logits are scaled (tie_word_embeddings is not false) and lm_head.weight differs from "
@@ -100,8 +124,8 @@ def is_scaled(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: st
 
 
 def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> T5Config:
-    values = fields(raw, FIELDS) | {"tie_embeddings": is_scaled(raw, tensors, where)}
-    return validated(T5Config, values, where)
+    values = fields(raw, FIELDS, where) | {"tie_embeddings": is_scaled(raw, tensors, where)}
+    return validated(T5Config, values, FIELDS, where)
 
 
 def _complete(config: T5Config, tensors: Mapping[str, "Tensor"]) -> Mapping[str, "Tensor"]:
@@ -121,15 +145,9 @@ def _generation(config: T5Config, pad_id: int, eos_id: int) -> dict[str, Any]:
     }
 
 
-def _proof_inputs(ids: "Tensor", tokens: SpecialTokens) -> dict[str, "Tensor"]:
-    import torch
-
-    start = torch.tensor([tokens.pad_id, tokens.sentinel_ids[0]]).expand(len(ids), 2)
-    return {"decoder_input_ids": torch.cat((start, ids[:, :8]), dim=1)}
-
-
 def _example(config: T5Config, sentence_order: bool) -> str:
-    return _EXAMPLE + ("; fine-tuning usually wants 0.1." if config.dropout == 0 else ".")
+    usual = "; fine-tuning usually wants 0.1." if config.dropout == 0 else "."
+    return _EXAMPLE + usual + ("" if config.tie_embeddings else _RESIZING)
 
 
 HF = HuggingFace(
@@ -142,7 +160,7 @@ HF = HuggingFace(
     from_config=_from_config,
     complete=_complete,
     generation=_generation,
-    proof_inputs=_proof_inputs,
+    inputs=("decoder_input_ids",),
     outputs=("logits",),
     left_out=lambda config: linguistic_config.left_out(config.features),
     example=_example,

@@ -27,8 +27,8 @@ NAMES = replace(
 
 
 def _from_config(raw: Mapping[str, Any], tensors: Mapping[str, "Tensor"], where: str) -> UMT5Config:
-    values = t5.fields(raw, FIELDS) | {"tie_embeddings": t5.is_scaled(raw, tensors, where)}
-    return validated(UMT5Config, values, where)
+    values = t5.fields(raw, FIELDS, where) | {"tie_embeddings": t5.is_scaled(raw, tensors, where)}
+    return validated(UMT5Config, values, FIELDS, where)
 
 
 HF = replace(
