@@ -50,7 +50,8 @@ def test_everything_is_inside(wheel: Path) -> None:
     wanted = {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     for part in PARTS[1:]:
         wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / part).rglob("*.py")}
-    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").glob("*.jsonl")}
+    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").rglob("*.jsonl")}
+    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").rglob("*.yaml")}
     wanted |= {"taixue/py.typed", "taixue/launch/torchrun.sh", "taixue/launch/slurm.sbatch"}
     wanted |= {"taixue/launch/corpus.sbatch", "taixue/data_tools/annotate/connectives.tsv"}
     assert not wanted - packed
