@@ -83,7 +83,10 @@ def blanks() -> Iterator[dict[str, str]]:
     """100 facts in held-out wordings, the capital of China first, then 100 held-out pairs; of all relations in turn."""
     for kind, held_out in (("wording", Relation.in_held_out_wordings), ("pair", Relation.held_out_pairs)):
         draw = random.Random(_SEED)
-        queues = [_shuffled(list(held_out(relation)), draw) for relation in relations().values()]
+        asked = (
+            [one for one in held_out(relation) if one.has_one_blank] for relation in relations().values()
+        )
+        queues = [_shuffled(sentences, draw) for sentences in asked]
         known = relations()["capital"]
         first = [one for one in held_out(known) if one.a == _FIRST_BLANK][:1]
         turns = (one for turn in zip_longest(*queues) for one in turn if one and one not in first)

@@ -35,6 +35,11 @@ class Sentence:
         digest = hashlib.sha256("\t".join((self.relation, self.a, self.wording)).encode()).digest()
         return int.from_bytes(digest[:4], "big") % _PAIRS_HELD_OUT == 0
 
+    @property
+    def has_one_blank(self) -> bool:
+        """Whether b is named once, so that nothing but the fact tells it."""
+        return self.wording.count("{b}") == 1
+
     def with_blank(self, blank: str) -> str:
         """The sentence without its b."""
         return self.wording.format(a=self.a, b=blank)
