@@ -1,4 +1,4 @@
-# make demo   raw Chinese text -> tokenizer -> token shards -> a small T5 -> a Hugging Face folder that fills a blank
+# make demo   facts in Chinese sentences -> tokenizer -> token shards -> a small T5 that fills in facts, for transformers
 # make test   lint, types, tests
 # make test-gpu-mirror   the tests with what the GPU machine has: Python 3.12, torch 2.11 (no GPU needed; 8 GB of disk)
 # make docs   the site, in build/docs: pages of docs/, the configuration reference, the Python reference

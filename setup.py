@@ -82,7 +82,7 @@ setup(
     package_data={
         "taixue": ["py.typed"],
         "taixue.configs": ["**/*.yaml"],
-        "taixue.data_tools": ["sample/*"],
+        "taixue.data_tools.sample": ["*.jsonl", "*.yaml", "facts/*.yaml"],
         "taixue.data_tools.annotate": ["*.tsv"],
         "taixue.kernels.optim": ["*.cu"],
         "taixue.launch": ["*.sh", "*.sbatch"],

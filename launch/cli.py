@@ -111,6 +111,7 @@ COMMANDS = {
     "tokenizer extend": Command("FOLDER OUT", "add words to a vocabulary", text.extend_tokenizer),
     "tokenizer trim": Command("FOLDER OUT", "drop pieces a text does not use", text.trim_tokenizer),
     "corpus build": Command("CONFIG", "turn text into token shards", text.build_corpus),
+    "corpus sample": Command("OUT", "write the demo's text, made from facts", text.write_sample),
     "corpus report": Command("CORPUS", "what a corpus holds, as a page", text.report_corpus),
     "knowledge transe": Command("TRIPLES OUT", "learn vectors of a knowledge graph", knowledge.transe),
     "data preview": Command("CONFIG", "samples as the model sees them", run.preview),

@@ -60,6 +60,7 @@ def pack(out: Path, python: str) -> int:
     _check_extensions(next(wheels.glob("taixue_pretrain-*.whl")))
     demo = out / "demo"
     taixue = (sys.executable, "-m", "taixue.launch.cli")
+    _run(*taixue, "corpus", "sample", "runs/demo/text")
     _run(*taixue, "tokenizer", "train", "corpus/demo-tokenizer", "--output", f"{demo}/tokenizer")
     corpus = ("--tokenizer", f"{demo}/tokenizer", "--output", f"{demo}/corpus")
     _run(*taixue, "corpus", "build", "corpus/demo", *corpus)

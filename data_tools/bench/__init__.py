@@ -29,7 +29,7 @@ from . import builds, peers, recall, steps
 from .made_documents import File, from_file, recombine
 from .table import Results
 
-SAMPLE = Path(__file__).parents[1] / "sample"
+SAMPLE = Path(__file__).parents[1] / "sample/*.jsonl"
 _MOST_TEXTS = 1_000_000
 
 

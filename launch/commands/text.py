@@ -17,6 +17,19 @@ def train_tokenizer(words: list[str]) -> int:
     return 0
 
 
+def write_sample(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "taixue corpus sample",
+        description="Write the text of `make demo`: sentences about facts, essays, lexicons, held-out blanks.",
+    )
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    options = parser.parse_args(words)
+    from taixue.data_tools.sample import generate
+
+    print(generate(options.out))
+    return 0
+
+
 def build_corpus(words: list[str]) -> int:
     from taixue.data_tools.config import CorpusBuildConfig
 

@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
-    """Puts data_tools/sample and runs/demo into a folder of one's own."""
+    """Puts runs/demo into a folder of one's own."""
     temporary = tmp_path_factory.getbasetemp()
     shared = (temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary) / "demo"
     shared.mkdir(exist_ok=True)
     with open(shared / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "made").exists():
-            shutil.copytree(ROOT / "data_tools/sample", shared / "data_tools/sample", dirs_exist_ok=True)
             for words in (
+                ["corpus", "sample", "runs/demo/text"],
                 ["tokenizer", "train", "corpus/demo-tokenizer"],
                 ["corpus", "build", "corpus/demo"],
             ):
@@ -35,7 +35,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
             (shared / "made").touch()
 
     def copy(folder: Path) -> None:
-        for part in ("data_tools", "runs"):
-            shutil.copytree(shared / part, folder / part)
+        shutil.copytree(shared / "runs", folder / "runs")
 
     return copy

@@ -50,7 +50,8 @@ def test_everything_is_inside(wheel: Path) -> None:
     wanted = {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     for part in PARTS[1:]:
         wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / part).rglob("*.py")}
-    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").glob("*.jsonl")}
+    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").rglob("*.jsonl")}
+    wanted |= {f"taixue/{path.relative_to(ROOT)}" for path in (ROOT / "data_tools/sample").rglob("*.yaml")}
     wanted |= {"taixue/py.typed", "taixue/launch/torchrun.sh", "taixue/launch/slurm.sbatch"}
     wanted |= {"taixue/launch/corpus.sbatch", "taixue/data_tools/annotate/connectives.tsv"}
     assert not wanted - packed
@@ -73,7 +74,8 @@ def test_presets_are_found_when_installed(wheel: Path, tmp_path: Path) -> None:
     ZipFile(wheel).extractall(tmp_path / "site")
     code = (
         "import taixue.base.tree as tree, taixue.launch.cli as cli;"
-        "print(tree.find('run/t5-tiny-demo')); print(tree.read_tree(tree.find('run/t5-tiny-demo')).values['model'])"
+        "print(tree.find('run/t5-tiny-demo')); print(tree.read_tree(tree.find('run/t5-tiny-demo')).values['model']);"
+        f"cli.main(['corpus', 'sample', {str(tmp_path / 'text')!r}])"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(
@@ -82,6 +84,7 @@ def test_presets_are_found_when_installed(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout
     assert "'family': 't5'" in done.stdout
+    assert (tmp_path / "text/facts.jsonl").stat().st_size > 2_000_000
 
 
 def test_a_kernels_distribution_and_ours_live_together(tmp_path: Path) -> None:

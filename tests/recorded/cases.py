@@ -3,14 +3,17 @@
 from typing import Any
 
 TOKENIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "t5": ("corpus/demo-tokenizer", ()),
+    "t5": (
+        "corpus/zh-t5-tokenizer",
+        ("--vocab_size", "3200", "--character_coverage", "0.9999", "--threads", "2"),
+    ),
     "bert": ("corpus/zh-bert-tokenizer", ("--vocab_size", "2816")),
 }
 """Preset, overrides."""
 
 _SEVERAL_SHARDS = ("--validation_fraction", "0.1", "--shard_bytes", "80000")
 CORPORA: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "demo": ("corpus/demo", "t5", ()),
+    "demo": ("corpus/zh-t5", "t5", ("--sources.0.name", "sample", "--validation_fraction", "0.05")),
     "t5-annotated": ("corpus/zh-t5-annotated", "t5", _SEVERAL_SHARDS),
     "t5-clean": ("corpus/t5-clean", "t5", _SEVERAL_SHARDS),
     "bert-annotated": ("corpus/zh-bert-annotated", "bert", _SEVERAL_SHARDS),

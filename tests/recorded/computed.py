@@ -44,7 +44,7 @@ class Home:
 
     def tokenizer(self, name: str) -> Path:
         preset, overrides = TOKENIZERS[name]
-        words = ["--inputs", str(ROOT / "data_tools/sample"), *overrides]
+        words = ["--inputs", str(ROOT / "data_tools/sample/*.jsonl"), *overrides]
         return self._made(
             f"tokenizer-{name}", lambda out: ["tokenizer", "train", preset, *words, "--output", out]
         )
@@ -52,7 +52,7 @@ class Home:
     def corpus(self, name: str) -> Path:
         preset, tokenizer, overrides = CORPORA[name]
         words = ["--tokenizer", str(self.tokenizer(tokenizer)), "--workers", "1"]
-        text = self._dirty if name == "t5-clean" else ROOT / "data_tools/sample"
+        text = self._dirty if name == "t5-clean" else ROOT / "data_tools/sample/*.jsonl"
         words += ["--sources.0.inputs", str(text), *overrides]
         return self._made(f"corpus-{name}", lambda out: ["corpus", "build", preset, *words, "--output", out])
 
@@ -86,7 +86,9 @@ class Home:
     @cached_property
     def _dirty(self) -> Path:
         """The sample, with what cleaning is for: copies, near copies, repeated lines, markup, addresses, other text."""
-        lines = [line for path in sorted((ROOT / "data_tools/sample").iterdir()) for line in path.open()]
+        lines = [
+            line for path in sorted((ROOT / "data_tools/sample").glob("*.jsonl")) for line in path.open()
+        ]
         texts = [json.loads(line)["text"] for line in lines]
         for number, text in enumerate(texts[::6]):
             texts += [text] if number % 2 else [text[:-2] + "啊。"]

@@ -80,6 +80,7 @@ def _corpus(bench: Bench) -> Path:
     """The demo's tokenizer and corpus: those that were brought along, or made here as `make demo` makes them."""
     if not (bench.demo / "corpus/corpus.json").exists():
         tokenizer, corpus = str(bench.demo / "tokenizer"), str(bench.demo / "corpus")
+        run(bench, ["corpus", "sample", "runs/demo/text"])
         run(bench, ["tokenizer", "train", "corpus/demo-tokenizer", "--output", tokenizer])
         run(bench, ["corpus", "build", "corpus/demo", "--tokenizer", tokenizer, "--output", corpus])
     return bench.demo
