@@ -12,8 +12,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from types import FrameType
 from typing import Any
+
+from taixue.base import UserError
 
 from .cause import Ended, first_cause, kills_for_memory, lines
 
@@ -34,8 +37,13 @@ def main(arguments: Sequence[str]) -> int:
         words = _patient(words)
     _stop_at_once_when_asked_twice()
     killed_before = kills_for_memory()
+    options = parse_args(words)
     try:
-        run(parse_args(words))
+        _refuse_strangers(options.rdzv_endpoint)
+        run(options)
+    except UserError as error:
+        say([str(error)])
+        return 2
     except ChildFailedError as error:
         ended = [
             Ended.read(rank, one.exitcode, one.timestamp, one.error_file)
@@ -47,6 +55,16 @@ def main(arguments: Sequence[str]) -> int:
     except SignalException as error:
         return 128 + error.sigval
     return 0
+
+
+def _refuse_strangers(endpoint: str) -> None:
+    """UserError if another program listens where the agents of several machines meet: torch would wait in silence."""
+    from taixue.parallel.rendezvous import connected, listens
+
+    address, _, port = endpoint.rpartition(":")
+    if port.isdecimal() and int(port) and listens(address, int(port)):
+        remedy = "give all machines HEAD=<host>:<a free port>"
+        connected(address, int(port), 1, False, timedelta(seconds=600), remedy)
 
 
 def say(messages: Sequence[str]) -> None:

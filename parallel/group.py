@@ -2,24 +2,17 @@
 
 import logging
 import os
-import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from time import monotonic
 from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 
-from taixue.base import UserError
-
 from .ranks import Ranks
-
-ANSWER_SECONDS = 20.0
-"""Who takes connections at rank 0's address so long without answering as rank 0 does is somebody else."""
+from .rendezvous import connected
 
 
 def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> None:
@@ -35,55 +28,12 @@ def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> No
         return
     # torchrun's agent may hold the store already; elsewhere rank 0 does.
     is_server = ranks.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    tcp = _store(ranks, is_server, timeout)
+    tcp = connected(
+        *(ranks.address, ranks.port, ranks.world, is_server, timeout),
+        remedy="export MASTER_PORT=<a free port> before the launch, the same for all ranks",
+    )
     store = dist.PrefixStore(f"attempt-{ranks.attempt}", tcp)
     dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=timeout)
-
-
-def _store(ranks: Ranks, is_server: bool, timeout: timedelta) -> dist.TCPStore:
-    """Where ranks find each other. UserError where another program has the port: it would be waited for in silence."""
-    where = f"{ranks.address}:{ranks.port}"
-    free = "export MASTER_PORT=<a free port> before the launch, the same for all ranks"
-    made: list[dist.TCPStore | Exception] = []
-
-    def make() -> None:
-        try:
-            made.append(
-                dist.TCPStore(
-                    ranks.address, ranks.port, ranks.world, is_server, timeout=timeout, wait_for_workers=False
-                )
-            )
-        except Exception as error:
-            made.append(error)
-
-    maker = threading.Thread(target=make, daemon=True)
-    maker.start()
-    answered = 0.0
-    while maker.is_alive() and answered < ANSWER_SECONDS:
-        began = monotonic()
-        maker.join(1.0)
-        # Refused: rank 0 is still on its way, and the store tries again. Taken, but no word of its own: a stranger.
-        answered = answered + monotonic() - began if maker.is_alive() and _listens(ranks) else 0.0
-    if not made:
-        raise UserError(
-            f"{where} takes connections but is not rank 0 of this job, which should listen there: another program has "
-            f"the port; {free}"
-        )
-    if isinstance(made[0], Exception):
-        said = str(made[0]).strip().splitlines()[0][:200]
-        if "EADDRINUSE" in str(made[0]) or "address already in use" in str(made[0]).lower():
-            raise UserError(f"{where}: rank 0 cannot listen there, another program has the port; {free}")
-        raise UserError(f"{where}: rank {ranks.rank} does not find rank 0 there ({said}); {free}")
-    return made[0]
-
-
-def _listens(ranks: Ranks) -> bool:
-    """Whether anyone takes connections where rank 0 should."""
-    try:
-        socket.create_connection((ranks.address, ranks.port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
 
 
 def stop() -> None:

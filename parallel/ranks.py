@@ -62,13 +62,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | Non
     return None
 
 
-def rank_and_world() -> tuple[int, int]:
-    """Of this process, as far as its launcher says: (0, 1) alone and where rank 0's address is missing."""
+def here() -> Ranks:
+    """from_environment(), and rank 0 of 1 when alone or where rank 0's address is missing."""
     try:
-        ranks = from_environment()
+        found = from_environment()
     except UserError:
-        return 0, 1
-    return (ranks.rank, ranks.world) if ranks else (0, 1)
+        found = None
+    return found or Ranks(0, 1, 0, 1, "", 0)
 
 
 def device_number(

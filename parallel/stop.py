@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .ranks import rank_and_world
+from .ranks import here
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
@@ -85,4 +85,4 @@ class StopRequest:
 
 def _speaks() -> bool:
     """Whether this process tells of Ctrl-C: alone, or as rank 0 where no agent does."""
-    return rank_and_world()[0] == 0 and "TORCHELASTIC_RUN_ID" not in os.environ
+    return here().rank == 0 and "TORCHELASTIC_RUN_ID" not in os.environ

@@ -21,7 +21,7 @@ from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
 from taixue.parallel.mesh import AXES
-from taixue.parallel.ranks import OfAllRanks, from_environment, rank_and_world
+from taixue.parallel.ranks import OfAllRanks, from_environment, here
 from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
@@ -238,12 +238,13 @@ def attempt(run: RunConfig) -> int:
 
 def _failed(error: Exception, run: RunConfig | None) -> int:
     """Tell why this rank fails, itself or by its launcher. Returns the exit status only where there are no others."""
-    rank, world = rank_and_world()
-    failure = failure_of(error, run, rank, world)
-    leave_word(failure, error, run, rank)
-    told_by_launcher = ERROR_FILE in os.environ
-    if not told_by_launcher and (rank == 0 or (group.has_peers() and not isinstance(error, OfAllRanks))):
-        lines = failure.lines() if rank == 0 or failure.kind != "peer" else [failure.message]
+    ranks = here()
+    failure = failure_of(error, run, ranks.rank, ranks.world)
+    leave_word(failure, error, run, ranks.rank)
+    own = group.has_peers() and not isinstance(error, OfAllRanks)
+    first = ranks.rank == 0 if group.has_peers() else ranks.local_rank == 0  # of the job, of the machine
+    if ERROR_FILE not in os.environ and (own or first):
+        lines = failure.lines() if first or failure.kind != "peer" else [failure.message]
         with suppress(OSError):
             print(*(f"taixue: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)
     status = 2 if failure.kind == "mistake" else 1

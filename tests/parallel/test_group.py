@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from taixue import UserError
-from taixue.parallel import group
+from taixue.parallel import group, rendezvous
 from taixue.parallel.ranks import Ranks
 
 
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of a listener that takes connections and says nothing."""
-    monkeypatch.setattr(group, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(rendezvous, "ANSWER_SECONDS", 2.0)
     monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE", raising=False)
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         yield server.getsockname()[1]
@@ -23,7 +23,7 @@ def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("rank", "says"),
-    [(0, "rank 0 cannot listen there"), (1, "takes connections but is not rank 0 of this job")],
+    [(0, "rank 0 cannot listen there"), (1, "takes connections but does not answer as rank 0")],
 )
 def test_a_stranger_on_the_port(rank: int, says: str, stranger: int) -> None:
     begun = time.monotonic()
