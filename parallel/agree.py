@@ -8,6 +8,8 @@ import torch.distributed as dist
 
 from taixue.base import UserError
 
+from .ranks import OfAllRanks
+
 T = TypeVar("T")
 
 
@@ -21,8 +23,8 @@ def gathered(group: dist.ProcessGroup, value: T) -> list[T]:
 def agreed(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
     """function() on every rank; this rank's result, once all have succeeded. One all_gather_object on `group`.
 
-    Where it fails on some ranks, all raise a UserError that says what the first of them found; a rank that met neither
-    a UserError nor an OSError, a bug, raises that.
+    Where it fails on some ranks, all raise OfAllRanks, a UserError that says what the first of them found; a rank that
+    met neither a UserError nor an OSError, a bug, raises that.
     """
     failure: Exception | None = None
     try:
@@ -31,7 +33,7 @@ def agreed(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
         failure = error
     for said in gathered(group, "" if failure is None else _words(failure)):
         if said and (failure is None or isinstance(failure, UserError | OSError)):
-            raise UserError(said) from failure
+            raise OfAllRanks(said) from failure
     if failure is not None:
         raise failure
     return result

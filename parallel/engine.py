@@ -21,12 +21,13 @@ class Update(NamedTuple):
     clipping, free of the loss scale, 0-dim float64; both on the engine's device, which may not have computed them yet:
     who reads them waits. loss_scale: that of this step, None without loss scaling. applied: False where loss scaling
     left out a step that overflowed; without it a loss or norm that is not finite spoils the weights. The same on every
-    rank."""
+    rank, but for own_losses: what this rank adds to the losses' sums (n_losses,), None where an engine does not say."""
 
     means: Tensor
     grad_norm: Tensor
     loss_scale: float | None = None
     applied: bool = True
+    own_losses: Tensor | None = None
 
 
 @dataclass(frozen=True)

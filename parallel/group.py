@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from .ranks import Ranks
+from .rendezvous import connected
 
 
 def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> None:
@@ -27,8 +28,9 @@ def start(ranks: Ranks | None, device: torch.device, timeout_seconds: int) -> No
         return
     # torchrun's agent may hold the store already; elsewhere rank 0 does.
     is_server = ranks.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    tcp = dist.TCPStore(
-        ranks.address, ranks.port, ranks.world, is_master=is_server, timeout=timeout, wait_for_workers=False
+    tcp = connected(
+        *(ranks.address, ranks.port, ranks.world, is_server, timeout),
+        remedy="export MASTER_PORT=<a free port> before the launch, the same for all ranks",
     )
     store = dist.PrefixStore(f"attempt-{ranks.attempt}", tcp)
     dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=timeout)
@@ -65,7 +67,8 @@ def abandon(status: int) -> NoReturn:
     them, gloo as long as its timeout, NCCL until its watchdog (pytorch#180611), and whoever watches the ranks would
     hear of the error only then.
     """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # nobody may read on
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)

@@ -68,7 +68,7 @@ class NativeEngine:
         if self.scaler is None:
             self._apply(norm, scale, lr)
             self.runtime.zero_grad()
-            return Update(means, norm)
+            return Update(means, norm, own_losses=self.runtime.own_losses)
         finite = bool(
             norm.isfinite() & means.isfinite().all()
         )  # waits for the device: the next scale depends on it
@@ -78,7 +78,7 @@ class NativeEngine:
         else:
             self.scaler.overflowed()
         self.runtime.zero_grad()
-        return Update(means, norm, scale, applied=finite)
+        return Update(means, norm, scale, finite, self.runtime.own_losses)
 
     def _apply(self, norm: Tensor, loss_scale: float, lr: float) -> None:
         """Let the optimizer step on gradients that are clipped and free of the loss scale. Waits for no device."""

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from taixue.base import UserError
 
 
+class OfAllRanks(UserError):
+    """Every rank raises it with the same words: one of them need say them."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """One rank's place. address and port: where rank 0 listens; attempt counts in-place restarts of the group."""
@@ -56,6 +60,15 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks | Non
         attempt = environment.get("TORCHELASTIC_RESTART_COUNT", environment.get("SLURM_RESTART_COUNT", "0"))
         return Ranks(int(rank), size, int(local_rank or 0), local_size, address, port, attempt, launcher)
     return None
+
+
+def here() -> Ranks:
+    """from_environment(), and rank 0 of 1 when alone or where rank 0's address is missing."""
+    try:
+        found = from_environment()
+    except UserError:
+        found = None
+    return found or Ranks(0, 1, 0, 1, "", 0)
 
 
 def device_number(

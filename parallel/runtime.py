@@ -283,6 +283,7 @@ class Runtime:
         if self.mesh.tp_rank == 0:
             for micro in sums:
                 mine += micro
+        self.own_losses = mine.clone()
         dist.all_reduce(mine)
         return mine
 

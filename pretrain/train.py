@@ -5,10 +5,10 @@ of them is a module beside this one.
 """
 
 import logging
+import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from taixue.data_tools.tokenizer.store import load_tokenizer
 from taixue.parallel import group
 from taixue.parallel.agree import agreed, from_main
 from taixue.parallel.mesh import AXES
-from taixue.parallel.ranks import from_environment
+from taixue.parallel.ranks import OfAllRanks, from_environment, here
 from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
@@ -36,6 +36,7 @@ from .observe import Meter, Progress, Sink, SinkStart, open_sinks, rank_log, sho
 from .report import RunPage, live_page
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS, PAGE
+from .run.failure import ERROR_FILE, failure_of, leave_word
 from .run.fills import Fills
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
@@ -185,11 +186,12 @@ def _fills(state: TrainState, data: Data, folder: Path | None) -> Fills | None:
 
 @contextmanager
 def _recorded(history: History, loop: Loop) -> Iterator[None]:
-    """An error that ends the run is the last line of its history."""
+    """An error that ends the run is the last line of its history, and says after which step it came."""
     try:
         yield
     except BaseException as error:
         history.failed(loop.done, error)
+        error.add_note(f"after step {loop.done} of {loop.state.run.steps}")
         raise
 
 
@@ -244,20 +246,36 @@ def command(words: Sequence[str]) -> int:
             raise UserError(
                 "expected a configuration: python -m taixue.pretrain.train CONFIG [--key value ...]"
             )
-        main(load(RunConfig, words[0], words[1:]))
+        run = load(RunConfig, words[0], words[1:])
     except UserError as error:
-        ranks = from_environment()
-        if ranks is None or ranks.rank == 0:
-            print(f"taixue: {error}", file=sys.stderr)
-        if group.has_peers():
-            group.abandon(2)
-        return 2
-    except BaseException:
-        if not group.has_peers():
-            raise
-        traceback.print_exc()
-        group.abandon(1)
+        return _failed(error, None)
+    return attempt(run)
+
+
+def attempt(run: RunConfig) -> int:
+    """main(run); the exit status. What ends it is told in a few lines and does not leave, except Ctrl-C."""
+    try:
+        main(run)
+    except Exception as error:
+        return _failed(error, run)
     return 0
+
+
+def _failed(error: Exception, run: RunConfig | None) -> int:
+    """Tell why this rank fails, itself or by its launcher. Returns the exit status only where there are no others."""
+    ranks = here()
+    failure = failure_of(error, run, ranks.rank, ranks.world)
+    leave_word(failure, error, run, ranks.rank)
+    own = group.has_peers() and not isinstance(error, OfAllRanks)
+    first = ranks.rank == 0 if group.has_peers() else ranks.local_rank == 0  # of the job, of the machine
+    if ERROR_FILE not in os.environ and (own or first):
+        lines = failure.lines() if first or failure.kind != "peer" else [failure.message]
+        with suppress(OSError):
+            print(*(f"taixue: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)
+    status = 2 if failure.kind == "mistake" else 1
+    if group.has_peers():
+        group.abandon(status)
+    return status
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from pathlib import Path
 
 from taixue.base import UserError
@@ -49,6 +50,7 @@ def train(words: list[str]) -> int:
     from taixue.pretrain.config.schema import RunConfig
 
     if not {"-h", "--help"} & set(words) and from_environment():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before the run listens
         from taixue.pretrain.train import command
 
         return command(words)
@@ -57,6 +59,7 @@ def train(words: list[str]) -> int:
         return 0
     from taixue.data_tools.tokenizer.store import load_tokenizer
     from taixue.pretrain.config.validate import run_folder, validate
+    from taixue.pretrain.run.contents import CHECKPOINTS
 
     from .. import local
 
@@ -69,15 +72,16 @@ def train(words: list[str]) -> int:
     validate(run, world, tokenizer.vocab_size)
     if world == 1:
         os.environ.update(local.allocator_settings())
-        from taixue.pretrain.train import main
+        from taixue.pretrain.train import attempt
 
-        main(run)
-        return 0
+        return attempt(run)
+    from taixue.pretrain.checkpoint.compatible import check_newest
     from taixue.pretrain.data import open_data
     from taixue.pretrain.objectives import build_objective
 
-    # Bad shards are refused before ranks start.
-    open_data(run, tokenizer, build_objective(run.objective, tokenizer))
+    # Bad shards, and a checkpoint that the run cannot go on from, are found before ranks start.
+    data = open_data(run, tokenizer, build_objective(run.objective, tokenizer))
+    check_newest(run_folder(run) / CHECKPOINTS, run, data.fingerprint)
     return local.start([*local.rank_program, *words], world, run_folder(run))
 
 

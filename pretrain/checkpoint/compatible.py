@@ -3,12 +3,24 @@
 What is decisive is said by the schema, key by key. Data is compared by content (its fingerprint), not by path.
 """
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from taixue.base import UserError
 
 from ..config.changes import differences, is_decisive
 from ..config.schema import RunConfig
+from . import layout
+
+
+def check_newest(folder: Path, run: RunConfig, fingerprint: str) -> None:
+    """check() with the newest checkpoint in `folder`, as far as it can be read: a start finds out about damage."""
+    for path in layout.committed(folder)[:1]:
+        with suppress(OSError, orjson.JSONDecodeError, KeyError):
+            check(orjson.loads((path / layout.STATE).read_bytes()), run, fingerprint, str(path))
 
 
 def check(state: dict[str, Any], run: RunConfig, fingerprint: str, where: str) -> None:

@@ -10,7 +10,7 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
-from taixue.base import UserError
+from taixue.parallel.ranks import OfAllRanks
 
 from . import layout
 from .staging import Staging
@@ -61,7 +61,7 @@ class Saver:
         if self._thread is None or not self._works:
             self._settle()
         if not self._works:
-            raise UserError(f"{self._failure}. No checkpoint of this start could be saved, so it ends here")
+            raise OfAllRanks(f"{self._failure}. No checkpoint of this start could be saved, so it ends here")
 
     def poll(self) -> None:
         """Report a background save that failed meanwhile. Never waits, issues no collective."""
@@ -74,7 +74,7 @@ class Saver:
         if self._thread is not None:
             self._thread.shutdown()
         if self._failure is not None:
-            raise UserError(self._failure)
+            raise OfAllRanks(self._failure)
 
     def wait(self, seconds: float | None = None) -> None:
         """Before leaving on an error: give a save in flight time (None: all it needs). Raises nothing."""

@@ -6,6 +6,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,17 @@ def _early_stop(facts: Facts) -> Iterator[str]:
         )
 
 
+def _packages(facts: Facts) -> Iterator[str]:
+    logging = facts.run.logging
+    for key, wanted, off in (
+        ("tensorboard", logging.tensorboard, "false"),
+        ("wandb", logging.wandb != "off", "off"),
+    ):
+        found = find_spec(key) if wanted else None
+        if wanted and (found is None or found.origin is None):  # a mere folder of that name is no package
+            yield f"logging.{key}: the package {key} is missing; pip install {key}, or set it to {off}"
+
+
 def _folder(facts: Facts) -> Iterator[str]:
     name, folder = facts.run.name, run_folder(facts.run).absolute()
     if Path(name).name != name or name in ("", ".", ".."):
@@ -235,5 +247,6 @@ CHECKS: Checks = (
     _eight_bits,
     _schedule,
     _early_stop,
+    _packages,
     _folder,
 )

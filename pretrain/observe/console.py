@@ -1,7 +1,9 @@
 """What a person sees while a run goes on: messages, a line per report, a progress bar where there is a terminal."""
 
 import logging
+import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -9,7 +11,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from .eta import Eta, duration
 
-STDERR = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+
+class _Lasting(RichConsole):
+    """A console that may go away: a closed pipe, a terminal that was hung up, a full disk. No run ends for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process. What else writes to stderr is not to fail, either."""
+        self.quiet = True
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+
+STDERR = _Lasting(stderr=True, highlight=False, soft_wrap=True)
 """Shared by messages and progress bar, so that they do not write into each other."""
 
 

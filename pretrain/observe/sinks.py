@@ -1,6 +1,7 @@
 """Where metrics go: metrics.jsonl and the console always; TensorBoard, Weights & Biases and a user's own on request.
 
-A sink that fails does not end the run: it is said once, and what it missed is counted.
+A sink that fails does not end the run: it is said once, and what it missed is counted. That a package is missing is
+found before a run starts (config/validate.py).
 """
 
 import logging
@@ -19,6 +20,9 @@ from .evaluations import METRICS_FILE
 
 log = logging.getLogger("taixue")
 
+_FAILS = Exception, SystemExit
+"""What a sink may raise without ending the run; libraries that serve people at terminals do exit."""
+
 WANDB_ID = "wandb_id"
 ABANDONED_FILE = "metrics-abandoned.jsonl"
 """Lines of steps that a later start did again."""
@@ -30,10 +34,8 @@ def open_sinks(
     is_main: bool,
     more: Mapping[str, Callable[[], Sink]] | None = None,
 ) -> list[Sink]:
-    """The sinks of a run that (re)starts; none except on the main rank. more: others, by name.
-
-    Raises UserError if a package that was asked for is missing.
-    """
+    """The sinks of a run that (re)starts; none except on the main rank. more: others, by name. UserError of a user's
+    own sink."""
     if not is_main:
         return []
     openers: dict[str, Callable[[], Sink]] = {
@@ -61,7 +63,7 @@ class Guarded:
             self._sink = opener()
         except UserError:
             raise
-        except Exception as error:
+        except _FAILS as error:
             log.warning("%s cannot be opened (%s); training goes on without it", name, _words(error))
 
     def write(self, record: Record) -> None:
@@ -70,7 +72,7 @@ class Guarded:
             if self._sink is not None:
                 self._sink.write(record)
                 return
-        except Exception as error:
+        except _FAILS as error:
             if not self._missed:
                 log.warning(
                     "%s missed the record of step %s (%s); training goes on, further ones are counted",
@@ -82,14 +84,14 @@ class Guarded:
         try:
             if self._sink is not None:
                 self._sink.close()
-        except Exception as error:
+        except _FAILS as error:
             log.warning("%s cannot be closed (%s)", self._name, _words(error))
         if self._missed:
             log.warning("%s missed %d of %d records", self._name, self._missed, self._records)
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
 
 
 class JsonLines:
@@ -139,12 +141,8 @@ class TensorBoard:
     """Scalars for TensorBoard; on resume, events of later steps are hidden."""
 
     def __init__(self, folder: Path, start: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError(
-                "logging.tensorboard: the package tensorboard is missing; pip install tensorboard, or set it to false"
-            ) from None
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
 
     def write(self, record: Record) -> None:
@@ -163,12 +161,8 @@ class WandB:
     """
 
     def __init__(self, config: LoggingSection, start: SinkStart) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise UserError(
-                "logging.wandb: the package wandb is missing; pip install wandb, or set it to off"
-            ) from None
+        import wandb
+
         self._run = wandb.init(
             project=config.wandb_project,
             name=start.name,

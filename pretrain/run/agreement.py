@@ -1,9 +1,13 @@
 """What ranks tell each other about a step: how much it predicts, and whether anyone was asked to stop."""
 
+import platform
+from typing import NamedTuple
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from taixue.parallel.agree import gathered
 from taixue.parallel.engine import Engine
 from taixue.parallel.stop import StopRequest
 
@@ -31,3 +35,23 @@ def summed(engine: Engine, predicted: Tensor) -> Tensor:
     total = predicted.clone() if engine.counts_once else torch.zeros_like(predicted)
     dist.all_reduce(total)
     return total
+
+
+class Place(NamedTuple):
+    """Where a rank is."""
+
+    rank: int
+    host: str
+
+
+def not_finite(engine: Engine, own_losses: Tensor | None) -> dict[int, Place]:
+    """The data ranks whose own losses are not finite -> their first rank. own_losses: see Update. Collective: one
+    all_gather_object."""
+    spoiled = own_losses is not None and not bool(own_losses.isfinite().all())
+    world = dist.group.WORLD
+    assert world is not None
+    found: dict[int, Place] = {}
+    for place in gathered(world, (engine.data_rank, dist.get_rank(), platform.node()) if spoiled else None):
+        if place is not None:
+            found.setdefault(place[0], Place(*place[1:]))
+    return found

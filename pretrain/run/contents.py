@@ -5,6 +5,9 @@ CONFIG = "config.yaml"
 
 CHECKPOINTS = "checkpoints"
 
+LOGS = "logs"
+"""A folder: what each rank had to say. rank-N.error: the traceback of the last error that ended rank N."""
+
 PREEMPTED = "PREEMPTED"
 """Left by a start that saved because of a signal; removed when the run starts again."""
 

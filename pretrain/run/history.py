@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from taixue.base import UserError, __version__
+from taixue.parallel.ranks import OfAllRanks
 
 from ..objectives.summary import ObjectiveFacts
 
@@ -28,7 +29,7 @@ HISTORY_FILE = "history.jsonl"
 GIT_SECONDS = 10.0
 
 
-class Diverged(UserError):
+class Diverged(OfAllRanks):
     """Loss or gradients are not finite any more: training cannot go on, and not for a mistake that a check finds."""
 
 

@@ -18,7 +18,7 @@ from ..checkpoint import Saver
 from ..data import Data, Loader
 from ..observe import Evaluation, Meter, Progress, Record, Sink
 from ..optim import learning_rate
-from .agreement import Agreement, summed
+from .agreement import Agreement, not_finite, summed
 from .evaluation import evaluate
 from .history import Diverged
 from .predictions import as_batch, loss_weights, predictions
@@ -172,19 +172,36 @@ class Loop:
         record |= {"grad_norm": norm, "lr": found.lr}
         if not (isfinite(record["loss"]) and isfinite(norm)) and (update.loss_scale or 0.0) < SMALLEST_SCALE:
             self.done = found.step
-            raise self._diverged(found.step, record)
+            raise self._diverged(found.step, record, update.own_losses)
         if update.loss_scale is not None:
             record |= {"loss_scale": update.loss_scale, "skipped": int(not update.applied)}
         if done % every == 0 or done in (1, self.state.run.steps) or not update.applied:
             self._write({"step": done} | record | self.meter.report(done))
 
-    def _diverged(self, step: int, record: Record) -> Diverged:
-        size = self.state.run.batch.global_size
-        return Diverged(
+    def _diverged(self, step: int, record: Record, own_losses: Tensor | None) -> Diverged:
+        """Why, and whether all ranks are to blame. Collective."""
+        run, engine = self.state.run, self.state.engine
+        size, block = run.batch.global_size, run.batch.global_size // engine.data_ranks
+        found = "loss" if not isfinite(record["loss"]) else "gradient (all losses are finite)"
+        said = (
             f"step {step + 1} (samples {step * size} to {(step + 1) * size - 1}): loss {record['loss']}, gradient norm "
-            f"{record['grad_norm']}: training has diverged and stops; earlier checkpoints are untouched. "
-            f"Lower optimizer.lr (now {self.state.run.optimizer.lr:g}) or optimizer.clip_norm (now "
-            f"{self.state.run.optimizer.clip_norm:g}), or lengthen schedule.warmup_steps"
+            f"{record['grad_norm']}: training stops; earlier checkpoints are untouched. "
+        )
+        places = not_finite(engine, own_losses)
+        if 0 < len(places) < engine.data_ranks:
+            told = ", ".join(
+                f"rank {place.rank} on {place.host} (data rank {data_rank}, samples {step * size + data_rank * block} "
+                f"to {step * size + (data_rank + 1) * block - 1})"
+                for data_rank, place in sorted(places.items())[:3]
+            )
+            return Diverged(
+                f"{said}Only {len(places)} of {engine.data_ranks} data ranks found such a {found}: {told}. Look at "
+                "these samples and that machine; the same command takes the steps since the last checkpoint again"
+            )
+        return Diverged(
+            f"{said}It is the {found} of {'all ranks' if places else 'their sum'}: training has diverged. Lower "
+            f"optimizer.lr (now {run.optimizer.lr:g}) or optimizer.clip_norm (now {run.optimizer.clip_norm:g}), or "
+            "lengthen schedule.warmup_steps"
         )
 
     def _evaluate(self, done: int) -> bool:

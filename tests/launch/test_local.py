@@ -1,5 +1,6 @@
 """Local ranks: how many, what they are told, and what their end means."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -47,8 +48,9 @@ def test_a_mistake_keeps_its_status_and_its_words(tmp_path: Path) -> None:
 
 def test_a_killed_rank_is_128_plus_the_signal(tmp_path: Path) -> None:
     process = start(tmp_path, "if rank == 1:\n    os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)")
-    process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 137
+    assert re.fullmatch(r"taixue: rank 1 on \S+ was killed by SIGKILL .*\n", err)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,38 @@ time.sleep(60)
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("answer", ["sys.exit(0)", "time.sleep(60)"], ids=["saved", "stuck"])
+def test_ctrl_c_reaches_ranks_as_itself_and_a_second_kills_them(tmp_path: Path, answer: str) -> None:
+    code = f"""
+def heard(number, frame):
+    open(f"{{sys.argv[0]}}.{{rank}}.{{number.__index__()}}", "w").close()
+    {answer}
+
+signal.signal(signal.SIGINT, heard)
+open(f"{{sys.argv[0]}}.{{rank}}.up", "w").close()
+time.sleep(60)
+"""
+    process = start(tmp_path, code)
+    wait_for(tmp_path, "*.up")
+    process.send_signal(signal.SIGINT)
+    wait_for(tmp_path, f"*.{int(signal.SIGINT)}")
+    if "sleep" in answer:
+        process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 30
+    assert process.returncode == 130
+    assert err == "taixue: stopping as soon as the run is saved; Ctrl-C again stops at once\n"
+
+
+def wait_for(folder: Path, files: str) -> None:
+    """Until both ranks have made theirs."""
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob(files))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_marker_from_before_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "PREEMPTED").touch()
     process = start(tmp_path, "sys.exit(3)")
@@ -96,3 +130,8 @@ def test_world_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world_size(ParallelConfig(dp_shard=8), "cpu") == 8
     with pytest.raises(UserError, match="8 ranks, this machine has 4 GPUs"):
         world_size(ParallelConfig(dp_shard=8), "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(
+        UserError, match=r"compute.device: cuda, but CUDA_VISIBLE_DEVICES is ''; set compute.device to cpu"
+    ):
+        world_size(ParallelConfig(dp_shard=2), "cuda")

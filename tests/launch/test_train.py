@@ -101,7 +101,14 @@ def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "Traceback" not in err
-    step = json.loads((folder / "PREEMPTED").read_text())["step"]
+    marker = json.loads((folder / "PREEMPTED").read_text())
+    step = marker["step"]
+    assert marker["signal"] == "SIGINT"
+
+    changed = run([*TAIXUE, "train", *words("stopped"), "--batch.global_size", "8"], home)
+    assert changed.returncode == 2
+    assert "batch.global_size = 4, the configuration says 8" in changed.stderr
+    assert (folder / "PREEMPTED").exists()  # no rank was started
 
     alone = ["--parallel.dp_replicate", "1", "--steps", str(step + 2)]
     done = run([*TAIXUE, "train", *words("stopped"), *alone], home)
@@ -118,6 +125,7 @@ def test_ctrl_c_saves_and_the_next_start_resumes(home: Path) -> None:
         (["--model.vocab_size", "3072"], "3072 rows are too few for the 3200 ids of tokenizer"),
         (["--data.tokenizer", "nowhere"], "nowhere"),
         (["--data.sources.0.corpus", "nowhere"], "nowhere"),
+        (["--compute.device", "cuda"], "set compute.device to cpu"),
         (["--runs", "/proc/nowhere"], "the run folder /proc/nowhere/bad cannot be written"),
     ],
 )
@@ -128,6 +136,39 @@ def test_mistakes_stop_before_ranks_start(home: Path, overrides: list[str], says
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) <= 4
     assert not (home / "runs/demo/bad").exists()
+
+
+def test_a_killed_rank_is_said_in_a_few_lines_with_what_was_saved(home: Path) -> None:
+    command = [*TAIXUE, "train", *words("killed"), "--steps", "5000", "--checkpoint.every", "2"]
+    process = subprocess.Popen(command, cwd=home, env=environment(), stderr=subprocess.PIPE, text=True)
+    folder = home / "runs/demo/killed"
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoints/step-????????")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(rank_process(process.pid, 1), signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 137
+    said = [line for line in err.splitlines() if not re.match(r"\d\d:\d\d:\d\d |step ", line)]
+    assert len(said) <= 6
+    assert re.match(r"taixue: rank 1 on \S+ was killed by SIGKILL .* after step \d+ of 5000$", said[0])
+    assert re.match(r"taixue: saved: step \d+, in runs/demo/killed/checkpoints/step-\d{8}; the same", said[1])
+    assert "gloo" in (folder / "logs/rank-0.error").read_text()
+
+
+def rank_process(command: int, rank: int) -> int:
+    """The process of a rank of a command of this test."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (place / "environ").read_bytes().split(b"\0")
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            grandparent = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        if f"RANK={rank}".encode() in told and grandparent == command:
+            return int(place.name)
+    raise AssertionError(f"no rank {rank} of {command}")
 
 
 def test_the_wrong_number_of_ranks(home: Path) -> None:

@@ -1,11 +1,12 @@
 """Sinks: lines survive resumption exactly, the console says what matters, optional packages are optional."""
 
-import builtins
 import io
 import logging
+import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from rich.console import Console as RichConsole
 
 from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
+from taixue.pretrain.config.validate import validate
 from taixue.pretrain.observe.config import Record, Sink, SinkStart
 from taixue.pretrain.observe.console import Console, line
 from taixue.pretrain.observe.eta import duration
@@ -159,20 +161,49 @@ def test_tensorboard_gets_the_scalars(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "settings"), [("wandb", {"wandb": "offline"}), ("tensorboard", {"tensorboard": True})]
 )
-def test_a_missing_package_is_named_with_the_way_out(
+def test_a_missing_package_is_named_before_anything_starts(
     package: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if package in name:
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    """Searched for where a mere folder has its name."""
+    (tmp_path / package).mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, package, raising=False)
     run = RunConfig.model_validate({"logging": settings})
     with pytest.raises(UserError, match=rf"logging.{package}.*pip install {package}"):
-        open_sinks(run.logging, start(tmp_path), is_main=True)
+        validate(run, 1)
+
+
+def test_a_library_that_exits_ends_no_run() -> None:
+    def leaves() -> Sink:
+        raise SystemExit(1)
+
+    with told() as said:
+        Guarded("wandb", leaves)
+    assert said == ["wandb cannot be opened (SystemExit: 1); training goes on without it"]
+
+
+READER_GONE = """
+import logging, os, sys
+from taixue.pretrain.observe.console import Console, show_messages
+show_messages(True)
+console = Console("run", 100, 0)
+for step in range(2000):
+    console.write({"step": step, "loss": 1.0})
+    logging.getLogger("taixue").warning("a message")
+console.close()
+open(sys.argv[1], "w").close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["pipe", "full"])
+def test_a_console_that_went_away_ends_no_run(kind: str, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    target = writing if kind == "pipe" else os.open("/dev/full", os.O_WRONLY)
+    command = [sys.executable, "-c", READER_GONE, str(tmp_path / "end")]
+    done = subprocess.run(command, stderr=target, timeout=60)
+    assert (tmp_path / "end").exists()
+    assert done.returncode in (0, 120)  # 120: Python could not flush at its own end
 
 
 def test_wandb_keeps_a_random_id_per_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,11 +102,16 @@ def go(values: dict[str, Any], disturbance: str = "") -> str:
 def _disturbed(disturbance: str) -> Any:
     """ "<what>@<n>": rank 1 (or the only one) is asked to stop at the end of step n ("term", "usr1", "int"), before its
     first micro-batch ("mid") or after batch n of all evaluations ("eval"); the gradient norm of step n is spoiled
-    ("nan").
+    ("nan"), or the loss of rank 1's micro-batch n of all ("loss").
     """
     what, _, at = disturbance.partition("@")
     if what == "nan":
         return _changed("grad_norm", int(at), lambda result: result * float("nan"))
+    if what == "loss" and dist.get_rank() == 1:
+        weigh, calls = Runtime._weigh, count(1)
+        return mock.patch.object(
+            Runtime, "_weigh", lambda self, x: weigh(self, x * float("nan") if next(calls) == int(at) else x)
+        )
     if what in ("term", "usr1", "int", "mid", "eval"):
         number = {"usr1": signal.SIGUSR1, "int": signal.SIGINT}.get(what, signal.SIGTERM)
         victim = dist.get_rank() == min(1, dist.get_world_size() - 1)

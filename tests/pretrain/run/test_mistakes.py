@@ -38,10 +38,22 @@ def test_divergence_stops_with_step_and_samples_and_saves_nothing(
     for message in run_ranks(go, 2, values, "nan@3"):
         assert "step 3 (samples 16 to 23)" in message
         assert "gradient norm nan" in message
+        assert "It is the gradient (all losses are finite)" in message
         assert "optimizer.lr (now 0.02)" in message
     saved = [path.name for path in (folder(values) / "checkpoints").iterdir()]
     assert saved == ["step-00000002"]
     assert [row["step"] for row in metrics(values) if "loss" in row] == [1, 2]
+
+
+def test_a_loss_that_one_rank_alone_has_is_not_blamed_on_the_rate(
+    made: dict[str, str], tmp_path: Path
+) -> None:
+    """Two micro-batches a step: the sixth is of step 3, whose samples 20 to 23 rank 1 learns from."""
+    for message in run_ranks(go, 2, settings(tmp_path, made), "loss@6"):
+        assert "step 3 (samples 16 to 23): loss nan" in message
+        assert "Only 1 of 2 data ranks found such a loss: rank 1 on" in message
+        assert "data rank 1, samples 20 to 23" in message
+        assert "optimizer.lr" not in message
 
 
 def test_fp16_overflow_halves_the_scale_and_goes_on(made: dict[str, str], tmp_path: Path) -> None:
