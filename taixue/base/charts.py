@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .language import Both, Text, html, svg
+from .language import Both, Text, svg
 
 LIGHT = {
     **{"ink": "#1d2433", "soft": "#667085", "line": "#e4e7ec", "paper": "#fff", "back": "#f5f6f8"},
@@ -35,7 +35,7 @@ _TITLE = 36
 def bars(values: Mapping[Text, float] | Mapping[str, float], unit: str = "", shade: str = "a") -> str:
     """Horizontal bars with a label on the left and the number behind each."""
     if not values:
-        return f'<p class="none">{html(Both("nothing to show", "无可显示"))}</p>'
+        return '<p class="none">nothing to show</p>'
     most = max(values.values()) or 1
     room = _WIDTH - _LABEL - 130
     parts = []
@@ -71,11 +71,14 @@ def flow(rows: Sequence[tuple[str, float, float]], unit: str) -> str:
     return _svg(len(rows) * (_ROW + 6) + 4, parts)
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], label: str) -> str:
+def histogram(edges: Sequence[float], counts: Sequence[int], label: Text) -> str:
     """Upright bars over bins whose lower edges are given; the last bin is open. Empty bins at the end are left out."""
     last = max((k for k, count in enumerate(counts) if count), default=0)
     counts = counts[: last + 1]
     most = max(counts, default=0) or 1
+    english = label.en if isinstance(label, Both) else label
+    edge = f"{english} (lower edge of each bin)"
+    axis = Both(edge, f"{label.zh}（各柱的下界）") if isinstance(label, Both) else edge
     height, step = 150, min(44.0, (_WIDTH - 40) / max(len(counts), 1))
     parts = []
     for k, count in enumerate(counts):
@@ -83,16 +86,14 @@ def histogram(edges: Sequence[float], counts: Sequence[int], label: str) -> str:
         left = 20 + k * step
         parts.append(
             f'<rect x="{left:.1f}" y="{height - tall + 18:.1f}" width="{step - 3:.1f}" height="{tall:.1f}" class="a">'
-            f"<title>{number(edges[k])} and more {escape(label)}: {count:,}</title></rect>"
+            f"<title>{number(edges[k])} and more {escape(english)}: {count:,}</title></rect>"
             f'<text x="{left + step / 2 - 1:.1f}" y="{height + 34}" class="tick">{number(edges[k])}</text>'
         )
         if count:
             parts.append(
                 f'<text x="{left + step / 2 - 1:.1f}" y="{height - tall + 13:.1f}" class="tick">{number(count)}</text>'
             )
-    parts.append(
-        f'<text x="20" y="{height + 54}" class="axis">{escape(label)} (lower edge of each bin)</text>'
-    )
+    parts.append(f'<text x="20" y="{height + 54}" class="axis">{svg(axis)}</text>')
     return _svg(height + 62, parts)
 
 
