@@ -37,7 +37,8 @@ def import_hf(folder: Path, out: Path) -> Path:
         raise UserError(f"{folder}: a {family.name} model with a {tokenizer.kind} tokenizer")
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the embedding only {config.vocab_size} rows"
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids, the embedding only {config.vocab_size} rows: "
+            "the tokenizer files are another model's; take those published with these weights"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = files.temporary_name(out)
