@@ -22,8 +22,10 @@ class _Lasting(RichConsole):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        with suppress(OSError):
+        try:
             super().print(*objects, **options)
+        except OSError:
+            del self._buffer[:]  # what rich would try to write again, with all that comes
 
 
 STDERR = _Lasting(stderr=True, highlight=False, soft_wrap=True)

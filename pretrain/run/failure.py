@@ -85,7 +85,7 @@ def failure_of(error: BaseException, run: RunConfig | None, rank: int, world: in
         ", "
     )
     first = next(iter(str(error).strip().splitlines()), "")
-    first = re.sub(r"^\[[^\]]*\] ?", "", first)  # the place in gloo's own source
+    first = re.sub(r"^\[[^\]]*\] ?(err == 0\. )?", "", first)  # the place in the source of gloo or torch
     if _is_memory(error):
         said = re.split(r"(?<=\d)\. (?:Error|GPU|Of)|\. (?:GPU|Error)", first)[0]
         return Failure("memory", f"{place}: out of memory: {said}", where, room, room, saved, logs)

@@ -187,7 +187,7 @@ import logging, os, sys
 from taixue.pretrain.observe.console import Console, show_messages
 show_messages(True)
 console = Console("run", 100, 0)
-for step in range(2000):
+for step in range(500):
     console.write({"step": step, "loss": 1.0})
     logging.getLogger("taixue").warning("a message")
 console.close()

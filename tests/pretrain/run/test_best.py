@@ -105,7 +105,7 @@ def test_an_early_stop_finishes_a_run_until_patience_is_longer(made: dict[str, s
     assert (start.end.why, start.end.step, start.end.detail) == ("finished", 4, reason)
     assert kept(values) == [1, 2, 4], "both that were the best when they were made, and the end"
     assert not (folder(values) / "PREEMPTED").exists()
-    assert ended == {f"run run is finished: 4 steps, in {folder(values)}; {reason}"}
+    assert ended == {f"run run is finished: 4 steps; {reason}; look at it: {folder(values) / 'index.html'}"}
 
     (again,) = set(run_ranks(said, 2, values, losses))
     assert again.endswith(f"step-00000004 holds 4 of its 6 steps; {reason}")
