@@ -17,11 +17,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
 class StopRequest:
     """Inside `with`, the signals only raise the flag; a scheduler's warning thus never ends a step half-way.
-<<<<<<< HEAD
     A second SIGINT (Ctrl-C) ends this process at once, whatever it is doing. SIGHUP stays ignored where it is: nohup.
-=======
-    A second SIGINT (Ctrl-C) ends this process at once, whatever it is doing. Under nohup SIGHUP stays ignored.
->>>>>>> failures
 
     Schedulers signal one process, one node or all, at slightly different times; agreed() makes it one decision. Who
     sums numbers over all ranks anyway adds votes() to them and hands the sum to decide().

@@ -112,7 +112,9 @@ def test_an_early_stop_finishes_a_run_until_patience_is_longer(made: dict[str, s
     assert len(read_history(folder(values))) == 1, "nothing was started"
 
     (end,) = run_ranks(said, 1, values | {"early_stop": {"patience": 4}}, losses)
-    assert end.endswith(f"6 steps, in {folder(values)}; held-out loss was lowest after step 6: 3.0000")
+    assert end.endswith(
+        f"6 steps; held-out loss was lowest after step 6: 3.0000; look at it: {folder(values) / 'index.html'}"
+    )
     assert kept(values) == [2, 4, 6], "the three newest; the best is among them"
     ends = [start.end for start in read_history(folder(values))]
     assert [(end.step, end.detail) for end in ends if end] == [(4, reason), (6, "")]
