@@ -10,6 +10,7 @@ step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
 step taixue corpus sample "$OUT/text"
 step taixue tokenizer train corpus/demo-tokenizer
+step taixue tokenizer extend "$OUT/vocabulary" "$OUT/tokenizer" --words "$OUT"/text/lexicons/*.txt
 step taixue corpus build corpus/demo
 step taixue train run/t5-tiny-demo
 step taixue export "$OUT/t5-tiny" "$OUT/hf"

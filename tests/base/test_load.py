@@ -179,7 +179,7 @@ def test_resolved_configs_are_read_back_equal(tmp_path: Path, family: str, wandb
 
 
 def test_presets_of_data_tools_load() -> None:
-    assert load(TokenizerTrainConfig, "corpus/demo-tokenizer").vocab_size == 3200
+    assert load(TokenizerTrainConfig, "corpus/demo-tokenizer").vocab_size == 2816
     assert load(CorpusBuildConfig, "corpus/demo").sources[0].name == "sample"
 
 

@@ -24,7 +24,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
         if not (shared / "made").exists():
             for words in (
                 ["corpus", "sample", "runs/demo/text"],
-                ["tokenizer", "train", "corpus/demo-tokenizer"],
+                ["tokenizer", "train", "corpus/demo-tokenizer", "--output", "runs/demo/tokenizer"],
                 ["corpus", "build", "corpus/demo"],
             ):
                 command = [sys.executable, "-m", "taixue.launch.cli", *words]

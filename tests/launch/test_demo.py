@@ -56,5 +56,13 @@ def test_the_script_works_in_any_folder(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(tmp_path / "log")}
     subprocess.run([ROOT / "launch/demo.sh"], cwd=tmp_path / "work", env=environment, check=True, timeout=30)
     said = (tmp_path / "log").read_text().splitlines()
-    assert [line.split()[1] for line in said] == ["corpus", "tokenizer", "corpus", "train", "export", "-m"]
+    assert [line.split()[1] for line in said] == [
+        "corpus",
+        "tokenizer",
+        "tokenizer",
+        "corpus",
+        "train",
+        "export",
+        "-m",
+    ]
     assert not (tmp_path / "work/runs/demo/old").exists()
