@@ -19,6 +19,9 @@ from ..objectives import OBJECTIVES, ObjectiveKind
 from ..optim import SCHEDULES
 from .schema import MlmConfig, RunConfig
 
+MOST_NAME, MOST_PARAMETERS = 200, 10**14
+"""Bytes of a run's name (a file system takes 255), to which files add endings. Parameters that no cluster holds."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -88,7 +91,7 @@ def _tensor_parallel(facts: Facts) -> Iterator[str]:
     for name, number in split:
         if number % tp:
             hint = ", or turn parallel.sequence_parallel off" if name == "objective.input_length" else ""
-            legal = ", ".join(str(n) for n in range(1, number + 1) if number % n == 0 and n <= 64)
+            legal = ", ".join(str(n) for n in range(1, min(number, 64) + 1) if number % n == 0)
             yield f"parallel.tp: {name} {number} is not divisible by tp {tp}; tp may be {legal}{hint}"
     vocab = run.model.vocab_size
     if vocab % tp:
@@ -111,6 +114,11 @@ def _pipeline(facts: Facts) -> Iterator[str]:
 def _batch(facts: Facts) -> Iterator[str]:
     batch = facts.run.batch
     unit = facts.dp * batch.micro_size if facts.dp else 1
+    if facts.run.steps * batch.global_size >= 2**63:
+        yield (
+            f"steps: {facts.run.steps} x batch.global_size {batch.global_size} are more samples than are numbered; "
+            f"fewer than 2^63, so at most {(2**63 - 1) // batch.global_size} steps"
+        )
     if batch.global_size % unit:
         near = sorted({max(unit, batch.global_size // unit * unit), -(-batch.global_size // unit) * unit})
         yield (
@@ -142,6 +150,9 @@ def _trains(kind: ObjectiveKind, family: Family[Any]) -> bool:
 
 def _model(facts: Facts) -> Iterator[str]:
     run = facts.run
+    if (size := facts.family.costs.parameters(run.model, range(1))) > MOST_PARAMETERS:
+        yield f"model: {size:,} parameters in one layer and the embeddings; at most {MOST_PARAMETERS:,}"
+        return
     setting = Setting(
         input_length=run.objective.input_length,
         sentence_order=isinstance(run.objective, MlmConfig) and run.objective.sentence_order,
@@ -151,7 +162,7 @@ def _model(facts: Facts) -> Iterator[str]:
         mentions=run.knowledge.mentions,
         answer_tokens=run.knowledge.answer_tokens,
     )
-    return facts.family.problems(run.model, setting)
+    yield from facts.family.problems(run.model, setting)
 
 
 def _vocabulary(facts: Facts) -> Iterator[str]:
@@ -194,8 +205,11 @@ def _schedule(facts: Facts) -> Iterator[str]:
 
 def _folder(facts: Facts) -> Iterator[str]:
     name, folder = facts.run.name, run_folder(facts.run).absolute()
-    if Path(name).name != name or name in ("", ".", ".."):
+    if Path(name).name != name or name in ("", ".", "..") or "\0" in name:
         yield f"name: {name!r} should be the name of one folder, without /"
+        return
+    if len(name.encode()) > MOST_NAME:
+        yield f"name: {len(name.encode())} bytes are too long for the name of a folder; at most {MOST_NAME}"
         return
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     try:
