@@ -26,7 +26,7 @@ from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
 from .config.changes import differences
-from .config.schema import RunConfig
+from .config.schema import RunConfig, recorded_run
 from .config.validate import run_folder, validate
 from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
@@ -36,6 +36,7 @@ from .objectives.summary import facts_of
 from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS
+from .run.extension import jump
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
@@ -79,6 +80,10 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
             log.info("run %s is finished: %s holds all of its %d steps", run.name, found, run.steps)
             return
 
+        if found is not None:
+            saved = recorded_run(checkpoint.read_state(found)["config"], found)
+            if said := jump(saved, run, before):
+                log.warning("%s", said)
         spec = model_spec(run.model, run.seed, _lengths(run, objective))
         engine = build_engine(run, spec, device)
         state = TrainState(run, engine, data.fingerprint, facts_of(run.objective, objective), due)

@@ -197,6 +197,11 @@ def _eight_bits(facts: Facts) -> Iterator[str]:
 
 def _schedule(facts: Facts) -> Iterator[str]:
     schedule, steps = facts.run.schedule, facts.run.steps
+    if schedule.extend >= steps:
+        yield f"schedule.extend: {schedule.extend} should be the steps before; of {steps} at most {steps - 1}, or 0"
+        return
+    if schedule.extend:  # both rounds are schedules of their own
+        steps = min(schedule.extend, steps - schedule.extend)
     if schedule.warmup_steps >= steps:
         yield f"schedule.warmup_steps: {schedule.warmup_steps} leaves nothing of {steps} steps; at most {steps - 1}"
     else:

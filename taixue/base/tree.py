@@ -99,8 +99,7 @@ def find(name: str, beside: Path | None = None) -> Path:
 
 
 def _alike(name: str, presets: list[str], path: Path) -> list[str]:
-    """A file beside `path` or a preset that is spelled much like `name`; a preset named without its folder.
-    folder."""
+    """A file beside `path` or a preset that is spelled much like `name`; a preset named without its folder."""
     if path.parent.is_dir():
         beside = [file.name for file in islice(path.parent.glob("*.y*ml"), 1000)]
         if file := get_close_matches(path.name, beside, n=1, cutoff=0.75):

@@ -167,9 +167,7 @@ def test_a_long_line_of_bases_is_refused(tmp_path: Path) -> None:
         read_tree(tmp_path / f"{MAX_FILES}.yaml")
 
 
-@pytest.mark.parametrize(
-    "name", ["run/t5-tiny-dmeo", "t5-tiny-demo", "configs/run/t5-tiny-demo.yml", "t5-tiny-dmo"]
-)
+@pytest.mark.parametrize("name", ["run/t5-tiny-dmeo", "t5-tiny-demo", "run/t5-tiny-demo.yml", "t5-tiny-dmo"])
 def test_a_preset_is_recognised(name: str) -> None:
     with pytest.raises(UserError) as error:
         find(name)
