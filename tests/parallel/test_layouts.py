@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,10 +12,13 @@ from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfi
 from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.umt5.config import UMT5Config
+from taixue.pretrain.run.predictions import as_tensors
 from taixue.pretrain.verify.comparison import (
+    GRADIENT_TOLERANCE,
     LAYOUTS,
     Difference,
     compare,
+    reference,
     small,
     worst_difference,
 )
