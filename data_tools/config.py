@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from taixue.base.section import Section
+from taixue.base.section import Section, Seed
 
 from .annotate.config import AnnotateConfig
 from .clean.config import FilterConfig, NormalizeConfig
@@ -52,7 +52,7 @@ class DeduplicateConfig(Section):
         1024,
         description="bound of a worker's index in memory (MB of 10^6 bytes); decides the number of parts",
     )
-    seed: NonNegativeInt = Field(1, description="of the hashes of near copies")
+    seed: Seed = Field(1, description="of the hashes of near copies")
 
     @model_validator(mode="after")
     def _bands_fit(self) -> "DeduplicateConfig":
@@ -136,7 +136,7 @@ class CorpusBuildConfig(Section):
     wait_minutes: Annotated[float, Field(ge=0)] = Field(
         30, description="how long a rank waits for the others without seeing anything of them"
     )
-    seed: NonNegativeInt = Field(1, description="which documents are held out, and the order of a shuffle")
+    seed: Seed = Field(1, description="which documents are held out, and the order of a shuffle")
 
     @field_validator("sources")
     @classmethod

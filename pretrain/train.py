@@ -26,7 +26,7 @@ from taixue.parallel.stop import StopRequest
 
 from . import checkpoint
 from .config.changes import differences
-from .config.schema import RunConfig
+from .config.schema import RunConfig, recorded_run
 from .config.validate import run_folder, validate
 from .data import Data, Loader, check_digests, open_data
 from .models import ModelSpec, model_spec
@@ -36,6 +36,7 @@ from .observe import Meter, Progress, Sink, SinkStart, open_sinks, rank_log, sho
 from .report import RunPage, live_page
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS, PAGE
+from .run.extension import jump
 from .run.failure import ERROR_FILE, failure_of, leave_word
 from .run.fills import Fills
 from .run.folder import claim, held, mark_preempted
@@ -92,6 +93,10 @@ def train(run: RunConfig, objective: Objective, data: Data, device: torch.device
             )
             return
 
+        if found is not None:
+            saved = recorded_run(checkpoint.read_state(found)["config"], found)
+            if said := jump(saved, run, before):
+                log.warning("%s", said)
         spec = model_spec(run.model, run.seed, lengths(run, objective))
         engine = build_engine(run, spec, device)
         state = TrainState(run, engine, data.fingerprint, facts_of(run.objective, objective), due)

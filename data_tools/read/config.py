@@ -1,7 +1,7 @@
 """Configuration of what is read.
 
-`inputs` is a list of files, folders (every document file below them), glob patterns and hf: names; see __init__.py for
-the formats.
+`inputs` is a list of files, folders (every document file below them), glob patterns, hf: names, and package:sample, the
+text that comes with Taixue; see __init__.py for the formats. Paths are relative to the working folder.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +14,13 @@ from taixue.base.section import Section
 from .encoding import fault_of
 from .records import ReadOptions, field
 
-Inputs = Annotated[tuple[str, ...], Field(min_length=1, description="files, folders or glob patterns")]
+Inputs = Annotated[
+    tuple[str, ...],
+    Field(
+        min_length=1,
+        description="files, folders or glob patterns, relative to the working folder; package:sample: that of Taixue",
+    ),
+]
 
 
 class ReadConfig(Section):

@@ -12,7 +12,10 @@ from taixue.base import UserError
 from . import filesystem, kinds
 from .records import Piece
 
-HUB = "hf:"
+HUB, PACKAGE = "hf:", "package:"
+PACKAGED = {"sample": Path(__file__).parents[1] / "sample"}
+"""Texts that come with Taixue, from whatever folder it is called: `package:sample`."""
+
 _SIDE_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # of HF folders
 _UNFINISHED = "_temporary"  # Hadoop's and Spark's folder of attempts
 
@@ -32,7 +35,7 @@ class Found(NamedTuple):
 
 
 def find(inputs: Iterable[str]) -> Found:
-    """What files, folders, glob patterns, URLs and hf: names name.
+    """What files, folders, glob patterns, URLs, hf: and package: names name.
 
     Folders are searched through symbolic links, each real folder once. A file in a folder, or one that a pattern names,
     is read when its ending or its content is that of documents. UserError when an input names nothing that is read or
@@ -88,6 +91,8 @@ def _named_by(text: str, leave: _Leave) -> Iterator[str]:
     path = Path(text)
     if text.startswith(HUB):
         yield from _hub_files(text)
+    elif text.startswith(PACKAGE):
+        yield from _below(_packaged(text), leave)
     elif filesystem.is_remote(text):
         yield from _remote(text, leave)
     elif path.is_dir():
@@ -104,6 +109,14 @@ def _named_by(text: str, leave: _Leave) -> Iterator[str]:
                     leave(name, "a folder; name it, or search it with **")
             elif _is_read(Path(name), leave):
                 yield name
+
+
+def _packaged(text: str) -> Path:
+    folder = PACKAGED.get(text.removeprefix(PACKAGE))
+    if folder is None:
+        legal = ", ".join(PACKAGE + name for name in PACKAGED)
+        raise UserError(f"input {text!r} does not come with Taixue; there is {legal}")
+    return folder
 
 
 def _remote(url: str, leave: _Leave) -> Iterator[str]:

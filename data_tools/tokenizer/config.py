@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
-from taixue.base.section import Section
+from taixue.base.section import Section, Seed, Width
 
 from ..read.config import Inputs
 
@@ -20,8 +20,10 @@ class TokenizerTrainConfig(Section):
     inputs: Inputs
     output: str = Field(min_length=1, description="tokenizer folder to write; must not exist yet or be empty")
     text_field: str = Field("text", description="field of a jsonl line that holds the document")
-    vocab_size: PositiveInt = Field(32128, description="ids in the folder; 21128 is usual for Chinese BERT")
-    sentinels: NonNegativeInt = Field(100, description="t5: number of <extra_id_k>, the highest ids")
+    vocab_size: Width = Field(32128, description="ids in the folder; 21128 is usual for Chinese BERT")
+    sentinels: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        100, description="t5: number of <extra_id_k>, the highest ids"
+    )
     character_coverage: Annotated[float, Field(gt=0.9, le=1.0)] = Field(
         0.9995, description="part of the characters of the sample that gets a token; the rest becomes unk"
     )
@@ -34,5 +36,5 @@ class TokenizerTrainConfig(Section):
     sample_bytes: PositiveInt = Field(
         32_000_000, description="text learned from, drawn evenly over all inputs"
     )
-    seed: NonNegativeInt = Field(1, description="which documents are drawn")
+    seed: Seed = Field(1, description="which documents are drawn")
     threads: PositiveInt = Field(4, description="t5: part of the result: sums are taken over so many parts")

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from taixue.base import UserError
-from taixue.base.section import Decisive, Section
+from taixue.base.section import Decisive, Section, Seed
 
 from ..models import FAMILIES
 from ..models.bert.config import BertConfig
@@ -231,7 +231,7 @@ class RunConfig(Section):
 
     name: str = Field("run", description="of the run, and of its folder")
     runs: str = Field("runs", description="folder that holds run folders; this run is written to runs/name")
-    seed: Annotated[NonNegativeInt, Decisive()] = Field(
+    seed: Annotated[Seed, Decisive()] = Field(
         1, description="of first weights, order of the data, masks and dropout"
     )
     steps: PositiveInt = Field(100_000, description="updates of the weights")

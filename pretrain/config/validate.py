@@ -20,6 +20,9 @@ from ..objectives import OBJECTIVES, ObjectiveKind
 from ..optim import SCHEDULES
 from .schema import MlmConfig, RunConfig
 
+MOST_NAME, MOST_PARAMETERS = 200, 10**14
+"""Bytes of a run's name (a file system takes 255), to which files add endings. Parameters that no cluster holds."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -91,7 +94,7 @@ def _tensor_parallel(facts: Facts) -> Iterator[str]:
     for name, number in split:
         if number % tp:
             hint = ", or turn parallel.sequence_parallel off" if name == "objective.input_length" else ""
-            legal = ", ".join(str(n) for n in range(1, number + 1) if number % n == 0 and n <= 64)
+            legal = ", ".join(str(n) for n in range(1, min(number, 64) + 1) if number % n == 0)
             yield f"parallel.tp: {name} {number} is not divisible by tp {tp}; tp may be {legal}{hint}"
     vocab = run.model.vocab_size
     if vocab % tp:
@@ -114,6 +117,11 @@ def _pipeline(facts: Facts) -> Iterator[str]:
 def _batch(facts: Facts) -> Iterator[str]:
     batch = facts.run.batch
     unit = facts.dp * batch.micro_size if facts.dp else 1
+    if facts.run.steps * batch.global_size >= 2**63:
+        yield (
+            f"steps: {facts.run.steps} x batch.global_size {batch.global_size} are more samples than are numbered; "
+            f"fewer than 2^63, so at most {(2**63 - 1) // batch.global_size} steps"
+        )
     if batch.global_size % unit:
         near = sorted({max(unit, batch.global_size // unit * unit), -(-batch.global_size // unit) * unit})
         yield (
@@ -145,6 +153,9 @@ def _trains(kind: ObjectiveKind, family: Family[Any]) -> bool:
 
 def _model(facts: Facts) -> Iterator[str]:
     run = facts.run
+    if (size := facts.family.costs.parameters(run.model, range(1))) > MOST_PARAMETERS:
+        yield f"model: {size:,} parameters in one layer and the embeddings; at most {MOST_PARAMETERS:,}"
+        return
     setting = Setting(
         input_length=run.objective.input_length,
         sentence_order=isinstance(run.objective, MlmConfig) and run.objective.sentence_order,
@@ -154,7 +165,7 @@ def _model(facts: Facts) -> Iterator[str]:
         mentions=run.knowledge.mentions,
         answer_tokens=run.knowledge.answer_tokens,
     )
-    return facts.family.problems(run.model, setting)
+    yield from facts.family.problems(run.model, setting)
 
 
 def _vocabulary(facts: Facts) -> Iterator[str]:
@@ -189,6 +200,11 @@ def _eight_bits(facts: Facts) -> Iterator[str]:
 
 def _schedule(facts: Facts) -> Iterator[str]:
     schedule, steps = facts.run.schedule, facts.run.steps
+    if schedule.extend >= steps:
+        yield f"schedule.extend: {schedule.extend} should be the steps before; of {steps} at most {steps - 1}, or 0"
+        return
+    if schedule.extend:  # both rounds are schedules of their own
+        steps = min(schedule.extend, steps - schedule.extend)
     if schedule.warmup_steps >= steps:
         yield f"schedule.warmup_steps: {schedule.warmup_steps} leaves nothing of {steps} steps; at most {steps - 1}"
     else:
@@ -217,8 +233,11 @@ def _packages(facts: Facts) -> Iterator[str]:
 
 def _folder(facts: Facts) -> Iterator[str]:
     name, folder = facts.run.name, run_folder(facts.run).absolute()
-    if Path(name).name != name or name in ("", ".", ".."):
+    if Path(name).name != name or name in ("", ".", "..") or "\0" in name:
         yield f"name: {name!r} should be the name of one folder, without /"
+        return
+    if len(name.encode()) > MOST_NAME:
+        yield f"name: {len(name.encode())} bytes are too long for the name of a folder; at most {MOST_NAME}"
         return
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     try:

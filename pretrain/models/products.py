@@ -32,11 +32,13 @@ class Linear(nn.Linear):
 
 def joint_linear(x: Tensor, *layers: Linear) -> tuple[Tensor, ...]:
     """layer(x) of each: x (..., D), weights (F, D), biases (F) -> (..., F). All are alike but for F. The layers' own
-    forward is not called."""
+    forward is called only where one has hooks."""
     scaling = layers[0].scaling
     if scaling is not None:
         weights, biases = zip(*((layer.weight, layer.bias) for layer in layers), strict=True)
         return fp8_linears(x, weights, biases, scaling)
+    if any(layer._forward_hooks for layer in layers):
+        return tuple(layer(x) for layer in layers)
     given = [layer.bias for layer in layers if layer.bias is not None]
     return _Joint.apply(x, len(layers), *(layer.weight for layer in layers), *given)
 

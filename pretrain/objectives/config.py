@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from taixue.base.section import Section, Share, Weight
+from taixue.base.section import Length, Section, Share, Weight
 
 DERIVED = ("features", "tag_labels", "relation_labels")
 """Switches that are null by default: a run sets them to what its model takes."""
@@ -44,7 +44,7 @@ class ObjectiveSection(Section):
     """What every objective has."""
 
     kind: str = ""
-    input_length: PositiveInt = Field(
+    input_length: Length = Field(
         512, description="tokens of a sample that the model (T5: its encoder) is fed"
     )
     units: UnitsConfig = UnitsConfig()
@@ -126,9 +126,7 @@ class Ul2Config(ObjectiveSection):
     """A mixture of denoisers (UL2, Tay et al. 2022): every sample has one stretch of text for each, side by side."""
 
     kind: Literal["ul2"] = "ul2"
-    input_length: PositiveInt = Field(
-        2048, description="tokens the encoder is fed, of all denoisers together"
-    )
+    input_length: Length = Field(2048, description="tokens the encoder is fed, of all denoisers together")
     denoisers: Annotated[tuple[Denoiser, ...], Field(min_length=1, max_length=64)] = UL2
     longest_span: PositiveInt = Field(10, description="of geometric spans")
     mode_tokens: dict[Literal["R", "S", "X"], str] = Field(

@@ -9,6 +9,7 @@ which can use it; what none can use is padding, segment 0.
 """
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Denoisers:
             denoisers, named = config.denoisers, config.mode_tokens
         modes, sentinels = _mode_tokens({denoiser.mode for denoiser in denoisers}, named, tokenizer)
         special = special_ids(tokenizer.special_ids, tokenizer.vocab_size)
+        _check_shares(denoisers, modes, config.input_length)
         self.parts = [
             _Part(config, denoiser, length, modes.get(denoiser.mode), sentinels, special)
             for denoiser, length in zip(denoisers, _shares(denoisers, config.input_length), strict=True)
@@ -251,6 +253,30 @@ def _shares(denoisers: tuple[Denoiser, ...], length: int) -> list[int]:
     """The input's positions in proportion to the weights, rounded down."""
     total = sum(denoiser.weight for denoiser in denoisers)
     return [int(length * denoiser.weight / total) for denoiser in denoisers]
+
+
+def _check_shares(denoisers: tuple[Denoiser, ...], modes: Mapping[str, int], length: int) -> None:
+    """UserError when a denoiser's part of the input holds no stretch of text."""
+    needs = [
+        (denoiser.mode in modes)
+        + (
+            2
+            if denoiser.spans == "prefix"
+            else SpanShape.of_window(2, denoiser.noise_density, denoiser.mean_span_length).input_length
+        )
+        for denoiser in denoisers
+    ]
+    least = length
+    while any(share < need for share, need in zip(_shares(denoisers, least), needs, strict=True)):
+        total = sum(denoiser.weight for denoiser in denoisers)
+        asked = max(need * total / denoiser.weight for need, denoiser in zip(needs, denoisers, strict=True))
+        least = max(least + 1, ceil(asked))
+    if least > length:
+        shares = ", ".join(map(str, _shares(denoisers, length)))
+        raise UserError(
+            f"objective.input_length: {length} is too short for {len(denoisers)} denoisers, which get {shares} tokens "
+            f"of it and need {', '.join(map(str, needs))}; at least {least}"
+        )
 
 
 def _use_remainder(parts: list[_Part], length: int) -> None:

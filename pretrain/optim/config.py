@@ -42,11 +42,16 @@ class AdafactorConfig(_Moments):
 
 
 class ScheduleSection(Section):
-    """What every schedule has: a linear warm-up from 0, and a last learning rate."""
+    """What every schedule has: a linear warm-up from 0, a last rate, and a second round of both after an extension."""
 
     name: str = ""
     warmup_steps: NonNegativeInt = Field(1000, description="steps of the linear warm-up")
     min_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.1, description="final learning rate / peak")
+    extend: NonNegativeInt = Field(
+        0,
+        description="steps that a finished run had when `steps` was raised: from there its last rate is warmed up "
+        "to the peak again in warmup_steps, and decays anew; 0: one schedule over all steps",
+    )
 
 
 class _Decay(ScheduleSection):

@@ -15,6 +15,10 @@ With w = warmup_steps, r = min_ratio, x = (u - w) / (steps - w) the part of the 
                     last decay_steps (0: steps // 10)
 
 Steps beyond the end keep the final rate.
+
+With extend = e > 0 the first e steps are those of a run of e steps. From then on steps are counted from e, in a run of
+steps - e, and the warm-up line begins at the rate a of step e - 1 instead of 0: a + (peak - a) * u / w while u <= w.
+So no step's rate is far from that of the step before, and the last is peak * r again, as of a run that was never ended.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,9 +61,17 @@ SCHEDULES: UnionRegistry[ScheduleKind] = UnionRegistry("schedule", ScheduleKind,
 
 def learning_rate(config: ScheduleSection, peak: float, step: int, steps: int) -> float:
     """Learning rate of 0-based `step` in a run of `steps` steps: the warm-up line, then what the schedule says."""
+    old = min(config.extend, steps)
+    if not old or step < old:
+        return _round(config, peak, 0.0, step, old or steps)
+    return _round(config, peak, _round(config, peak, 0.0, old - 1, old), step - old, steps - old)
+
+
+def _round(config: ScheduleSection, peak: float, first: float, step: int, steps: int) -> float:
+    """The rate in one round of warm-up, from `first`, and decay."""
     update, warmup = step + 1, min(config.warmup_steps, steps)
     if update <= warmup:
-        return peak * update / warmup
+        return first + (peak - first) * update / warmup
     return SCHEDULES.of(config).rate(config, peak, step, steps)
 
 

@@ -8,7 +8,7 @@ With kernels "interpret" the layouts compute in fp32 with the Triton kernels, in
 float64 without them; the tolerances are those of fp32.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf, isfinite, lcm
@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from torch.utils.hooks import RemovableHandle
 
 from taixue.kernels import dispatch
 from taixue.kernels.dispatch.interpreter import prepare as prepare_interpreter
@@ -89,7 +90,6 @@ def verify(run: RunConfig, layouts: list[str] | None = None, kernels: str = "ref
     if kernels == "interpret":
         prepare_interpreter()
     cases = [layout for name in layouts or LAYOUTS for layout in parse_layout(name)]
-    model = small(run.model, cases)
     console = Console(emoji=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     differences = []
@@ -97,7 +97,7 @@ def verify(run: RunConfig, layouts: list[str] | None = None, kernels: str = "ref
         task = progress.add_task("verifying", total=len(cases))
         for layout in cases:
             progress.update(task, description=describe(layout))
-            differences.append(compare(model, layout, kernels))
+            differences.append(compare(small(run.model, layout), layout, kernels))
             progress.advance(task)
     console.print(_table(run.model.family, differences))
     failed = [describe(difference.layout) for difference in differences if not difference.equal]
@@ -115,13 +115,12 @@ def verify(run: RunConfig, layouts: list[str] | None = None, kernels: str = "ref
     return not failed
 
 
-def small(model: ModelConfig, layouts: Sequence[Layout]) -> ModelConfig:
-    """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of every layout."""
+def small(model: ModelConfig, layout: Layout) -> ModelConfig:
+    """The model's options in a shape that is cheap on a CPU and fits the stages and ranks of the layout: what is found
+    of a layout does not depend on what else is verified."""
     every_second = 2 if model.features.bias_heads else 1  # some heads with a group bias on every rank
-    heads = lcm(4, *(layout.tp * every_second for layout in layouts))
-    ranks = max(layout.pp for layout in layouts)
-    positions = max(_source_length(layout) for layout in layouts)
-    return FAMILIES.of(model).small(model, Small(ranks, heads, positions))
+    heads = lcm(4, layout.tp * every_second)
+    return FAMILIES.of(model).small(model, Small(layout.pp, heads, _source_length(layout)))
 
 
 def _source_length(layout: Layout) -> int:
@@ -190,7 +189,7 @@ def _beside(
         norm = max(norm, _relative(runtime.grad_norm().item(), expected.norms[step]))
         if step == 0:
             grads = [(name, _full(p.grad)) for name, p in named]
-            gradient, worst = worst_difference(grads, as_tensors(expected.grads), floor)
+            gradient, worst = worst_difference(grads, as_tensors(expected.grads), floor, expected.sums)
         runtime.scale_grads((1.0 / (runtime.grad_norm() + 1e-6)).clamp(max=1.0))
         for shard, (_, p) in zip(shards, named, strict=True):
             shard.grad = None if p.grad is None else local(p.grad)
@@ -228,6 +227,8 @@ class Reference:
     norms: list[float]
     grads: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
+    sums: dict[str, float]
+    """Of biases: see _add_magnitudes."""
 
 
 @lru_cache(maxsize=16)  # layouts with as many data-parallel ranks share it
@@ -242,13 +243,16 @@ def reference(model: ModelConfig, samples: int, source: int) -> Reference:
     streams.open(torch.device("cpu"))
     numbers = {"samples": torch.arange(samples)} if streams else {}
     optimizer = _adamw(module.parameters())
-    found = Reference([], [], {}, {})
+    found = Reference([], [], {}, {}, {})
     with dispatch.using("reference"):
         for step, batch in enumerate(_batches(model, samples, source)):
             streams.seed(_SEED, step)
             optimizer.zero_grad()
+            watching = _add_magnitudes(module, found.sums) if step == 0 else []
             loss = (module(**batch, **numbers) / counts(model, batch)).sum()
             loss.backward()
+            for hook in watching:
+                hook.remove()
             if not found.losses:
                 found.grads.update(
                     {
@@ -264,19 +268,51 @@ def reference(model: ModelConfig, samples: int, source: int) -> Reference:
     return found
 
 
+def _add_magnitudes(module: torch.nn.Module, sums: dict[str, float]) -> list[RemovableHandle]:
+    """Note, in the next backward pass, the scale of the rounding in the gradient of each bias.
+
+    The gradient of a bias b of y = W x + b is the sum of dL/dy over the N tokens of the batch. Whatever the order, that
+    sum is right to N eps S, S = sum over tokens of |dL/dy| (Higham, Accuracy and Stability of Numerical Algorithms,
+    section 4.2), even where its terms cancel to exactly zero, as those of a key bias do: softmax does not see what is
+    added to all scores of a query. sums: name of the bias -> the largest entry of S, over all uses of the layer.
+    """
+
+    def watch(name: str, layer: torch.nn.Module) -> RemovableHandle:
+        def add(gradient: Tensor) -> None:
+            entries = gradient.abs().reshape(-1, gradient.shape[-1]).sum(0)
+            sums[name] = sums.get(name, 0.0) + entries.max().item()
+
+        def called(_: object, __: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.shape[-1:] == layer.bias.shape:
+                output.register_hook(add)
+
+        return layer.register_forward_hook(called)
+
+    return [
+        watch(f"{name}.bias", layer)
+        for name, layer in module.named_modules()
+        if isinstance(getattr(layer, "bias", None), torch.nn.Parameter)
+    ]
+
+
 def worst_difference(
-    values: Iterable[tuple[str, Tensor]], reference: Mapping[str, Tensor], floor: float = 0.0
+    values: Iterable[tuple[str, Tensor]],
+    reference: Mapping[str, Tensor],
+    floor: float = 0.0,
+    sums: Mapping[str, float] | None = None,
 ) -> tuple[float, str]:
     """Largest difference of a tensor relative to that tensor's largest entry, and its name; inf for NaN.
 
     Entries below `floor`, by default a millionth of the largest of all, are measured against the floor: a tensor that
-    is zero in exact arithmetic (the gradient of a key bias) must not be compared with its own rounding noise.
+    is zero in exact arithmetic (the gradient of a key bias) must not be compared with its own rounding noise. Those in
+    `sums` are measured against what is said there, too: the magnitudes whose sum the tensor is.
     """
     floor = floor or 1e-6 * max(tensor.abs().max().item() for tensor in reference.values())
     worst = (0.0, "")
     for name, value in values:
         expected = reference[name]
-        difference = (value - expected).abs().max().item() / max(expected.abs().max().item(), floor)
+        scale = max(expected.abs().max().item(), floor, (sums or {}).get(name, 0.0))
+        difference = (value - expected).abs().max().item() / scale
         worst = max(worst, (difference if isfinite(difference) else inf, name))
     return worst
 

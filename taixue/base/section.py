@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""Every random number generator takes it whole."""
+Layers = Annotated[int, Field(ge=1, le=10_000)]
+Width = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Of a matrix, or rows of a table; what no machine holds is refused before anything of that size is made."""
+Length = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Tokens of a sample."""
 
 
 class Section(BaseModel):

@@ -1,12 +1,14 @@
 """YAML files to one plain tree of values that remembers where each value came from: `base:` and merging.
 
 The YAML read here is the 1.2 core reading of safe YAML: only true and false are booleans (`wandb: off` stays the
-word off), 1e-4 is a number, 012 is no octal. Duplicate keys, anchors and files above 1 MB are refused.
+word off), 1e-4 is a number, 012 is no octal. Duplicate keys, anchors and files above 200 kB are refused.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import yaml
 
 from . import UserError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES, MAX_FILES, MAX_DIGITS = 200_000, 64, 40
+"""Of a file; of a configuration, its bases and theirs included; of a whole number."""
+
 DISCRIMINATORS = ("family", "kind")
 """A section where one of these keys changes describes something else: it is replaced, not merged.
 
@@ -30,6 +34,8 @@ class Tree:
 
     values: dict[str, Any] = field(default_factory=dict)
     origin: dict[Where, str] = field(default_factory=dict)
+    files: int = 0
+    """Read so far."""
 
     def merge(self, values: Mapping[str, Any], source: str) -> None:
         """Lay `values` over what is there: mappings key by key, anything else as a whole."""
@@ -82,16 +88,37 @@ def find(name: str, beside: Path | None = None) -> Path:
         for folder in preset_folders()
         for preset in folder.rglob("*.yaml")
     )
-    asked = f"{beside}: base: " if beside else ""
-    raise UserError(
-        f"{asked}no file and no preset called {name!r}; looked for {path}.\nPresets: {', '.join(known)}"
-    )
+    asked, most = f"{beside}: base: " if beside else "", 100
+    if path.is_dir():
+        raise UserError(f"{asked}{name!r} is a folder; name a YAML file in it")
+    place = "" if path.is_absolute() or beside else f" (working folder {Path.cwd()})"
+    missing = f"{asked}no file and no preset called {name[:most]!r}; looked for {str(path)[:most]}{place}."
+    if close := _alike(name[:most], known, path):
+        raise UserError(f"{missing} Did you mean {' or '.join(close)}?")
+    raise UserError(f"{missing}\nPresets: {', '.join(known)}")
+
+
+def _alike(name: str, presets: list[str], path: Path) -> list[str]:
+    """A file beside `path` or a preset that is spelled much like `name`; a preset named without its folder."""
+    if path.parent.is_dir():
+        beside = [file.name for file in islice(path.parent.glob("*.y*ml"), 1000)]
+        if file := get_close_matches(path.name, beside, n=1, cutoff=0.75):
+            return [str(path.parent / file[0])]
+    word = name.removesuffix(".yaml").removeprefix("configs/")
+    last = [preset for preset in presets if preset.split("/")[-1] == word.split("/")[-1]]
+    if close := last or get_close_matches(word, presets, n=1, cutoff=0.75):
+        return close
+    short = {preset.split("/")[-1]: preset for preset in presets}
+    return [short[match] for match in get_close_matches(word.split("/")[-1], short, n=1, cutoff=0.75)]
 
 
 def read_tree(path: Path, tree: Tree | None = None, above: tuple[Path, ...] = ()) -> Tree:
     """Read a file and the bases it names, nearest last. Raises UserError (syntax, cycles, missing bases)."""
     tree = tree or Tree()
     chain = (*above, path.resolve())
+    tree.files += 1
+    if tree.files > MAX_FILES:
+        raise UserError(f"{above[-1]}: base: with the bases of bases more than {MAX_FILES} files; name fewer")
     if path.resolve() in above:
         raise UserError(f"{above[-1]}: base: the files inherit in a circle: {' -> '.join(map(str, chain))}")
     values = read_yaml(path)
@@ -99,6 +126,8 @@ def read_tree(path: Path, tree: Tree | None = None, above: tuple[Path, ...] = ()
     bases = [given] if isinstance(given, str) else given
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise UserError(f"{path}: base: should be a name or a list of names, was given {given!r}")
+    if len(bases) >= MAX_FILES:
+        raise UserError(f"{path}: base: {len(bases):,} names; at most {MAX_FILES - 1}")
     for base in bases:
         read_tree(find(base, beside=path), tree, chain)
     tree.merge(values, str(path))
@@ -111,14 +140,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UserError(f"{path}: {size} bytes; a config has at most {MAX_BYTES}")
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        text = (content := path.read_bytes()).decode("utf-8-sig")
+        values = parse_yaml(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: {_other_encoding(content, path)}") from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: {error.problem}") from None
+        mark = error.problem_mark
+        raise UserError(f"{path}{f':{mark.line + 1}' if mark else ''}: {_said(error, text)}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from None
     except RecursionError:
@@ -126,8 +157,42 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise UserError(f"{path}: should be a mapping of sections, was given {type(values).__name__}")
+        given = f" {values[:40]!r}" if isinstance(values, str) else ""
+        colon = "; after a key comes a colon and a space, `steps: 5`" if given else ""
+        raise UserError(
+            f"{path}: should be a mapping of sections, was given {type(values).__name__}{given}{colon}"
+        )
     return values
+
+
+def _other_encoding(content: bytes, path: Path) -> str:
+    """What bytes that are not UTF-8 seem to be, and how they become UTF-8."""
+    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    codec = "UTF-16" if utf16 else "GB18030"
+    try:
+        content.decode(codec)
+    except UnicodeDecodeError:
+        return "not UTF-8 text, nor any other that is known; a config is YAML, which is text"
+    said = codec if utf16 else "GBK or GB18030, as it seems"
+    return f"not UTF-8 text but {said}; save it as UTF-8, for example: iconv -f {codec} -t UTF-8 {path} > new.yaml"
+
+
+def _said(error: yaml.MarkedYAMLError, text: str) -> str:
+    """The problem of a YAML error; of the commonest ones what to do."""
+    problem, mark = error.problem or "not YAML", error.problem_mark
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "a tab indents this line; YAML is indented by spaces alone"
+    if error.context == "expected a single document in the stream":
+        return "a second document starts at `---`; a config is one"
+    if problem == "found unexpected end of stream" and error.context_mark:
+        return (
+            f"the file ends inside what begins in line {error.context_mark.line + 1}; a quote is not closed"
+        )
+    if problem in ("could not find expected ':'", "mapping values are not allowed here"):
+        wide = "; this line has a full-width ：" if "：" in line else ""
+        return f"{problem}: `key: value`, with a colon and a space, sections indented alike{wide}"
+    return problem
 
 
 def parse_yaml(text: str) -> Any:
@@ -157,6 +222,12 @@ class _Loader(yaml.SafeLoader):
             )
         return super().compose_node(parent, index)
 
+    def construct_yaml_int(self, node: Any) -> int:
+        if len(node.value) > MAX_DIGITS:
+            problem = f"a whole number of {len(node.value):,} digits; at most {MAX_DIGITS}, or quoted as text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return int(super().construct_yaml_int(node))
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, value in node.value:
@@ -173,6 +244,9 @@ class _Loader(yaml.SafeLoader):
                 )
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
         return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -110,10 +110,28 @@ def test_an_override_of_one_item_keeps_the_others(config: Path) -> None:
             "compute.precision: should be 'fp32', 'bf16' or 'fp16'; was given 'fp8'",
         ),
         (["--model.dropout", "1"], "model.dropout: should be less than 1"),
-        (["--batch", "3"], "batch: should be a section with keys, was given '3'"),
+        (["--batch", "3"], "batch: should be a section with the keys global_size, micro_size, was given '3'"),
         (["--data.sources.5.corpus", "x"], "data.sources.5.corpus: data.sources has 2 items"),
         (["--optimizer.betas", "0.9"], "optimizer.betas.1: is required"),
         (["--data.sources=[{corpus: a"], "not YAML"),
+        (["-steps", "5"], "expected --section.key VALUE, was given '-steps'; did you mean --steps?"),
+        (
+            ["--seed", str(2**64)],
+            "seed: should be less than 9223372036854775808; was given '18446744073709551616'",
+        ),
+        (["--steps", "9" * 5000], "steps: should be a whole number of fewer digits; was given '99"),
+        (
+            ["--model.num_encoder_layers", "10000000"],
+            "num_encoder_layers: should be less than or equal to 10000",
+        ),
+        (["--optimizer.lr", "1e5000"], "optimizer.lr: should be a finite number"),
+        (["--optimizer.name", "adam"], "optimizer: name is 'adam'; did you mean 'adamw'? legal: 'adamw', "),
+        (["--model.family", "T5"], "model: family is 'T5'; did you mean 't5'? legal: 't5', "),
+        (["--data.sources", "[" * 5000], "is not YAML: nested too deeply"),
+        (
+            ["--data.sources", "{corpus: a}"],
+            "a list of sections with the keys corpus, source, weight: [{...}]",
+        ),
         (["steps", "5"], "expected --section.key VALUE, was given 'steps'"),
         (["--steps"], "--steps needs a value"),
     ],
@@ -122,6 +140,24 @@ def test_mistakes(config: Path, overrides: list[str], says: str) -> None:
     lines = complaint(config, *overrides)
     assert says in "\n".join(lines)
     assert len(lines) <= 2
+
+
+def test_only_the_cause_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("data: {sources: [{corpsu: a}]}\nbatch.micro_size: 4\n")
+    assert complaint(config) == [
+        f"{config}: data.sources.0.corpsu: unknown key; did you mean data.sources.0.corpus?",
+        f"{config}: batch.micro_size: unknown key; in a file a section is a key of its own: batch: {{micro_size: ...}}",
+    ]
+
+
+def test_of_many_mistakes_the_first_are_told(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("".join(f"key{number}: {'x' * 1000}\n" for number in range(50)))
+    *lines, last = complaint(config)
+    assert len(lines) == 5
+    assert last == "and 45 more"
+    assert max(map(len, lines)) < 400
 
 
 def test_a_mistake_names_the_file_that_made_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taixue import UserError
-from taixue.base.tree import MAX_BYTES, Tree, dump_yaml, find, parse_yaml, read_tree
+from taixue.base.tree import MAX_BYTES, MAX_FILES, Tree, dump_yaml, find, parse_yaml, read_tree
 
 NUMBERLIKE = r"[-+.0-9eE_:x~]{1,6}|null|true|off|No"
 TEXT = st.text(st.characters(exclude_characters="\x85\u2028\u2029"))
@@ -119,6 +119,16 @@ def write(path: Path, text: str) -> Path:
         ("base: 5\n", "run.yaml: base: should be a name or a list of names, was given 5"),
         ("base: [other]\n", "run.yaml: base: no file and no preset called 'other'"),
         ("a: \x07\n", "run.yaml: not YAML"),
+        ("a:\n\tb: 1\n", "run.yaml:2: a tab indents this line"),
+        ("a:\n  b: 1\n\tc: 1\n", "run.yaml:3: a tab indents this line"),
+        ("steps：5\n", "given str 'steps：5'; after a key comes a colon and a space"),
+        ("steps: 5\n---\nsteps: 6\n", "run.yaml:2: a second document starts at `---`"),
+        (
+            "steps: 5\nname: 'x\n",
+            "run.yaml:3: the file ends inside what begins in line 2; a quote is not closed",
+        ),
+        (f"steps: {'9' * 5000}\n", "run.yaml:1: a whole number of 5,000 digits; at most 40"),
+        (f"base: [{'model/t5-tiny, ' * 10_000}]\n", "run.yaml: base: 10,000 names; at most 63"),
     ],
 )
 def test_bad_files_are_refused_with_a_place(text: str, says: str, tmp_path: Path) -> None:
@@ -127,10 +137,51 @@ def test_bad_files_are_refused_with_a_place(text: str, says: str, tmp_path: Path
     assert says in str(error.value)
 
 
-def test_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / "run.yaml").write_bytes("# 中文\n".encode("gbk"))
-    with pytest.raises(UserError, match="not UTF-8 text"):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            "a: 1\n# 中文\n".encode("gbk"),
+            ":2: not UTF-8 text but GBK or GB18030, as it seems; save it as UTF-8",
+        ),
+        (
+            "# 中文\n".encode("utf-16"),
+            ":1: not UTF-8 text but UTF-16; save it as UTF-8, for example: iconv -f UTF-16",
+        ),
+        (b"\xff\xff\xff", ":1: not UTF-8 text, nor any other that is known"),
+    ],
+)
+def test_not_utf8(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_bytes(content)
+    with pytest.raises(UserError) as error:
         read_tree(tmp_path / "run.yaml")
+    assert says in str(error.value)
+
+
+def test_a_long_line_of_bases_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "0.yaml", "steps: 1\n")
+    for number in range(1, MAX_FILES + 1):
+        write(tmp_path / f"{number}.yaml", f"base: {number - 1}.yaml\n")
+    assert read_tree(tmp_path / f"{MAX_FILES - 1}.yaml").values == {"steps": 1}
+    with pytest.raises(UserError, match=f"with the bases of bases more than {MAX_FILES} files"):
+        read_tree(tmp_path / f"{MAX_FILES}.yaml")
+
+
+@pytest.mark.parametrize("name", ["run/t5-tiny-dmeo", "t5-tiny-demo", "run/t5-tiny-demo.yml", "t5-tiny-dmo"])
+def test_a_preset_is_recognised(name: str) -> None:
+    with pytest.raises(UserError) as error:
+        find(name)
+    said = str(error.value)
+    assert said.endswith(f"(working folder {Path.cwd()}). Did you mean run/t5-tiny-demo?")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_file_beside_is_recognised(tmp_path: Path) -> None:
+    write(tmp_path / "my-run.yaml", "steps: 1\n")
+    with pytest.raises(UserError, match=r"Did you mean .*/my-run.yaml\?"):
+        find(str(tmp_path / "my_run.yaml"))
+    with pytest.raises(UserError, match="is a folder; name a YAML file in it"):
+        find(str(tmp_path))
 
 
 def test_bases_nearest_last(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ SOURCE = "{name: a, inputs: [a.txt]"
         ),
         (
             f"sources: [{SOURCE}, filters: c4}}]",
-            "sources.0.filters: should be a section with keys, was given 'c4'",
+            "sources.0.filters: should be a section with the keys presets, rules, line_rules, languages, ngram,",
         ),
         (
             f"sources: [{SOURCE}, normalize: {{html: maybe}}}}]",

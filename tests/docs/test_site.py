@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from taixue.base.load import _all_paths
+from taixue.base.keys import all_paths
 from taixue.base.section import Section
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def test_every_key_has_one_place(configuration: ModuleType) -> None:
     found = anchors(page)
     assert len(found) == len(set(found))
     for _, root in configuration.ROOTS.values():
-        for path in _all_paths(root):
+        for path in all_paths(root):
             assert f"\n`{path[-1]}`{{" in page, path
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= set(found)
 

@@ -18,8 +18,8 @@ from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
 from .machine import needs_interpreter
 
-T5 = small(T5Config(), [Layout(tp=2)]).model_copy(update={"num_encoder_layers": 2, "num_decoder_layers": 2})
-BERT = small(BertConfig(), [Layout(tp=2)]).model_copy(update={"num_layers": 1})
+T5 = small(T5Config(), Layout(tp=2)).model_copy(update={"num_encoder_layers": 2, "num_decoder_layers": 2})
+BERT = small(BertConfig(), Layout(tp=2)).model_copy(update={"num_layers": 1})
 
 
 def gradients(

@@ -55,5 +55,5 @@ def test_steps(config: T5Config | BertConfig, steps: int) -> None:
 def test_ranks_with_kernels_equal_one_process_without() -> None:
     (layout,) = parse_layout("tp2:sp")
     least = {"num_encoder_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
-    difference = compare(small(T5Config(), [layout]).model_copy(update=least), layout, "interpret")
+    difference = compare(small(T5Config(), layout).model_copy(update=least), layout, "interpret")
     assert difference.equal, difference

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from taixue import __version__
-from taixue.base.load import _sections
+from taixue.base.keys import sections
 from taixue.data_tools.config import CorpusBuildConfig
 from taixue.launch.cli import COMMANDS, main
 
@@ -111,7 +111,7 @@ def test_help_shows_every_key_of_every_section(answers: dict[str, Answer]) -> No
 
     def keys(section: type[BaseModel], above: str) -> Iterator[str]:
         for key, info in section.model_fields.items():
-            inside = list(_sections(info.annotation))
+            inside = list(sections(info.annotation))
             many = "tuple" in str(info.annotation) and inside
             yield from (name for one in inside for name in keys(one, f"{above}{key}.{'0.' if many else ''}"))
             if not inside:

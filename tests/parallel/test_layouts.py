@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,10 +12,13 @@ from taixue.pretrain.config.schema import BertConfig, FeaturesConfig, HeadsConfi
 from taixue.pretrain.models import FAMILIES
 from taixue.pretrain.models.albert.config import AlbertConfig
 from taixue.pretrain.models.umt5.config import UMT5Config
+from taixue.pretrain.run.predictions import as_tensors
 from taixue.pretrain.verify.comparison import (
+    GRADIENT_TOLERANCE,
     LAYOUTS,
     Difference,
     compare,
+    reference,
     small,
     worst_difference,
 )
@@ -76,7 +80,7 @@ def _name(value: object) -> str:
 
 @pytest.mark.parametrize(("model", "layout"), CASES, ids=_name)
 def test_equals_one_process(model: T5Config | BertConfig, layout: Layout) -> None:
-    difference = compare(small(model, [layout]), layout)
+    difference = compare(small(model, layout), layout)
     assert difference.equal, difference
 
 
@@ -89,10 +93,32 @@ def test_nothing_that_is_not_a_number_counts_as_equal() -> None:
     assert worst_difference(values.items(), {"a": torch.ones(2), "b": torch.ones(2)}) == (float("inf"), "b")
 
 
-def test_layouts_of_odd_sizes_verify_together() -> None:
-    layouts = [layout for name in ("tp3:sp", "tp2xpp2:v:sp") for layout in parse_layout(name)]
-    model = small(T5_V1_1, layouts)
-    assert compare(model, layouts[0]).equal
+def test_uneven_depths_are_tested_as_they_are() -> None:
+    def depths(encoder: int, decoder: int, name: str) -> tuple[int, int]:
+        model = T5Config(num_encoder_layers=encoder, num_decoder_layers=decoder)
+        shape = small(model, parse_layout(name)[0])
+        assert isinstance(shape, T5Config)
+        return shape.num_encoder_layers, shape.num_decoder_layers
+
+    assert depths(1, 5, "pp3") == (1, 5)
+    assert depths(5, 1, "pp3") == (5, 1)
+    assert depths(1, 12, "pp2") == (1, 3)
+    assert depths(12, 12, "pp3") == (3, 3)
+    assert depths(1, 1, "pp2") == (2, 2)
+
+
+def test_a_bias_is_measured_by_the_magnitudes_it_is_the_sum_of() -> None:
+    """What is zero but for rounding is equal; what differs by more than rounding of its own terms is not."""
+    model = small(BertConfig(norm="pre"), Layout(tp=3))
+    found = reference(model, 4, 18)
+    name = "layers.0.attention.k.bias"
+    assert np.abs(found.grads[name]).max() < 1e-14
+    scale = found.sums[name]
+    assert scale > 1e-6
+    for error, equal in ((1e-13, True), (1e-11, False)):
+        value = torch.from_numpy(found.grads[name]) + error * scale
+        difference, _ = worst_difference([(name, value)], as_tensors(found.grads), 1e-30, found.sums)
+        assert (difference <= GRADIENT_TOLERANCE) == equal
 
 
 def test_names_of_layouts_are_read_back() -> None:

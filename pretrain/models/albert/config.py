@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
+
+from taixue.base.section import Width
 
 from ..bert.config import BertConfig
 
@@ -14,7 +16,7 @@ class AlbertConfig(BertConfig):
     """
 
     family: Literal["albert"] = "albert"  # type: ignore[assignment]  # the key that tells sections apart
-    embedding_size: PositiveInt = Field(128, description="width of the embeddings, projected to d_model")
+    embedding_size: Width = Field(128, description="width of the embeddings, projected to d_model")
     norm: Literal["post"] = Field(
         "post", description="LayerNorm after each sub-layer; there is no other ALBERT"
     )

@@ -54,6 +54,9 @@ def _problems(config: T5Config, setting: Setting) -> Iterator[str]:
 def _small(config: T5Config, shape: Small) -> T5Config:
     most = max(2, shape.ranks)
     encoder, decoder = min(config.num_encoder_layers, most), min(config.num_decoder_layers, most)
+    if encoder + decoder < 2 * shape.ranks:  # uneven depths stay uneven: 1 + 5 layers are tested as 1 + 5
+        decoder = min(config.num_decoder_layers, 2 * shape.ranks - encoder)
+        encoder = min(config.num_encoder_layers, 2 * shape.ranks - decoder)
     if encoder + decoder < 2 * shape.ranks:
         # the run itself has too few layers for two stages a rank: verify as if not
         encoder = decoder = shape.ranks
