@@ -36,13 +36,13 @@ from .observe import Meter, Progress, Sink, SinkStart, open_sinks, rank_log, sho
 from .report import RunPage, live_page
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS, PAGE
-from .run.extension import jump
 from .run.failure import ERROR_FILE, failure_of, leave_word
 from .run.fills import Fills
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
 from .run.predictions import lengths
+from .run.rate_jump import jump
 from .run.state import TrainState
 from .start import first_weights
 
