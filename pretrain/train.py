@@ -36,11 +36,11 @@ from .objectives.summary import facts_of
 from .observe import Meter, Sink, SinkStart, evaluated, open_sinks, show_messages
 from .run.build import build_engine, choose_device, layout_of
 from .run.contents import CHECKPOINTS
-from .run.extension import jump
 from .run.folder import claim, held, mark_preempted
 from .run.history import History, Origin, Start
 from .run.loop import Loop
 from .run.predictions import max_predictions
+from .run.rate_jump import jump
 from .run.state import TrainState
 from .start import first_weights
 

@@ -6,7 +6,7 @@ from taixue import UserError
 from taixue.pretrain.config.schema import RunConfig
 from taixue.pretrain.config.validate import validate
 from taixue.pretrain.optim import learning_rate
-from taixue.pretrain.run.extension import jump
+from taixue.pretrain.run.rate_jump import jump
 
 
 def run(steps: int, name: str = "linear", **schedule: float) -> RunConfig:
