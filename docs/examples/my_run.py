@@ -44,7 +44,8 @@ class Table(own.Sink):
     def __init__(self, config, start):
         self.file = (start.folder / config.file).open("a")
     def write(self, record):
-        print(record["step"], record.get("loss"), sep="\t", file=self.file, flush=True)
+        if "loss" in record:
+            print(record["step"], record["loss"], sep="\t", file=self.file, flush=True)
 
 CALM = replace(t5.FAMILY, name="calm-t5", config=CalmT5, init=lambda *what: t5.FAMILY.init(*what) / 2)
 taixue.register(CALM)

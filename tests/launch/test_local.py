@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,10 @@ def start(folder: Path, rank_code: str) -> subprocess.Popen[str]:
     program = folder / "rank.py"
     program.write_text(f"import os, signal, sys, time\nrank = int(os.environ['RANK'])\n{rank_code}")
     command = [sys.executable, "-c", STARTER, str(folder), str(program)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears
+    )
 
 
 def test_ranks_run_and_finish(tmp_path: Path) -> None:

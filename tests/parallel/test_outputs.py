@@ -76,11 +76,11 @@ def _outputs(model: T5Config | BertConfig, layout: Layout) -> float:
     ids=lambda value: describe(value) if isinstance(value, Layout) else value.family,
 )
 def test_outputs_equal_those_of_one_process(model: T5Config | BertConfig, layout: Layout) -> None:
-    assert max(run_ranks(_outputs, layout.world, small(model, [layout]), layout)) <= 1e-12
+    assert max(run_ranks(_outputs, layout.world, small(model, layout), layout)) <= 1e-12
 
 
 def _labelled() -> bool:
-    model = small(T5Config(), [Layout()])
+    model = small(T5Config(), Layout())
     runtime = Runtime(model_spec(model, 1, (16, 10)), Layout(), CPU, micro_batches=1)
     with pytest.raises(ValueError, match="without labels"):
         outputs(runtime, random_batch(model, 2, 1, 16), Wanted(top_k=1), 1)

@@ -19,8 +19,8 @@ from taixue.pretrain.models import model_spec
 from taixue.pretrain.verify.batch import random_batch
 from taixue.pretrain.verify.comparison import counts, small, worst_difference
 
-T5 = small(T5Config(dropout=0.1), [Layout(pp=2, tp=2)])
-BERT = small(BertConfig(dropout=0.0), [Layout(pp=2, tp=2)])
+T5 = small(T5Config(dropout=0.1), Layout(pp=2, tp=2))
+BERT = small(BertConfig(dropout=0.0), Layout(pp=2, tp=2))
 LENGTHS = (16, 10)
 CPU = torch.device("cpu")
 

@@ -115,7 +115,9 @@ def _losses(run: Path) -> list[tuple[int, float]]:
 
 
 def _evaluations(run: Path) -> list[dict[str, Any]]:
-    return [row for row in _metrics(run) if any(key.startswith("eval/") for key in row)]
+    """Held-out losses, without what a clock says."""
+    found = ({key: row[key] for key in row if key.startswith("eval/")} for row in _metrics(run))
+    return [row for row in found if row]
 
 
 def _metrics(run: Path) -> list[dict[str, Any]]:

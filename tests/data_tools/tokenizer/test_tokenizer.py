@@ -100,7 +100,9 @@ def test_ids_of_real_text_equal_transformers(tmp_path: Path) -> None:
     )
     ours, theirs = load_tokenizer(train(config)), AutoTokenizer.from_pretrained(tmp_path / "out")
     texts = [
-        json.loads(line)["text"] for path in sorted(folder.iterdir()) for line in path.open(encoding="utf-8")
+        json.loads(line)["text"]
+        for path in sorted(folder.glob("*.jsonl"))
+        for line in path.open(encoding="utf-8")
     ]
     rows, expected = ours.encode(texts), theirs(texts, add_special_tokens=False)["input_ids"]
     different = [

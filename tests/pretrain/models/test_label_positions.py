@@ -42,7 +42,7 @@ def _dense(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_and_gradients_are_those_of_all_positions(name: str) -> None:
-    config = small(MODELS[name], [Layout()]).model_copy(update={"dropout": 0.0})
+    config = small(MODELS[name], Layout()).model_copy(update={"dropout": 0.0})
     batch = _batch(config)
     assert ((batch["label_positions"] >= 0).sum(1) == (batch["labels"] != IGNORE).sum(1)).all()
     assert (batch["label_positions"][0] < 0).all()
@@ -86,7 +86,7 @@ class _Waits(TorchDispatchMode):
 
 
 def test_the_host_never_waits_for_positions() -> None:
-    config = small(BertConfig(), [Layout()])
+    config = small(BertConfig(), Layout())
     model, batch = build_model(config), _batch(config)
     with _Waits() as waits:
         model(**batch).sum().backward()
@@ -117,7 +117,7 @@ def _sharded(config: BertConfig, most: int) -> float:
 
 
 def test_a_number_of_positions_that_ranks_cannot_share_out_is_padded() -> None:
-    config = small(MODELS["pre"], [Layout(tp=2)]).model_copy(update={"dropout": 0.0})
+    config = small(MODELS["pre"], Layout(tp=2)).model_copy(update={"dropout": 0.0})
     assert max(run_ranks(_sharded, 2, config, 7)) <= 1e-12
 
 
@@ -142,7 +142,7 @@ def test_all_positions_are_seen_where_nothing_is_saved() -> None:
 
 
 def test_a_teacher_is_heard_at_every_position() -> None:
-    config = small(BertConfig(), [Layout()]).model_copy(update={"dropout": 0.0})
+    config = small(BertConfig(), Layout()).model_copy(update={"dropout": 0.0})
     model, batch = build_model(config).double(), _batch(config)
     ids = torch.arange(3).expand(SAMPLES, LENGTH, 3).contiguous()
     batch |= {

@@ -51,9 +51,9 @@ def _hold(parent: Path, *names: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (UserError, ["UserError: no"] * 2),
-        (OSError, ["UserError: rank 1 on NODE: no"] * 2),
-        (KeyError, ["UserError: rank 1 on NODE: KeyError: 'no'", "KeyError: 'no'"]),
+        (UserError, ["OfAllRanks: no"] * 2),
+        (OSError, ["OfAllRanks: rank 1 on NODE: no"] * 2),
+        (KeyError, ["OfAllRanks: rank 1 on NODE: KeyError: 'no'", "KeyError: 'no'"]),
     ],
 )
 def test_an_error_of_one_rank_becomes_the_error_of_all(kind: type[Exception], expected: list[str]) -> None:
